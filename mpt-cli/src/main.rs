@@ -1,0 +1,2 @@
+//! mpt-cli.
+fn main() {}

@@ -1,0 +1,235 @@
+//! What an endpoint is told at the start: already validated, names resolved by the daemon.
+
+use crate::keys::{PresharedKey, PrivateKey, PublicKey};
+use crate::{SocketId, Weight};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Protection of the inner packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CipherChoice {
+    /// What both CPUs do best.
+    #[default]
+    Auto,
+    /// AES-256-GCM.
+    #[serde(rename = "aes-256-gcm")]
+    Aes256Gcm,
+    /// ChaCha20-Poly1305.
+    #[serde(rename = "chacha20-poly1305")]
+    ChaCha20Poly1305,
+    /// Inner packets stay plain; a keyed MAC keeps strangers out. Both ends must say so.
+    None,
+}
+
+impl fmt::Display for CipherChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Aes256Gcm => "aes-256-gcm",
+            Self::ChaCha20Poly1305 => "chacha20-poly1305",
+            Self::None => "none",
+        })
+    }
+}
+
+/// How packets are spread over the paths.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchedulerKind {
+    /// Deficit round robin in bytes, by weight.
+    #[default]
+    Weighted,
+    /// The usable path of the lowest priority number.
+    Failover,
+    /// Each flow stays on one path, chosen by a weighted hash.
+    Flow,
+}
+
+impl fmt::Display for SchedulerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Weighted => "weighted",
+            Self::Failover => "failover",
+            Self::Flow => "flow",
+        })
+    }
+}
+
+/// What to do with the DSCP field of outer packets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dscp {
+    /// This value, 0 to 63, on every outer packet.
+    Fixed(u8),
+    /// The inner packet's.
+    Copy,
+}
+
+impl Default for Dscp {
+    fn default() -> Self {
+        Self::Fixed(0)
+    }
+}
+
+/// Intervals between probes of a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProbeIntervals {
+    /// While traffic flows.
+    pub active: Duration,
+    /// When the tunnel is idle, or the path is in reserve.
+    pub idle: Duration,
+}
+
+impl Default for ProbeIntervals {
+    fn default() -> Self {
+        Self { active: Duration::from_millis(100), idle: Duration::from_secs(2) }
+    }
+}
+
+/// An endpoint: one private key, one TUN device, many peers.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// The static key.
+    pub private_key: PrivateKey,
+    /// Protection of the inner packets.
+    pub cipher: CipherChoice,
+    /// Whether this CPU does AES in hardware; decides `auto` together with the peer's.
+    pub aes_in_hardware: bool,
+    /// How packets are spread.
+    pub scheduler: SchedulerKind,
+    /// No packet waits longer than this for an earlier one.
+    pub max_hold: Duration,
+    /// Probe intervals.
+    pub probe: ProbeIntervals,
+    /// Clamp the MSS of TCP SYNs to the tunnel's MTU.
+    pub mss_clamp: MssClamp,
+    /// A fixed tunnel MTU; `None` follows the paths.
+    pub mtu: Option<u16>,
+    /// Caps on memory held for peers.
+    pub memory: MemoryLimits,
+    /// The socket through which peers without configured paths are answered (`listen`).
+    pub listen: Option<SocketId>,
+}
+
+/// What to do with the MSS option of TCP SYNs that pass through the tunnel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MssClamp {
+    /// Lower it to what fits the tunnel MTU.
+    #[default]
+    Auto,
+    /// Lower it to this many bytes.
+    Fixed(u16),
+    /// Leave it.
+    Off,
+}
+
+/// Caps on memory held for peers, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryLimits {
+    /// Held packets of one peer.
+    pub held_per_peer: usize,
+    /// Held packets of all peers.
+    pub held_total: usize,
+}
+
+impl Default for MemoryLimits {
+    fn default() -> Self {
+        Self { held_per_peer: 4 << 20, held_total: 16 << 20 }
+    }
+}
+
+/// A prefix of addresses, `10.0.0.0/8`; host bits are zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Prefix {
+    /// The network's address.
+    pub address: IpAddr,
+    /// How many leading bits count.
+    pub length: u8,
+}
+
+impl Prefix {
+    /// The prefix of `address` with `length` bits; host bits are cleared. `None` when `length` is
+    /// more than the address has.
+    #[must_use]
+    pub fn new(address: IpAddr, length: u8) -> Option<Self> {
+        let address = match address {
+            IpAddr::V4(a) if length <= 32 => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+                IpAddr::from((u32::from(a) & mask).to_be_bytes())
+            }
+            IpAddr::V6(a) if length <= 128 => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+                IpAddr::from((u128::from(a) & mask).to_be_bytes())
+            }
+            _ => return None,
+        };
+        Some(Self { address, length })
+    }
+
+    /// Whether `ip` lies within.
+    #[must_use]
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        ip.is_ipv4() == self.address.is_ipv4()
+            && Self::new(ip, self.length).is_some_and(|p| p.address == self.address)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+/// A peer.
+#[derive(Clone, Debug)]
+pub struct PeerConfig {
+    /// As it stands in the configuration; unique.
+    pub name: String,
+    /// Its static key.
+    pub public_key: PublicKey,
+    /// The pre-shared key, all zero when there is none.
+    pub preshared_key: PresharedKey,
+    /// What the peer may send, and is sent.
+    pub allowed_ips: Vec<Prefix>,
+    /// Our paths to it; empty on a hub that only answers. At most 16.
+    pub paths: Vec<PathConfig>,
+}
+
+/// A path as it is configured here.
+#[derive(Clone, Debug)]
+pub struct PathConfig {
+    /// Unique within the peer.
+    pub name: String,
+    /// Share with `weighted` and `flow`. `None`: not configured here, the peer's wish counts.
+    pub weight: Option<Weight>,
+    /// Rank with `failover`, lower first.
+    pub priority: u16,
+    /// DSCP of outer packets.
+    pub dscp: Dscp,
+    /// Taken out of use by configuration.
+    pub disabled: bool,
+}
+
+/// Where a path starts on this machine; the daemon's word on sockets and interfaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalEnd {
+    /// The path's socket is open and its interface usable.
+    Ready {
+        /// The socket to send from.
+        socket: SocketId,
+        /// For the status: the interface's name, if the path is bound to one.
+        interface: Option<String>,
+        /// For the status: the local address.
+        address: Option<SocketAddr>,
+        /// MTU of the interface: the upper end of the path-MTU search, outer IP packet.
+        mtu: u16,
+    },
+    /// It cannot be used now; the text says why ("interface wan1 does not exist").
+    Gone {
+        /// One line for the status.
+        why: String,
+    },
+}

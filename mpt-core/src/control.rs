@@ -1,0 +1,258 @@
+//! The control socket's language: one JSON object a line, requests up and responses down.
+//!
+//! These types are what `mpt-cli` and scripts see; fields are only ever added.
+
+use crate::Weight;
+use crate::drop_reason::DropCount;
+use serde::{Deserialize, Serialize};
+
+/// What a client asks for, one object a line: `{"command":"status"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Everything about the tunnel.
+    Status,
+    /// Sets a path's weight; it counts from the next packet on.
+    SetWeight {
+        /// Which path.
+        #[serde(flatten)]
+        path: PathSelector,
+        /// 1 to 10 000.
+        weight: Weight,
+    },
+    /// Takes a path out of use, or back.
+    SetEnabled {
+        /// Which path.
+        #[serde(flatten)]
+        path: PathSelector,
+        /// Whether it is to be used.
+        enabled: bool,
+    },
+    /// Ends the daemon as SIGTERM does.
+    Stop,
+}
+
+/// A path by name; the peer may be left out where only one peer has a path of that name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathSelector {
+    /// The path's name.
+    pub path: String,
+    /// The peer's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
+}
+
+/// The answer, one object a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    /// Done.
+    Ok,
+    /// The status asked for.
+    Status(Box<Status>),
+    /// It did not work; one or two lines for a human, with what to do.
+    Error(String),
+}
+
+/// Everything about a running tunnel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The TUN device's name.
+    pub interface: String,
+    /// The daemon's version.
+    pub version: String,
+    /// Process id of the daemon.
+    pub pid: u32,
+    /// Seconds since the daemon started.
+    pub uptime: f64,
+    /// The TUN device's MTU now.
+    pub mtu: u16,
+    /// Name of the scheduler.
+    pub scheduler: String,
+    /// The cipher as configured.
+    pub cipher: String,
+    /// Our public key.
+    pub public_key: String,
+    /// Port of the listening socket.
+    pub listen: Option<u16>,
+    /// Things a human should act on.
+    pub warnings: Vec<String>,
+    /// Packets and bytes read from TUN and written to it.
+    pub tun: TunStatus,
+    /// Drops that belong to no peer.
+    pub drops: Vec<DropCount>,
+    /// The peers.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// What went through the TUN device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunStatus {
+    /// Packets read from it.
+    pub read_packets: u64,
+    /// Bytes read from it.
+    pub read_bytes: u64,
+    /// Packets written to it.
+    pub written_packets: u64,
+    /// Bytes written to it.
+    pub written_bytes: u64,
+}
+
+/// A peer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// As configured.
+    pub name: String,
+    /// Its public key.
+    pub public_key: String,
+    /// `connecting`, `established`, or `refused`.
+    pub state: String,
+    /// Why, when it is not established: what is being waited for, or what the peers disagree on.
+    pub why: Option<String>,
+    /// Seconds since the session's keys were agreed.
+    pub session_age: Option<f64>,
+    /// The session's cipher.
+    pub cipher: Option<String>,
+    /// Prefixes, as configured.
+    pub allowed_ips: Vec<String>,
+    /// Inner packets and bytes to and from the peer.
+    pub tx_packets: u64,
+    /// Inner bytes to the peer.
+    pub tx_bytes: u64,
+    /// Inner packets from the peer, as delivered.
+    pub rx_packets: u64,
+    /// Inner bytes from the peer, as delivered.
+    pub rx_bytes: u64,
+    /// The reordering of what the peer sends.
+    pub reordering: ReorderStatus,
+    /// Drops by reason.
+    pub drops: Vec<DropCount>,
+    /// The paths.
+    pub paths: Vec<PathStatus>,
+}
+
+/// The reordering of what a peer sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReorderStatus {
+    /// Packets delivered the moment they came.
+    pub direct: u64,
+    /// Packets that waited for an earlier one of their flow.
+    pub held: u64,
+    /// Packets waiting now.
+    pub held_now: u64,
+    /// Bytes waiting now.
+    pub held_bytes: u64,
+    /// Most bytes ever waiting at once.
+    pub held_bytes_peak: u64,
+    /// Median time a held packet waited, seconds.
+    pub hold_p50: f64,
+    /// 99th percentile of it, seconds.
+    pub hold_p99: f64,
+    /// Released because the frontier told that what they waited for is lost.
+    pub released_lost: u64,
+    /// Released because their deadline passed.
+    pub released_deadline: u64,
+    /// Released because memory or the ring was full.
+    pub released_full: u64,
+    /// Packets given up as lost.
+    pub given_up: u64,
+    /// Packets that came after they had been given up; delivered out of order.
+    pub late: u64,
+    /// Slots of the ring now.
+    pub ring_slots: u64,
+}
+
+/// A path.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PathStatus {
+    /// Its number here, 0 to 15.
+    pub id: u8,
+    /// Its name.
+    pub name: String,
+    /// `probing`, `up`, `suspected`, `down` or `disabled`.
+    pub state: String,
+    /// Whether the scheduler may use it now; an `up` path in hold-down is not.
+    pub in_use: bool,
+    /// Why the state last changed.
+    pub why: String,
+    /// Seconds since it last changed.
+    pub last_change: f64,
+    /// The interface it is bound to.
+    pub interface: Option<String>,
+    /// The local address.
+    pub local: Option<String>,
+    /// The remote address.
+    pub remote: Option<String>,
+    /// Its weight.
+    pub weight: u16,
+    /// Its rank with `failover`.
+    pub priority: u16,
+    /// Smoothed round-trip time, seconds.
+    pub srtt: Option<f64>,
+    /// Median round-trip time, seconds.
+    pub rtt_p50: Option<f64>,
+    /// 99th percentile of the round-trip time, seconds.
+    pub rtt_p99: Option<f64>,
+    /// Share of our packets that did not arrive over the last seconds, 0 to 1.
+    pub loss_up: Option<f64>,
+    /// Share of the peer's packets that did not arrive over the last seconds, 0 to 1.
+    pub loss_down: Option<f64>,
+    /// Bytes a second sent, outer UDP payload, over the last second.
+    pub rate_up: f64,
+    /// Bytes a second received, outer UDP payload, over the last second.
+    pub rate_down: f64,
+    /// This path's part of what is sent to the peer, 0 to 1, over the last second.
+    pub share_up: f64,
+    /// This path's part of what the peer sends, 0 to 1, over the last second.
+    pub share_down: f64,
+    /// Largest outer IP packet known to pass.
+    pub mtu: u16,
+    /// How much later than newer packets one may come and still be expected, seconds.
+    pub extent: f64,
+    /// Datagrams sent.
+    pub tx_packets: u64,
+    /// Bytes sent, outer UDP payload.
+    pub tx_bytes: u64,
+    /// Datagrams received.
+    pub rx_packets: u64,
+    /// Bytes received, outer UDP payload.
+    pub rx_bytes: u64,
+    /// Data packets sent: those the weights divide.
+    pub tx_data_packets: u64,
+    /// Their bytes, outer UDP payload.
+    pub tx_data_bytes: u64,
+    /// Times it went down.
+    pub downs: u64,
+    /// The kernel's drops on this path's socket, receive side.
+    pub kernel_drops: u64,
+}
+
+impl Status {
+    /// All paths called `name`, with their peer.
+    pub fn paths_named<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> impl Iterator<Item = (&'a PeerStatus, &'a PathStatus)> {
+        self.peers.iter().flat_map(move |p| {
+            p.paths.iter().filter(move |path| path.name == name).map(move |path| (p, path))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_flat_objects() {
+        let line = r#"{"command":"set-weight","path":"bridge-5180","weight":3}"#;
+        let Request::SetWeight { path, weight } = serde_json::from_str(line).unwrap() else {
+            panic!("not a set-weight");
+        };
+        assert_eq!((path.path.as_str(), path.peer, weight.get()), ("bridge-5180", None, 3));
+        let err = serde_json::from_str::<Request>(
+            r#"{"command":"set-weight","path":"a","weight":10001}"#,
+        );
+        assert!(err.unwrap_err().to_string().contains("1 to 10000"));
+    }
+}

@@ -1,0 +1,25 @@
+//! The mpt protocol as a pure state machine: wire format, sessions, path health, schedulers,
+//! order and statistics.
+//!
+//! Nothing here does IO, reads a clock or draws ambient randomness: the time, a seed, datagrams
+//! and inner packets come in as arguments; datagrams (in an [`Outbox`]) and inner packets (through
+//! [`Deliver`]) come out. The same inputs give the same outputs.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod control;
+mod deliver;
+mod drop_reason;
+mod event;
+mod id;
+pub mod keys;
+mod outbox;
+mod time;
+
+pub use deliver::Deliver;
+pub use drop_reason::{DropCounters, DropReason};
+pub use event::{DownReason, Event};
+pub use id::{PacketNumber, PathId, PeerId, SocketId, Weight, WorkerId};
+pub use outbox::{Fragment, Lane, LaneKey, Outbox};
+pub use time::Time;

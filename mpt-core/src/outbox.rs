@@ -1,0 +1,184 @@
+//! Datagrams on their way out: per-path batches, filled in place.
+
+use crate::{PathId, PeerId, SocketId};
+use std::net::{IpAddr, SocketAddr};
+
+/// Whether the network may fragment a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Fragment {
+    /// "Don't fragment" is set and the kernel's cached path MTU is ignored: the usual case, and
+    /// what MTU probes need.
+    Never,
+    /// Nothing smaller fits any path: let the network fragment it.
+    Allow,
+}
+
+/// What all datagrams of a lane share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LaneKey {
+    /// The peer, for errors and counters; `None` for answers to somebody not (yet) known.
+    pub peer: Option<(PeerId, PathId)>,
+    /// The socket to send from.
+    pub socket: SocketId,
+    /// Where to.
+    pub destination: SocketAddr,
+    /// The source address to use where the socket is not bound to one (a hub's answer leaves from the
+    /// address that was addressed).
+    pub source: Option<IpAddr>,
+    /// The IPv4 TOS or IPv6 traffic class byte: DSCP and ECN.
+    pub tos: u8,
+    /// Whether the network may fragment.
+    pub fragment: Fragment,
+}
+
+/// Datagrams to one destination, back to back in one buffer, in the order in which they leave.
+#[derive(Debug)]
+pub struct Lane {
+    /// What they share.
+    pub key: LaneKey,
+    buf: Vec<u8>,
+    /// End offset of each datagram.
+    ends: Vec<u32>,
+}
+
+impl Lane {
+    /// Number of datagrams.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// All datagrams, in order.
+    pub fn datagrams(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.ends.len()).map(|i| self.datagram(i))
+    }
+
+    /// Datagram `i`.
+    ///
+    /// # Panics
+    /// When there is none of that number.
+    #[must_use]
+    pub fn datagram(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.buf[start..self.ends[i] as usize]
+    }
+
+    /// Bytes of all datagrams.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.buf.len()
+    }
+}
+
+/// The datagrams of one batch, by lane. The daemon hands it to the endpoint's `handle_*` calls,
+/// sends what [`lanes`](Self::lanes) holds and then calls [`clear`](Self::clear); buffers are kept.
+///
+/// Lanes may be sent in any order; within a lane the order stands.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    lanes: Vec<Lane>,
+    used: usize,
+    datagrams: usize,
+}
+
+/// Buffer kept per lane between batches; what grew beyond is given back. 64 datagrams of a common MTU.
+const LANE_KEEP: usize = 64 * 1536;
+
+impl Outbox {
+    /// An empty outbox.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The lanes that hold datagrams.
+    #[must_use]
+    pub fn lanes(&self) -> &[Lane] {
+        &self.lanes[..self.used]
+    }
+
+    /// Datagrams in all lanes. The daemon sends when this passes its batch size.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.datagrams
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.datagrams == 0
+    }
+
+    /// Forgets all datagrams and keeps the buffers.
+    pub fn clear(&mut self) {
+        for lane in &mut self.lanes[..self.used] {
+            lane.buf.clear();
+            lane.buf.shrink_to(LANE_KEEP);
+            lane.ends.clear();
+        }
+        self.used = 0;
+        self.datagrams = 0;
+    }
+
+    /// Appends a datagram of exactly `len` zero bytes to the lane of `key` and returns it to be
+    /// filled in place.
+    pub fn push(&mut self, key: LaneKey, len: usize) -> &mut [u8] {
+        let i = match self.lanes[..self.used].iter().position(|l| l.key == key) {
+            Some(i) => i,
+            None => self.open_lane(key),
+        };
+        let lane = &mut self.lanes[i];
+        let start = lane.buf.len();
+        lane.buf.resize(start + len, 0);
+        lane.ends.push(lane.buf.len() as u32);
+        self.datagrams += 1;
+        &mut lane.buf[start..]
+    }
+
+    fn open_lane(&mut self, key: LaneKey) -> usize {
+        if self.used == self.lanes.len() {
+            self.lanes.push(Lane { key, buf: Vec::new(), ends: Vec::new() });
+        } else {
+            self.lanes[self.used].key = key;
+        }
+        self.used += 1;
+        self.used - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(port: u16) -> LaneKey {
+        LaneKey {
+            peer: None,
+            socket: SocketId(0),
+            destination: SocketAddr::from(([127, 0, 0, 1], port)),
+            source: None,
+            tos: 0,
+            fragment: Fragment::Never,
+        }
+    }
+
+    #[test]
+    fn datagrams_keep_their_order_within_a_lane() {
+        let mut out = Outbox::new();
+        for i in 0..6u8 {
+            out.push(key(u16::from(i % 2)), 3).fill(i);
+        }
+        assert_eq!(out.lanes().len(), 2);
+        let got: Vec<_> = out.lanes()[1].datagrams().map(<[u8]>::to_vec).collect();
+        assert_eq!(got, [[1; 3], [3; 3], [5; 3]]);
+        out.clear();
+        assert!(out.is_empty() && out.lanes().is_empty());
+        out.push(key(9), 1);
+        assert_eq!(out.lanes()[0].datagram(0), [0]);
+    }
+}

@@ -1,0 +1,2 @@
+//! The mpt daemon.
+fn main() {}

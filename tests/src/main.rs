@@ -1,0 +1,2 @@
+//! mpt-lab.
+fn main() {}
