@@ -13,7 +13,14 @@ mod deliver;
 mod drop_reason;
 mod event;
 mod id;
+pub mod handshake;
+pub mod inner;
 pub mod keys;
+pub mod order;
+pub mod path;
+pub mod schedule;
+pub mod session;
+pub mod wire;
 mod outbox;
 mod time;
 

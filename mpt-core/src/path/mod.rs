@@ -1,0 +1,1 @@
+//! One path: its health, round-trip times, addresses and MTU.

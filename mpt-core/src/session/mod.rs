@@ -1,0 +1,1 @@
+//! The keys of one agreement: sealing, opening, receiver indices, replay protection.
