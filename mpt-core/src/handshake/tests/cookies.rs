@@ -127,3 +127,14 @@ fn strangers_get_nothing_even_under_load() {
     let verdict = f.b.gate.admit(Time::ZERO, source(), &cookie, &mut f.b.rng);
     assert_eq!(verdict, Admission::Drop(DropReason::Malformed));
 }
+
+#[test]
+fn a_cookie_dies_with_its_secret_though_nobody_asks_for_another() {
+    let mut f = Flooded::new();
+    let mut checker = CookieChecker::new(&f.b.public);
+    let made = Time::ZERO;
+    let cookie = checker.reply(made, source(), &f.message, &mut f.b.rng).unwrap();
+    f.take(0, &cookie);
+    assert!(checker.check_mac2(Time::from_millis(119_999), source(), &f.message));
+    assert!(!checker.check_mac2(Time::from_millis(120_000), source(), &f.message));
+}
