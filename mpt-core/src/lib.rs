@@ -7,22 +7,23 @@
 
 #![forbid(unsafe_code)]
 
+pub mod allowed_ips;
 pub mod config;
 pub mod control;
 mod deliver;
 mod drop_reason;
 mod event;
-mod id;
 pub mod handshake;
+mod id;
 pub mod inner;
 pub mod keys;
 pub mod order;
+mod outbox;
 pub mod path;
 pub mod schedule;
 pub mod session;
-pub mod wire;
-mod outbox;
 mod time;
+pub mod wire;
 
 pub use deliver::Deliver;
 pub use drop_reason::{DropCounters, DropReason};

@@ -1,1 +1,31 @@
 //! The bytes on the wire.
+//!
+//! Every datagram begins with its type. Data and control headers carry the receiver index at the same
+//! place, so that one look finds session and path. All integers are big-endian. Decoders take any bytes,
+//! never panic, and ignore what stands behind the fields they know, so that later versions can add some.
+
+mod control_header;
+mod cursor;
+mod data_header;
+mod marker;
+mod message_type;
+mod probe;
+mod report;
+
+pub use control_header::{CONTROL_HEADER_LEN, CONTROL_TAG_LEN, ControlHeader};
+pub use cursor::{Reader, Writer};
+pub use data_header::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
+pub use marker::{Close, CloseReason, Marker};
+pub use message_type::MessageType;
+pub use probe::{Echo, MAX_NAME, Open, Probe};
+pub use report::{PathReport, Report};
+
+/// The receiver index of a data or control datagram.
+#[must_use]
+pub fn receiver_index(datagram: &[u8]) -> Option<u32> {
+    let bytes = datagram.get(4..8)?;
+    Some(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+}
+
+#[cfg(test)]
+mod tests;

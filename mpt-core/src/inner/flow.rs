@@ -1,0 +1,72 @@
+//! Which flow a packet belongs to.
+
+use super::InnerPacket;
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+use std::net::IpAddr;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const DCCP: u8 = 33;
+const GRE: u8 = 47;
+const ESP: u8 = 50;
+const AH: u8 = 51;
+const ICMPV6: u8 = 58;
+const SCTP: u8 = 132;
+const UDP_LITE: u8 = 136;
+
+/// Turns packets into flow hashes. Keyed, so that nobody outside can make flows collide.
+#[derive(Clone, Debug)]
+pub struct FlowHasher(SipHasher13);
+
+impl FlowHasher {
+    /// A hasher with this key.
+    #[must_use]
+    pub fn new(key: [u64; 2]) -> Self {
+        Self(SipHasher13::new_with_keys(key[0], key[1]))
+    }
+
+    /// The hash of `packet`'s flow: addresses, protocol and ports. ESP and AH by SPI, GRE by key, ICMP
+    /// queries by identifier. Fragments, the first one too, by addresses and protocol: all but the first have no
+    /// ports, and all fragments of a flow are to stay together.
+    #[must_use]
+    #[inline]
+    pub fn hash(&self, inner: &InnerPacket, packet: &[u8]) -> u64 {
+        let mut hasher = self.0;
+        for ip in [inner.source(), inner.destination()] {
+            match ip {
+                IpAddr::V4(a) => hasher.write(&a.octets()),
+                IpAddr::V6(a) => hasher.write(&a.octets()),
+            }
+        }
+        hasher.write_u8(inner.protocol());
+        if !inner.is_fragment() {
+            let rest = packet.get(inner.transport()..).unwrap_or(&[]);
+            let word = |at: usize| rest.get(at..at + 4);
+            let key = match inner.protocol() {
+                TCP | UDP | DCCP | SCTP | UDP_LITE | ESP => word(0),
+                AH => word(4),
+                GRE => gre_key(rest),
+                // Echo and its reply, timestamp, …: type 0, 8, 13–18; 128 and 129 in ICMPv6.
+                ICMP if matches!(rest.first(), Some(0 | 8 | 13..=18)) => rest.get(4..6),
+                ICMPV6 if matches!(rest.first(), Some(128 | 129)) => rest.get(4..6),
+                _ => None,
+            };
+            hasher.write(key.unwrap_or(&[]));
+        }
+        hasher.finish()
+    }
+}
+
+/// The key of a GRE header, behind the optional checksum (RFC 2890).
+fn gre_key(header: &[u8]) -> Option<&[u8]> {
+    const CHECKSUM: u8 = 0x80;
+    const KEY: u8 = 0x20;
+    let flags = *header.first()?;
+    if flags & KEY == 0 {
+        return None;
+    }
+    let at = if flags & CHECKSUM != 0 { 8 } else { 4 };
+    header.get(at..at + 4)
+}

@@ -1,0 +1,32 @@
+//! What a scheduler sees of a path.
+
+use crate::{PathId, Weight};
+use std::time::Duration;
+
+/// How far a path can be relied on, best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Rank {
+    /// It works.
+    Preferred,
+    /// It answers, but has failed too often lately.
+    HeldDown,
+    /// It is suspected: nothing may arrive.
+    Suspected,
+}
+
+/// A path that can carry something. Paths that cannot are not in the slice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PathView {
+    /// Which one.
+    pub id: PathId,
+    /// Its share.
+    pub weight: Weight,
+    /// Its rank with `failover`, lower first.
+    pub priority: u16,
+    /// How far it can be relied on.
+    pub rank: Rank,
+    /// Largest inner packet that fits, bytes.
+    pub mtu: u16,
+    /// Smoothed round-trip time.
+    pub srtt: Duration,
+}
