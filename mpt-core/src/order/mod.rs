@@ -40,6 +40,8 @@ mod path_progress;
 mod predecessor;
 mod reorder;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 pub use held::HeldBudget;
 pub use open_paths::{Marker, OpenPaths};
