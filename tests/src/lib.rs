@@ -1,1 +1,3 @@
 //! mpt-lab.
+
+pub mod link;

@@ -1,0 +1,485 @@
+//! The receiver's ordering of one sending worker.
+
+use super::deadlines::Deadlines;
+use super::frontier::Frontier;
+use super::held::{HeldBudget, HeldStore};
+use super::open_paths::Marker;
+use super::path_progress::PathProgress;
+use super::ring::{Ring, State};
+use crate::control::ReorderStatus;
+use crate::id::MAX_PATHS;
+use crate::{PacketNumber, PathId, Time};
+use hdrhistogram::Histogram;
+use std::time::Duration;
+
+/// What a packet waits beyond the delays' difference before anybody asks whether it waits in vain. The
+/// frontier releases long before; a tight bound only reorders.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A path that brought something within this time (or 4 jitters) is not stalled.
+const ALIVE: Duration = Duration::from_millis(50);
+
+/// When the paths are alive though a deadline passed: look again after this time.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Buffers of held packets are given back when nothing was held for this long.
+const TRIM_AFTER: Duration = Duration::from_secs(1);
+
+/// Bounds on what a [`Reorder`] may take.
+#[derive(Clone, Copy, Debug)]
+pub struct ReorderLimits {
+    /// No packet waits longer for an earlier one.
+    pub max_hold: Duration,
+    /// Most slots of the ring: packet numbers between the oldest missing one and the newest. Rounded
+    /// up to a power of two, 1 024 to 65 536.
+    pub slots: usize,
+    /// Most bytes held, besides the budget shared with others.
+    pub held_bytes: usize,
+}
+
+impl Default for ReorderLimits {
+    fn default() -> Self {
+        Self { max_hold: Duration::from_millis(500), slots: 1 << 16, held_bytes: 4 << 20 }
+    }
+}
+
+/// A data packet's header as far as order needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The packet number, expanded by [`Reorder::highest`].
+    pub pn: PacketNumber,
+    /// How far back the predecessor is.
+    pub distance: u16,
+    /// The paths that were open.
+    pub bitmap: u16,
+    /// The number in the path sequence.
+    pub seq: u32,
+    /// When it was sent, in units of 100 µs of the sender's clock, wrapping.
+    pub send_time: u16,
+    /// 0 for the original, else a duplicate or a packet sent again.
+    pub copy: u8,
+}
+
+/// What became of a packet that came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Disposition {
+    /// Delivered at once, and who waited for it after it.
+    Delivered,
+    /// Waits for an earlier packet of its flow.
+    Held,
+    /// Delivered although it had been given up: out of order.
+    Late,
+    /// Delivered or held before; dropped.
+    Duplicate,
+}
+
+/// Gives one sending worker's packets back in order, flow by flow.
+///
+/// To be driven so: for every data packet that was authenticated and is no replay,
+/// [`on_data`](Self::on_data); for every marker, [`on_marker`](Self::on_marker); when all sockets are
+/// drained, and at the time of [`poll_timeout`](Self::poll_timeout),
+/// [`on_batch_end`](Self::on_batch_end). After that, [`marker_ack`](Self::marker_ack) tells what is to
+/// be confirmed to the sender. Time must not go back. Before it is dropped: [`flush`](Self::flush).
+#[derive(Debug)]
+pub struct Reorder {
+    limits: ReorderLimits,
+    ring: Ring,
+    held: HeldStore,
+    deadlines: Deadlines,
+    frontier: Frontier,
+    paths: [PathProgress; MAX_PATHS],
+    clocks: ClockOffset,
+    /// Delay and 4 jitters of the slowest open path, in microseconds, at the end of the last batch.
+    slowest: f64,
+    /// Paths with a marker that is not confirmed.
+    markers: u16,
+    /// Whether the sender ever sent a packet twice.
+    copies: bool,
+    last_held: Time,
+    /// When the last batch ended.
+    now: Time,
+    holds: Histogram<u32>,
+    stats: ReorderStatus,
+}
+
+/// Why held packets are released though their predecessor did not come.
+#[derive(Clone, Copy, Debug)]
+enum Cause {
+    Lost,
+    Deadline,
+    Full,
+}
+
+impl Reorder {
+    /// Nothing came so far; the first number expected is 1.
+    ///
+    /// # Panics
+    /// Never: the histogram's bounds are constants that fit.
+    #[must_use]
+    pub fn new(limits: ReorderLimits) -> Self {
+        Self {
+            limits,
+            ring: Ring::new(limits.slots),
+            held: HeldStore::new(limits.held_bytes),
+            deadlines: Deadlines::default(),
+            frontier: Frontier::default(),
+            paths: std::array::from_fn(|_| PathProgress::default()),
+            clocks: ClockOffset::default(),
+            slowest: 0.0,
+            markers: 0,
+            copies: false,
+            last_held: Time::ZERO,
+            now: Time::ZERO,
+            #[allow(clippy::unwrap_used, reason = "bounds are constants")]
+            holds: Histogram::new_with_bounds(1, 10_000_000, 2).unwrap(),
+            stats: ReorderStatus::default(),
+        }
+    }
+
+    /// A data packet came on `path`. It, and who waited for it, goes to `deliver` in order, or is
+    /// copied and held.
+    #[allow(clippy::too_many_arguments, reason = "the packet, its header, and where it may go")]
+    pub fn on_data(
+        &mut self,
+        now: Time,
+        path: PathId,
+        arrival: Arrival,
+        packet: &[u8],
+        budget: &mut HeldBudget,
+        deliver: &mut dyn FnMut(&[u8]),
+    ) -> Disposition {
+        let pn = arrival.pn.0;
+        self.note(now, path, arrival);
+        if self.ring.is_resolved(pn) {
+            return self.on_resolved(pn, arrival.copy, packet, deliver);
+        }
+        if matches!(self.ring.state(pn), State::Held(_)) {
+            return Disposition::Duplicate;
+        }
+        let mut exit = Exit { now, budget, deliver };
+        self.make_room(pn, &mut exit);
+        self.ring.on_arrival(pn);
+
+        if self.must_wait(pn, arrival.distance, packet.len(), &mut exit) {
+            self.hold(path, pn, arrival.distance, packet, &mut exit);
+            return Disposition::Held;
+        }
+        (exit.deliver)(packet);
+        self.stats.direct += 1;
+        self.ring.set(pn, State::Delivered);
+        self.release_waiters(pn, None, &mut exit);
+        self.ring.advance();
+        Disposition::Delivered
+    }
+
+    /// A marker came on `path`.
+    pub fn on_marker(&mut self, now: Time, path: PathId, marker: Marker) {
+        self.paths[path.index()].on_marker(now, marker);
+        self.markers |= path.bit();
+    }
+
+    /// All that had arrived was taken in, or the time of [`poll_timeout`](Self::poll_timeout) has come.
+    pub fn on_batch_end(
+        &mut self,
+        now: Time,
+        budget: &mut HeldBudget,
+        deliver: &mut dyn FnMut(&[u8]),
+    ) {
+        self.now = now;
+        let mut exit = Exit { now, budget, deliver };
+        self.refresh_paths(now);
+        if self.ring.base() <= self.ring.head() {
+            self.give_up_through(self.frontier_at(now), Cause::Lost, &mut exit);
+        }
+        self.deadlines.prune(|pn| matches!(self.ring.state(pn), State::Held(_)));
+        while let Some((path, deadline)) = self.deadlines.due(now) {
+            self.judge(path, deadline.pn, &mut exit);
+            self.deadlines.prune(|pn| matches!(self.ring.state(pn), State::Held(_)));
+        }
+        if self.held.len() == 0 && self.held.has_spare() && self.last_held + TRIM_AFTER <= now {
+            self.held.trim();
+            self.deadlines.clear();
+        }
+    }
+
+    /// When [`on_batch_end`](Self::on_batch_end) wants to be called though nothing comes: a path vouches
+    /// for more by time alone, a deadline passes, a marker may be confirmed, or memory is to be given back.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let now = self.now;
+        let markers = PathId::all()
+            .filter(|p| self.markers & p.bit() != 0)
+            .filter_map(|p| self.paths[p.index()].marker_settles_at())
+            .min();
+        let packets = if self.held.len() > 0 {
+            let blocking = self.frontier.open().min_by_key(|&p| self.vouched(now, p));
+            let matures = blocking.and_then(|p| self.paths[p.index()].next_vouched_at(now));
+            matures.into_iter().chain(self.deadlines.next()).min()
+        } else {
+            self.held.has_spare().then_some(self.last_held + TRIM_AFTER)
+        };
+        markers.into_iter().chain(packets).min()
+    }
+
+    /// The newest epoch of `path` whose marker may be acknowledged: all that was sent before it has come,
+    /// or will not come any more. To be repeated in every report, it costs nothing.
+    #[must_use]
+    pub const fn marker_ack(&self, path: PathId) -> Option<u16> {
+        self.paths[path.index()].acknowledged()
+    }
+
+    /// Delivers all that is held, in order of packet numbers: the sender was restarted or is gone.
+    pub fn flush(&mut self, now: Time, budget: &mut HeldBudget, deliver: &mut dyn FnMut(&[u8])) {
+        let mut exit = Exit { now, budget, deliver };
+        self.give_up_through(self.ring.head(), Cause::Lost, &mut exit);
+    }
+
+    /// The highest packet number that came; 0 before the first. A header's low half is expanded by it.
+    #[must_use]
+    pub const fn highest(&self) -> PacketNumber {
+        PacketNumber(self.ring.head())
+    }
+
+    /// How far `path` has come.
+    #[must_use]
+    pub const fn progress(&self, path: PathId) -> &PathProgress {
+        &self.paths[path.index()]
+    }
+
+    /// How much later than newer packets one of `path` may come.
+    #[must_use]
+    pub const fn extent(&self, path: PathId) -> Duration {
+        self.paths[path.index()].extent()
+    }
+
+    /// Counters, and the hold times so far.
+    #[must_use]
+    pub fn stats(&self) -> ReorderStatus {
+        let quantile = |q| self.holds.value_at_quantile(q) as f64 / 1e6;
+        let (hold_p50, hold_p99) =
+            if self.holds.is_empty() { (0.0, 0.0) } else { (quantile(0.5), quantile(0.99)) };
+        ReorderStatus {
+            held_now: self.held.len() as u64,
+            held_bytes: self.held.bytes() as u64,
+            held_bytes_peak: self.held.peak() as u64,
+            hold_p50,
+            hold_p99,
+            ring_slots: self.ring.slots() as u64,
+            ..self.stats
+        }
+    }
+
+    /// What the header tells about the paths.
+    fn note(&mut self, now: Time, path: PathId, arrival: Arrival) {
+        let pn = arrival.pn.0;
+        let progress = &mut self.paths[path.index()];
+        if arrival.copy == 0 {
+            self.frontier.on_packet(pn, arrival.bitmap | path.bit());
+            let delay = self.clocks.delay(now, arrival.send_time);
+            progress.on_original(now, pn, arrival.seq, delay);
+        } else {
+            self.copies = true;
+            self.frontier.on_packet(pn, arrival.bitmap);
+            progress.on_copy(now, arrival.seq);
+        }
+    }
+
+    fn on_resolved(
+        &mut self,
+        pn: u64,
+        copy: u8,
+        packet: &[u8],
+        deliver: &mut dyn FnMut(&[u8]),
+    ) -> Disposition {
+        match self.ring.was_delivered(pn) {
+            Some(true) => return Disposition::Duplicate,
+            Some(false) => self.ring.set(pn, State::Delivered),
+            // Forgotten. An original comes once; when copies are about, one may have been delivered.
+            None if self.copies || copy != 0 => return Disposition::Duplicate,
+            None => {}
+        }
+        deliver(packet);
+        self.stats.late += 1;
+        Disposition::Late
+    }
+
+    /// Raises the base until the ring reaches up to `pn`.
+    fn make_room(&mut self, pn: u64, exit: &mut Exit<'_>) {
+        let (head, cap) = (self.ring.head(), self.ring.cap());
+        if pn - self.ring.base() < cap {
+            return;
+        }
+        self.give_up_through(head.min(pn - cap), Cause::Full, exit);
+        if pn - head > cap {
+            // So many at once are not late but gone.
+            self.stats.given_up += pn - head - 1;
+            self.ring.jump(pn);
+        }
+    }
+
+    /// Whether the predecessor of `pn` is still waited for. Raises the base until the packet may be
+    /// held; where all memory is with others it must not wait.
+    fn must_wait(&mut self, pn: u64, distance: u16, bytes: usize, exit: &mut Exit<'_>) -> bool {
+        let predecessor = pn.saturating_sub(u64::from(distance));
+        if distance == 0 || predecessor == 0 {
+            return false;
+        }
+        while !self.ring.is_resolved(predecessor) {
+            if self.held.fits(bytes, exit.budget) {
+                return true;
+            }
+            if self.held.len() == 0 {
+                self.stats.released_full += 1;
+                return false;
+            }
+            self.give_up_through(self.ring.base(), Cause::Full, exit);
+        }
+        false
+    }
+
+    fn hold(&mut self, path: PathId, pn: u64, distance: u16, packet: &[u8], exit: &mut Exit<'_>) {
+        let held = self.held.put(exit.now, path, packet, exit.budget);
+        self.ring.wait(pn, distance, held);
+        self.deadlines.push(path, exit.now + self.patience(path), pn);
+        self.last_held = exit.now;
+        self.stats.held += 1;
+    }
+
+    fn patience(&self, path: PathId) -> Duration {
+        let own = &self.paths[path.index()];
+        let behind = (self.slowest - own.relative_delay()).clamp(0.0, 1e9);
+        let wait = Duration::from_micros(behind as u64).max(own.extent()) + PATIENCE;
+        wait.min(self.limits.max_hold)
+    }
+
+    fn refresh_paths(&mut self, now: Time) {
+        let mut slowest = f64::MIN;
+        for path in self.frontier.open() {
+            let p = &mut self.paths[path.index()];
+            p.refresh(now);
+            if p.last_arrival().is_some() {
+                slowest = slowest.max(p.relative_delay() + 4e6 * p.jitter().as_secs_f64());
+            }
+        }
+        self.slowest = slowest;
+        let unconfirmed = self.markers;
+        for path in PathId::all().filter(|p| unconfirmed & p.bit() != 0) {
+            let p = &mut self.paths[path.index()];
+            p.settle_marker(now);
+            if p.marker_settles_at().is_none() {
+                self.markers &= !path.bit();
+            }
+        }
+    }
+
+    /// Everything missing at or below this number is lost.
+    fn frontier_at(&self, now: Time) -> u64 {
+        self.frontier.open().map(|p| self.vouched(now, p)).min().unwrap_or(0)
+    }
+
+    fn vouched(&self, now: Time, path: PathId) -> u64 {
+        self.paths[path.index()].vouched(now).max(self.frontier.closed_through(path))
+    }
+
+    /// The first packet of `path` that is held is past its deadline: gives up what it waits for, unless
+    /// the paths that may still bring it are alive, and the frontier will tell soon.
+    fn judge(&mut self, path: PathId, pn: u64, exit: &mut Exit<'_>) {
+        let State::Held(held) = self.ring.state(pn) else { return };
+        let last_call = self.held.get(held).since + self.limits.max_hold;
+        let mut root = self.ring.predecessor(pn);
+        while matches!(self.ring.state(root), State::Held(_)) {
+            root = self.ring.predecessor(root);
+        }
+        if exit.now < last_call && self.may_still_bring(root, exit.now) {
+            self.deadlines.defer(path, last_call.min(exit.now + LOOK_AGAIN));
+            return;
+        }
+        self.ring.give_up(root);
+        self.stats.given_up += 1;
+        self.release_waiters(root, Some(Cause::Deadline), exit);
+        self.ring.advance();
+    }
+
+    fn may_still_bring(&self, pn: u64, now: Time) -> bool {
+        self.frontier.open().filter(|&p| self.vouched(now, p) < pn).all(|path| {
+            let p = &self.paths[path.index()];
+            let silence = ALIVE.max(p.jitter() * 4) + p.extent();
+            p.last_arrival().is_some_and(|last| now.since(last) <= silence)
+        })
+    }
+
+    /// Gives up what is missing up to `through`, lowest first, and so resolves all up to there.
+    fn give_up_through(&mut self, through: u64, cause: Cause, exit: &mut Exit<'_>) {
+        let through = through.min(self.ring.head());
+        if self.held.len() == 0 && through == self.ring.head() && through >= self.ring.base() {
+            self.stats.given_up += self.ring.gaps();
+            self.ring.jump(through + 1);
+            return;
+        }
+        while self.ring.base() <= through {
+            let pn = self.ring.base();
+            self.ring.give_up(pn);
+            self.stats.given_up += 1;
+            self.release_waiters(pn, Some(cause), exit);
+            self.ring.advance();
+        }
+    }
+
+    /// `resolved` is: delivers who waits for it, then who waits for those, along the links and back.
+    fn release_waiters(&mut self, resolved: u64, cause: Option<Cause>, exit: &mut Exit<'_>) {
+        let mut at = resolved;
+        loop {
+            if let Some(waiter) = self.ring.take_waiter(at) {
+                self.release(waiter, cause, exit);
+                at = waiter;
+            } else if at == resolved {
+                return;
+            } else {
+                at = self.ring.predecessor(at);
+            }
+        }
+    }
+
+    fn release(&mut self, pn: u64, cause: Option<Cause>, exit: &mut Exit<'_>) {
+        let State::Held(i) = self.ring.state(pn) else { return };
+        let held = self.held.get(i);
+        (exit.deliver)(&held.packet);
+        let micros = exit.now.since(held.since).as_micros() as u64;
+        self.holds.saturating_record(micros);
+        self.held.release(i, exit.budget);
+        self.ring.set(pn, State::Delivered);
+        match cause {
+            None => {}
+            Some(Cause::Lost) => self.stats.released_lost += 1,
+            Some(Cause::Deadline) => self.stats.released_deadline += 1,
+            Some(Cause::Full) => self.stats.released_full += 1,
+        }
+    }
+}
+
+/// Where released packets go: when, whose memory is given back, and to whom.
+struct Exit<'a> {
+    now: Time,
+    budget: &'a mut HeldBudget,
+    deliver: &'a mut dyn FnMut(&[u8]),
+}
+
+/// One-way delays from send times that wrap every 6.55 s, on clocks that have nothing in common.
+/// The delay that was seen last picks the turn; it follows the clocks' drift.
+#[derive(Clone, Copy, Debug, Default)]
+struct ClockOffset {
+    last: Option<i64>,
+}
+
+impl ClockOffset {
+    /// One-way delay in microseconds plus a constant.
+    fn delay(&mut self, now: Time, send_time: u16) -> i64 {
+        const TURN: i64 = 100 << 16;
+        let raw = now.as_micros() as i64 - 100 * i64::from(send_time);
+        let last = self.last.unwrap_or(raw);
+        let delay = last + (raw - last + TURN / 2).rem_euclid(TURN) - TURN / 2;
+        self.last = Some(delay);
+        delay
+    }
+}
