@@ -110,8 +110,6 @@ pub struct EndpointConfig {
     pub mtu: Option<u16>,
     /// Caps on memory held for peers.
     pub memory: MemoryLimits,
-    /// The socket through which peers without configured paths are answered (`listen`).
-    pub listen: Option<SocketId>,
 }
 
 /// What to do with the MSS option of TCP SYNs that pass through the tunnel.

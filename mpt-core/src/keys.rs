@@ -81,13 +81,8 @@ secret! {
 }
 secret! {
     /// A pre-shared key; all zero when there is none.
+    #[derive(Default)]
     PresharedKey
-}
-
-impl Default for PresharedKey {
-    fn default() -> Self {
-        Self([0; 32])
-    }
 }
 
 impl PrivateKey {

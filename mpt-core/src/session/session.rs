@@ -179,6 +179,12 @@ impl Session {
         Ok(body)
     }
 
+    /// The highest counter of a control packet on the peer's path `path`; 0 before the first.
+    #[must_use]
+    pub fn newest_control(&self, path: PathId) -> u64 {
+        self.control_seen[path.index()].newest()
+    }
+
     /// What protects inner packets.
     #[must_use]
     pub fn cipher(&self) -> Cipher {

@@ -1,0 +1,369 @@
+//! One end of the tunnel: one static key, one TUN device, many peers.
+
+mod handshake;
+mod status;
+
+use crate::allowed_ips::AllowedIps;
+use crate::config::{EndpointConfig, LocalEnd, PeerConfig};
+use crate::handshake::Gate;
+use crate::inner::{FlowHasher, InnerPacket};
+use crate::order::HeldBudget;
+use crate::path::TunnelMtu;
+use crate::peer::{Context, DatagramMeta, Indexed, Peer};
+use crate::session::IndexTable;
+use crate::wire::{CloseReason, MessageType};
+use crate::{
+    Deliver, DropCounters, DropReason, Event, Outbox, PathId, PeerId, SocketId, Time, Weight,
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+/// A send that the kernel refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SendError {
+    /// Larger than the interface's MTU; the length of the UDP payload.
+    TooLarge {
+        /// Bytes of UDP payload.
+        udp_len: usize,
+    },
+    /// No route, interface down or gone, source address gone: the path is out of use until probes are
+    /// answered again. The text says what.
+    Unreachable(String),
+    /// A drop like any other.
+    Passing,
+}
+
+/// One end of the tunnel, as a state machine.
+///
+/// # Driving it
+/// Feed it: [`handle_packet`](Self::handle_packet) for each packet from TUN,
+/// [`handle_datagram`](Self::handle_datagram) for each datagram, in the order in which they came; and
+/// [`handle_batch_end`](Self::handle_batch_end) once when *every* readable socket was drained, and
+/// whenever [`poll_timeout`](Self::poll_timeout) has passed. Changes of sockets, addresses and
+/// weights come in through `set_*`.
+///
+/// Drain it: after each of these calls send what the [`Outbox`] holds and clear it (several calls
+/// may fill it before); after `handle_batch_end` take [`poll_event`](Self::poll_event) until it is
+/// empty, then ask `poll_timeout` anew.
+///
+/// `now` never goes back. One reading of the clock serves a whole batch.
+pub struct Endpoint {
+    config: EndpointConfig,
+    rng: ChaCha20Rng,
+    gate: Gate,
+    flows: FlowHasher,
+    allowed: AllowedIps,
+    indices: IndexTable<Indexed>,
+    peers: Vec<Peer>,
+    held: HeldBudget,
+    events: VecDeque<Event>,
+    drops: DropCounters,
+    /// Peers with something to do at the end of the batch.
+    touched: Vec<PeerId>,
+    deadlines: BTreeSet<(Time, PeerId)>,
+    tunnel_mtu: TunnelMtu,
+    mtu: u16,
+}
+
+/// Events not drained are forgotten beyond this many; they tell states, and the status has those.
+const MAX_EVENTS: usize = 1_024;
+
+/// A peer that cannot be added.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddPeerError {
+    /// Two peers would own the same prefix.
+    #[error("allowed_ips {0} of peer `{1}` belongs to peer `{2}` already")]
+    PrefixTaken(String, String, String),
+    /// More paths than fit.
+    #[error("peer `{0}` has more than 16 paths")]
+    TooManyPaths(String),
+}
+
+impl Endpoint {
+    /// An endpoint without peers. `seed` has to be unpredictable: keys, tokens and indices come
+    /// from it.
+    #[must_use]
+    pub fn new(config: EndpointConfig, seed: [u8; 32]) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let gate = Gate::new(&config.private_key.public_key(), &mut rng);
+        let flows = FlowHasher::new([rng.next_u64(), rng.next_u64()]);
+        let tunnel_mtu = TunnelMtu::new();
+        let held = HeldBudget::new(config.memory.held_total);
+        let mtu = config.mtu.unwrap_or(DEFAULT_TUNNEL_MTU);
+        Self {
+            config,
+            rng,
+            gate,
+            flows,
+            allowed: AllowedIps::new(),
+            indices: IndexTable::new(),
+            peers: Vec::new(),
+            held,
+            events: VecDeque::new(),
+            drops: DropCounters::default(),
+            touched: Vec::new(),
+            deadlines: BTreeSet::new(),
+            tunnel_mtu,
+            mtu,
+        }
+    }
+
+    /// Adds a peer with its configured paths, whose ends are still unknown.
+    ///
+    /// # Errors
+    /// When its `allowed_ips` belong to another peer, or it has too many paths.
+    pub fn add_peer(&mut self, now: Time, config: PeerConfig) -> Result<PeerId, AddPeerError> {
+        let id = PeerId(self.peers.len() as u32);
+        if config.paths.len() > crate::id::MAX_PATHS {
+            return Err(AddPeerError::TooManyPaths(config.name));
+        }
+        for prefix in &config.allowed_ips {
+            if let Err(taken) = self.allowed.insert(*prefix, id) {
+                let owner = self.peers.get(taken.owner.0 as usize).map_or("", |p| &p.name);
+                return Err(AddPeerError::PrefixTaken(
+                    prefix.to_string(),
+                    config.name,
+                    owner.to_owned(),
+                ));
+            }
+        }
+        let peer = Peer::new(now, id, config, &self.config, &mut self.rng);
+        self.peers.push(peer);
+        self.touch(id);
+        Ok(id)
+    }
+
+    /// An inner packet from TUN. It may be changed in place (MSS).
+    pub fn handle_packet(&mut self, now: Time, packet: &mut [u8], out: &mut Outbox) {
+        if let Err(reason) = self.send(now, packet, out) {
+            self.drops.count(reason);
+            tracing::trace!(%reason, len = packet.len(), "packet from TUN dropped");
+        }
+    }
+
+    fn send(&mut self, now: Time, packet: &mut [u8], out: &mut Outbox) -> Result<(), DropReason> {
+        let inner = InnerPacket::parse(packet).map_err(|_| DropReason::NotIp)?;
+        let id = self.allowed.lookup(inner.destination()).ok_or(DropReason::NoPeer)?;
+        if let Some(mss) = self.mss() {
+            crate::inner::clamp_mss(packet, &inner, mss);
+        }
+        let flow = self.flows.hash(&inner, packet);
+        touch(&mut self.touched, id);
+        self.peers[id.0 as usize].send_packet(now, &inner, flow, packet, out)
+    }
+
+    /// A datagram from the network. It is decrypted in place.
+    pub fn handle_datagram(
+        &mut self,
+        now: Time,
+        meta: &DatagramMeta,
+        datagram: &mut [u8],
+        out: &mut Outbox,
+        sink: &mut dyn Deliver,
+    ) {
+        let result = match MessageType::of(datagram) {
+            Some(kind) if kind.is_handshake() => self.handshake(now, meta, datagram, out, sink),
+            Some(kind) => return self.session_datagram(now, kind, meta, datagram, out, sink),
+            None => Err(DropReason::Malformed),
+        };
+        if let Err(reason) = result {
+            self.drops.count(reason);
+            tracing::trace!(%reason, source = %meta.source, "datagram dropped");
+        }
+    }
+
+    fn session_datagram(
+        &mut self,
+        now: Time,
+        kind: MessageType,
+        meta: &DatagramMeta,
+        datagram: &mut [u8],
+        out: &mut Outbox,
+        sink: &mut dyn Deliver,
+    ) {
+        let Some(index) = crate::wire::receiver_index(datagram) else {
+            return self.drops.count(DropReason::Malformed);
+        };
+        let Some(&(id, session, path)) = self.indices.get(index) else {
+            return self.drops.count(DropReason::UnknownIndex);
+        };
+        touch(&mut self.touched, id);
+        let (peer, mut cx) = self.lend(id, sink);
+        let result = if kind == MessageType::Data {
+            peer.receive_data(now, session, path, meta, datagram, &mut cx)
+        } else {
+            peer.receive_control(now, session, path, meta, datagram, out, &mut cx)
+        };
+        if let Err(reason) = result {
+            peer.count_drop(reason);
+            tracing::trace!(%reason, source = %meta.source, peer = %peer.name, "datagram dropped");
+        }
+    }
+
+    /// The end of a batch: every readable socket was drained, or a timeout has passed.
+    pub fn handle_batch_end(&mut self, now: Time, out: &mut Outbox, sink: &mut dyn Deliver) {
+        while let Some(&(at, id)) = self.deadlines.first() {
+            if at > now {
+                break;
+            }
+            self.deadlines.pop_first();
+            self.peers[id.0 as usize].deadline_entered = None;
+            touch(&mut self.touched, id);
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        for id in touched.drain(..) {
+            let (peer, mut cx) = self.lend(id, sink);
+            peer.tick(now, out, &mut cx);
+            let (before, after) = (peer.deadline_entered, peer.next_deadline());
+            if before != after {
+                peer.deadline_entered = after;
+                if let Some(at) = before {
+                    self.deadlines.remove(&(at, id));
+                }
+                if let Some(at) = after {
+                    self.deadlines.insert((at, id));
+                }
+            }
+        }
+        self.touched = touched;
+        self.follow_mtu(now);
+        while self.events.len() > MAX_EVENTS {
+            self.events.pop_front();
+        }
+    }
+
+    /// When [`handle_batch_end`](Self::handle_batch_end) wants to be called next, if nothing comes
+    /// before: the earliest probe, report, marker, release or key change.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let peers = self.deadlines.first().map(|&(at, _)| at);
+        [peers, self.tunnel_mtu.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The local end of a path is usable, or not any more.
+    pub fn set_local(&mut self, now: Time, peer: PeerId, path: PathId, local: LocalEnd) {
+        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
+            p.set_local(now, path, local);
+            self.touch(peer);
+        }
+    }
+
+    /// The configured remote address of a path: given as such, or what its name resolved to.
+    pub fn set_remote(&mut self, now: Time, peer: PeerId, path: PathId, remote: SocketAddr) {
+        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
+            p.set_remote(now, path, remote);
+            self.touch(peer);
+        }
+    }
+
+    /// The kernel refused to send on a path.
+    pub fn handle_send_error(&mut self, now: Time, peer: PeerId, path: PathId, error: SendError) {
+        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
+            p.on_send_error(now, path, error);
+            self.touch(peer);
+        }
+    }
+
+    /// The kernel dropped this many datagrams on a socket, in total; for the status.
+    pub fn set_kernel_drops(&mut self, socket: SocketId, total: u64) {
+        for peer in &mut self.peers {
+            peer.set_kernel_drops(socket, total);
+        }
+    }
+
+    /// TUN refused this many packets.
+    pub fn count_drops(&mut self, reason: DropReason, count: u64) {
+        self.drops.add(reason, count);
+    }
+
+    /// Sets a path's weight, from the next packet on.
+    pub fn set_weight(&mut self, peer: PeerId, path: PathId, weight: Weight) {
+        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
+            p.set_weight(path, weight);
+            self.touch(peer);
+        }
+    }
+
+    /// Takes a path out of use, or back.
+    pub fn set_enabled(&mut self, now: Time, peer: PeerId, path: PathId, enabled: bool) {
+        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
+            p.set_enabled(now, path, enabled);
+            self.touch(peer);
+        }
+    }
+
+    /// Says goodbye to every peer, and delivers what is held.
+    pub fn close(&mut self, now: Time, out: &mut Outbox, sink: &mut dyn Deliver) {
+        for i in 0..self.peers.len() {
+            let (peer, mut cx) = self.lend(PeerId(i as u32), sink);
+            peer.send_close(now, CloseReason::Shutdown, out);
+            peer.flush_held(now, &mut cx);
+        }
+    }
+
+    /// The tunnel's MTU now.
+    #[must_use]
+    pub fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    fn mss(&self) -> Option<crate::inner::MssLimit> {
+        crate::inner::MssLimit::of(self.config.mss_clamp, self.mtu)
+    }
+
+    fn follow_mtu(&mut self, now: Time) {
+        if self.config.mtu.is_some() {
+            return;
+        }
+        let least = self.peers.iter().filter_map(Peer::inner_mtu).min();
+        if let Some(mtu) = self.tunnel_mtu.update(now, least)
+            && mtu != self.mtu
+        {
+            self.mtu = mtu;
+            self.events.push_back(Event::TunnelMtu(mtu));
+        }
+    }
+
+    fn touch(&mut self, id: PeerId) {
+        touch(&mut self.touched, id);
+    }
+
+    /// Peer `id`, and what it shares with the others.
+    fn lend<'a>(
+        &'a mut self,
+        id: PeerId,
+        sink: &'a mut dyn Deliver,
+    ) -> (&'a mut Peer, Context<'a>) {
+        let mss = self.mss();
+        let peer = &mut self.peers[id.0 as usize];
+        let cx = Context {
+            config: &self.config,
+            allowed: &self.allowed,
+            indices: &mut self.indices,
+            rng: &mut self.rng,
+            held: &mut self.held,
+            events: &mut self.events,
+            sink,
+            mss,
+        };
+        (peer, cx)
+    }
+}
+
+/// The tunnel's MTU before any path told what fits: 1 500 less our headers over IPv6.
+const DEFAULT_TUNNEL_MTU: u16 = 1_500 - 48 - 36;
+
+/// Few peers are in one batch, and mostly the one before.
+fn touch(touched: &mut Vec<PeerId>, id: PeerId) {
+    if touched.last() != Some(&id) && !touched.contains(&id) {
+        touched.push(id);
+    }
+}

@@ -1,0 +1,201 @@
+//! A peer's part in handshakes: answering its initiation, taking its response, and what new keys
+//! change.
+
+use super::association::Instances;
+use super::sessions::{SessionId, Slot};
+use super::{Context, Peer};
+use crate::config::EndpointConfig;
+use crate::handshake::{
+    CipherOffer, HandshakeError, Hello, Incoming, Outcome, PROTOCOL_VERSION, Refusal,
+};
+use crate::session::IndexTable;
+use crate::{DropReason, Time};
+use std::time::Duration;
+
+/// After a refusal the next initiation waits this long: somebody has to change a configuration.
+pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+
+/// How this end introduces itself.
+pub(super) fn hello(config: &EndpointConfig, instance: u64) -> Hello {
+    Hello {
+        instance,
+        capabilities: 0,
+        version: PROTOCOL_VERSION,
+        cipher: CipherOffer { choice: config.cipher, aes_in_hardware: config.aes_in_hardware },
+        workers: 1,
+    }
+}
+
+impl Peer {
+    /// The answer already given to a copy of the initiation with this ephemeral key.
+    pub fn answer_to(&self, ephemeral: &[u8; 32]) -> Option<&[u8]> {
+        self.sessions.answer_to(ephemeral)
+    }
+
+    /// Whether the peer's initiation is to be left alone, because both began at the same time and
+    /// ours goes first: the smaller public key wins.
+    pub fn attempt_takes_precedence(&self, now: Time, config: &EndpointConfig) -> bool {
+        self.attempt.as_ref().is_some_and(|a| a.takes_precedence(now))
+            && config.private_key.public_key() < self.config.public_key
+    }
+
+    /// The index under which our attempt's response comes.
+    pub fn attempt_index(&self) -> Option<u32> {
+        self.attempt.as_ref().map(|a| a.pending.index())
+    }
+
+    /// Answers the peer's initiation. The keys wait until the peer uses them; nothing else changes.
+    ///
+    /// # Errors
+    /// When it is not to be answered.
+    pub fn answer(
+        &mut self,
+        now: Time,
+        incoming: Incoming,
+        index: u32,
+        config: &EndpointConfig,
+        indices: &mut IndexTable<super::Indexed>,
+    ) -> Result<Vec<u8>, DropReason> {
+        let ours = hello(config, self.instance);
+        let ephemeral = *incoming.ephemeral();
+        let remote = incoming.hello().instance;
+        let answer = incoming
+            .respond(&self.config.preshared_key, ours, index)
+            .map_err(HandshakeError::drop_reason)?;
+        match answer.outcome {
+            Outcome::Agreed(agreement) => {
+                let id = self.next_session_id();
+                let session = agreement.into_session(now);
+                let peer = self.id;
+                // One in millions: unanswered, the peer asks again with other keys.
+                indices
+                    .insert(session.local_indices(), |path| (peer, id, path))
+                    .map_err(|_| DropReason::BadHandshake)?;
+                let instances = Instances { local: self.instance, remote };
+                let slot = Slot { id, session, instances };
+                self.sessions.add_pending(now, slot, ephemeral, answer.message.clone());
+            }
+            // It may be an old initiation, sent again by a stranger: show it, change nothing.
+            Outcome::Refused(refusal) => self.show_refusal(&refusal),
+        }
+        Ok(answer.message)
+    }
+
+    /// Takes the response to our initiation: its keys are in use from now on.
+    ///
+    /// # Errors
+    /// When it is not one; the attempt goes on then.
+    pub fn on_response(
+        &mut self,
+        now: Time,
+        message: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Result<(), HandshakeError> {
+        let attempt = self.attempt.as_mut().ok_or(HandshakeError::Unasked)?;
+        let outcome = attempt.pending.finish(message)?;
+        self.attempt = None;
+        match outcome {
+            Outcome::Agreed(agreement) => {
+                let remote = agreement.peer().instance;
+                let session = agreement.into_session(now);
+                let id = self.next_session_id();
+                let peer = self.id;
+                if cx.indices.insert(session.local_indices(), |p| (peer, id, p)).is_err() {
+                    return Ok(());
+                }
+                let instances = Instances { local: self.instance, remote };
+                let fresh = self.sessions.current().is_none();
+                self.sessions.make_current(now, Slot { id, session, instances });
+                self.session_began(now, fresh, cx);
+            }
+            Outcome::Refused(refusal) => {
+                self.show_refusal(&refusal);
+                self.next_attempt = now + REFUSED_PAUSE;
+            }
+        }
+        Ok(())
+    }
+
+    /// A cookie for our next copies.
+    ///
+    /// # Errors
+    /// When it is not one, or nobody asked.
+    pub fn on_cookie(&mut self, now: Time, message: &[u8]) -> Result<(), HandshakeError> {
+        let mut last = HandshakeError::Unasked;
+        for path in self.paths.iter_mut().flatten() {
+            match path.cookies.accept(now, message) {
+                Ok(()) => {
+                    if let Some(attempt) = &mut self.attempt {
+                        attempt.hurry(now);
+                    }
+                    return Ok(());
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// The peer used the keys of our answer: they are the session's from now on.
+    pub(super) fn confirm(&mut self, now: Time, id: SessionId, cx: &mut Context<'_>) {
+        let fresh = self.sessions.current().is_none();
+        self.sessions.confirm(now, id);
+        self.attempt = None;
+        self.session_began(now, fresh, cx);
+    }
+
+    /// New keys are in use. With the processes that talked before, nothing else changes.
+    fn session_began(&mut self, now: Time, fresh: bool, cx: &mut Context<'_>) {
+        self.heard(now);
+        self.why = None;
+        self.refused = false;
+        let Some(slot) = self.sessions.current() else { return };
+        let (instances, cipher) = (slot.instances, slot.session.cipher());
+        let restarted = self.association != Some(instances);
+        tracing::debug!(peer = %self.name, %cipher, restarted, "session established");
+        if restarted {
+            self.start_afresh(now, instances, cx);
+        }
+        if restarted || fresh {
+            for path in self.paths.iter_mut().flatten() {
+                path.health.on_session_ended(now);
+            }
+        }
+        self.views_dirty = true;
+    }
+
+    /// Another process speaks for the peer: what is held is delivered, the rest forgotten.
+    fn start_afresh(&mut self, now: Time, instances: Instances, cx: &mut Context<'_>) {
+        self.flush_held(now, cx);
+        self.association = Some(instances);
+        self.receive_workers = Default::default();
+        self.send_worker = super::SendWorker::new(cx.rng);
+        self.remote_paths = Default::default();
+        for path in self.paths.iter_mut().flatten() {
+            path.remote_id = None;
+            path.introduced = false;
+        }
+    }
+
+    /// Delivers what is held, in order.
+    pub fn flush_held(&mut self, now: Time, cx: &mut Context<'_>) {
+        let (id, counts) = (self.id, &mut self.delivered);
+        for worker in self.receive_workers.iter_mut().flatten() {
+            worker.reorder.flush(now, cx.held, &mut |p| counts.deliver(id, p, cx.sink));
+        }
+    }
+
+    fn show_refusal(&mut self, refusal: &Refusal) {
+        let text = refusal.to_string();
+        if self.sessions.current().is_none() && self.why.as_deref() != Some(&text) {
+            tracing::warn!(peer = %self.name, "{text}");
+            self.why = Some(text);
+            self.refused = true;
+        }
+    }
+
+    fn next_session_id(&mut self) -> SessionId {
+        self.next_session = self.next_session.wrapping_add(1);
+        SessionId(self.next_session)
+    }
+}

@@ -1,0 +1,89 @@
+//! What has arrived on each of the peer's paths: the substance of reports.
+
+use crate::id::MAX_PATHS;
+use crate::wire::PathReport;
+use crate::{PacketNumber, PathId, Time};
+
+/// What arrived on one path.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct PathArrivals {
+    /// Highest packet number.
+    pub highest_pn: PacketNumber,
+    /// Highest path sequence.
+    pub highest_seq: u32,
+    /// When that came.
+    pub highest_at: Time,
+    /// Packets that are counted in the path sequence.
+    pub packets: u64,
+    /// Their UDP payload bytes.
+    pub bytes: u64,
+}
+
+/// What arrived, per path in the peer's numbering.
+#[derive(Default, Debug)]
+pub struct Arrivals {
+    paths: [PathArrivals; MAX_PATHS],
+    missing: u64,
+}
+
+impl Arrivals {
+    /// A data packet came, duplicates included.
+    pub fn on_packet(
+        &mut self,
+        now: Time,
+        path: PathId,
+        pn: PacketNumber,
+        sequence: u32,
+        bytes: usize,
+    ) {
+        let p = &mut self.paths[path.index()];
+        p.packets += 1;
+        p.bytes += bytes as u64;
+        p.highest_pn = p.highest_pn.max(pn);
+        p.advance(now, sequence);
+    }
+
+    /// A marker came; its repeats carry the same sequence and count once.
+    pub fn on_marker(&mut self, now: Time, path: PathId, sequence: u32) {
+        let p = &mut self.paths[path.index()];
+        if sequence.wrapping_sub(p.highest_seq) as i32 > 0 {
+            p.packets += 1;
+            p.advance(now, sequence);
+        }
+    }
+
+    /// So many are missing now; whether that is more than last time.
+    pub fn note_missing(&mut self, missing: u64) -> bool {
+        std::mem::replace(&mut self.missing, missing) < missing
+    }
+
+    /// The entries of a report: every path on which something came.
+    pub fn report(
+        &self,
+        now: Time,
+        acknowledged: impl Fn(PathId) -> Option<u16>,
+    ) -> impl Iterator<Item = PathReport> {
+        PathId::all().filter(|p| self.paths[p.index()].packets > 0).map(move |path| {
+            let p = &self.paths[path.index()];
+            let age = now.since(p.highest_at).as_micros() / 100;
+            PathReport {
+                path,
+                marker_epoch: acknowledged(path),
+                highest_seq: p.highest_seq,
+                highest_pn: p.highest_pn,
+                packets: p.packets,
+                bytes: p.bytes,
+                since_highest: u16::try_from(age).unwrap_or(u16::MAX),
+            }
+        })
+    }
+}
+
+impl PathArrivals {
+    fn advance(&mut self, now: Time, sequence: u32) {
+        if self.packets == 1 || sequence.wrapping_sub(self.highest_seq) as i32 > 0 {
+            self.highest_seq = sequence;
+            self.highest_at = now;
+        }
+    }
+}

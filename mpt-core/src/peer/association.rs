@@ -1,0 +1,61 @@
+//! What lives as long as the same two processes talk: packet numbers, order, replay windows.
+//!
+//! Keys change every two minutes without touching any of this. When the peer is restarted its
+//! instance id changes, and all of it starts fresh under the first keys of the new instance.
+
+use super::arrivals::Arrivals;
+use crate::PacketNumber;
+use crate::order::{OpenPaths, Predecessors, Reorder, ReorderLimits};
+use crate::session::{DATA_WINDOW_WORDS, ReplayWindow};
+use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore;
+
+/// The random ids of the two processes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Instances {
+    /// Ours.
+    pub local: u64,
+    /// The peer's.
+    pub remote: u64,
+}
+
+/// The sending side of one of our workers.
+pub struct SendWorker {
+    /// Numbers and predecessors.
+    pub predecessors: Predecessors,
+    /// Which paths may have packets in flight.
+    pub open_paths: OpenPaths,
+}
+
+impl SendWorker {
+    /// Nothing sent yet.
+    pub fn new(rng: &mut ChaCha20Rng) -> Self {
+        Self { predecessors: Predecessors::new(rng.next_u64()), open_paths: OpenPaths::new() }
+    }
+}
+
+/// The receiving side of one of the peer's workers.
+pub struct ReceiveWorker {
+    /// Refuses what was opened before.
+    pub replay: ReplayWindow<DATA_WINDOW_WORDS>,
+    /// Restores the order.
+    pub reorder: Reorder,
+    /// What reports tell.
+    pub arrivals: Arrivals,
+}
+
+impl ReceiveWorker {
+    /// Nothing came yet.
+    pub fn new(limits: ReorderLimits) -> Self {
+        Self {
+            replay: ReplayWindow::new(),
+            reorder: Reorder::new(limits),
+            arrivals: Arrivals::default(),
+        }
+    }
+
+    /// The highest packet number that came.
+    pub fn highest(&self) -> PacketNumber {
+        self.reorder.highest()
+    }
+}

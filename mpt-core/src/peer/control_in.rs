@@ -1,0 +1,254 @@
+//! Control datagrams from the peer.
+
+use super::association::ReceiveWorker;
+use super::path_entry::Origin;
+use super::sessions::{SessionId, Standing};
+use super::{Context, DatagramMeta, Peer};
+use crate::order;
+use crate::path::Freshness;
+use crate::wire::{Close, ControlHeader, Echo, Marker, MessageType, Open, Probe, Report};
+use crate::{DropReason, Outbox, PathId, Time, Weight};
+
+impl Peer {
+    /// Handles a control datagram of the peer's path `theirs`, sealed in session `id`.
+    ///
+    /// # Errors
+    /// Why it was dropped; nothing changed then.
+    #[expect(clippy::too_many_arguments, reason = "a datagram and where it came from, internal")]
+    pub fn receive_control(
+        &mut self,
+        now: Time,
+        id: SessionId,
+        theirs: PathId,
+        meta: &DatagramMeta,
+        datagram: &mut [u8],
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Result<(), DropReason> {
+        let header = ControlHeader::decode(datagram).ok_or(DropReason::Malformed)?;
+        let len = datagram.len();
+        let (slot, standing) = self.sessions.find(id).ok_or(DropReason::UnknownIndex)?;
+        if slot.session.expired(now) {
+            return Err(DropReason::UnknownIndex);
+        }
+        let message = slot.session.open_control(theirs, datagram)?;
+        let newest = match slot.session.newest_control(theirs) == header.counter {
+            true => Freshness::Newest,
+            false => Freshness::Older,
+        };
+        if standing == Standing::Pending {
+            self.confirm(now, id, cx);
+        }
+        self.heard(now);
+        match header.kind {
+            MessageType::Probe => {
+                let probe = Probe::decode(message).ok_or(DropReason::Malformed)?;
+                self.on_probe(now, theirs, &probe, newest, meta, len, out, cx)
+            }
+            MessageType::Echo => {
+                let echo = Echo::decode(message).ok_or(DropReason::Malformed)?;
+                self.on_echo(now, theirs, &echo, meta, len, newest);
+                Ok(())
+            }
+            MessageType::Report => {
+                let report = Report::decode(message).ok_or(DropReason::Malformed)?;
+                self.count_received(now, theirs, len);
+                self.on_report(now, &report);
+                Ok(())
+            }
+            MessageType::Marker => {
+                let marker = Marker::decode(message).ok_or(DropReason::Malformed)?;
+                self.count_received(now, theirs, len);
+                self.on_marker(now, theirs, &marker);
+                Ok(())
+            }
+            MessageType::Close => {
+                let close = Close::decode(message).ok_or(DropReason::Malformed)?;
+                self.on_close(now, close);
+                Ok(())
+            }
+            _ => Err(DropReason::Malformed),
+        }
+    }
+}
+
+impl Peer {
+    #[expect(clippy::too_many_arguments, reason = "a probe and where it came from, internal")]
+    fn on_probe(
+        &mut self,
+        now: Time,
+        theirs: PathId,
+        probe: &Probe<'_>,
+        newest: Freshness,
+        meta: &DatagramMeta,
+        len: usize,
+        out: &mut Outbox,
+        cx: &mut Context<'_>,
+    ) -> Result<(), DropReason> {
+        let ours = match probe.open.as_ref() {
+            Some(open) => self.match_path(now, theirs, open, meta, cx),
+            None => self.remote_paths[theirs.index()],
+        };
+        // Not introduced yet: the peer repeats its introduction until an echo says it is known.
+        let ours = ours.ok_or(DropReason::UnknownPath)?;
+        let Some(path) = self.paths[ours.index()].as_mut() else {
+            return Err(DropReason::UnknownPath);
+        };
+        path.count_received(now, len);
+        path.remote.on_authenticated(now, meta.source, len, newest);
+        if newest == Freshness::Newest {
+            path.health.set_disabled_by_peer(now, probe.disabled);
+            let here = (Some(meta.socket), meta.destination);
+            if path.origin == Origin::Opened && (path.local.socket, path.local.source) != here {
+                (path.local.socket, path.local.source) = here;
+                self.views_dirty = true;
+            }
+        }
+        let echo = Echo {
+            token: probe.token,
+            introduced: true,
+            disabled: path.health.is_disabled(),
+            path: Some(ours),
+            size: u16::try_from(len).unwrap_or(u16::MAX),
+        };
+        let Some(mut lane) = path.lane(self.id, meta.source, 0) else { return Ok(()) };
+        if path.origin == Origin::Opened {
+            lane.socket = meta.socket;
+            lane.source = meta.destination;
+        }
+        self.send_echo(now, ours, echo, lane, out);
+        Ok(())
+    }
+
+    /// Our path for the peer's path `theirs`: by name, else by address pair, else a new one.
+    fn match_path(
+        &mut self,
+        now: Time,
+        theirs: PathId,
+        open: &Open<'_>,
+        meta: &DatagramMeta,
+        cx: &mut Context<'_>,
+    ) -> Option<PathId> {
+        let free = |remote_id: Option<PathId>| remote_id.is_none_or(|id| id == theirs);
+        let known = || self.paths.iter().flatten().filter(|p| free(p.remote_id));
+        let found = known()
+            .find(|p| p.name == open.name)
+            .or_else(|| {
+                known().find(|p| {
+                    p.remote.current() == Some(meta.source) && p.local.socket == Some(meta.socket)
+                })
+            })
+            .map(|p| p.id);
+        let ours = match found {
+            Some(id) => id,
+            None => self.open_path(now, open, cx)?,
+        };
+        // The peer's number may have meant another path before it was restarted or reconfigured.
+        if let Some(before) = self.remote_paths[theirs.index()].filter(|&p| p != ours)
+            && let Some(p) = self.paths[before.index()].as_mut()
+        {
+            p.remote_id = None;
+        }
+        self.remote_paths[theirs.index()] = Some(ours);
+        let path = self.paths[ours.index()].as_mut()?;
+        path.remote_id = Some(theirs);
+        let wish = Weight::new(u64::from(open.weight)).ok();
+        if path.wished_weight != wish {
+            path.wished_weight = wish;
+            self.views_dirty = true;
+        }
+        if path.origin == Origin::Opened {
+            path.priority = open.priority;
+        }
+        Some(ours)
+    }
+
+    fn on_echo(
+        &mut self,
+        now: Time,
+        theirs: PathId,
+        echo: &Echo,
+        meta: &DatagramMeta,
+        len: usize,
+        newest: Freshness,
+    ) {
+        for path in self.paths.iter_mut().flatten() {
+            let mtu = path.mtu.on_echo(echo.token);
+            let challenge = path.remote.on_challenge_answered(now, echo.token, meta.source);
+            let probe = path.health.on_echo(now, echo.token);
+            if !(mtu || challenge || probe) {
+                continue;
+            }
+            path.count_received(now, len);
+            path.remote.on_authenticated(now, meta.source, len, newest);
+            if probe {
+                path.remote.on_answer(meta.source);
+            }
+            path.introduced |= echo.introduced;
+            if newest == Freshness::Newest {
+                path.health.set_disabled_by_peer(now, echo.disabled);
+            }
+            if self.remote_paths[theirs.index()].is_none() && path.remote_id.is_none() {
+                self.remote_paths[theirs.index()] = Some(path.id);
+                path.remote_id = Some(theirs);
+            }
+            self.views_dirty |= mtu || challenge;
+            return;
+        }
+        // Answered twice, or too late: it still says that the peer lives, which was noted.
+    }
+
+    fn on_report(&mut self, now: Time, report: &Report) {
+        for r in report.paths() {
+            let Some(path) = self.paths[r.path.index()].as_mut() else { continue };
+            path.health.on_report(now, r.highest_seq, report.interval);
+            path.loss_up.update(now, r.highest_seq, r.packets);
+            if let Some(epoch) = r.marker_epoch {
+                self.send_worker.open_paths.on_marker_ack(r.path, epoch);
+            }
+        }
+        for theirs in PathId::all() {
+            let Some(ours) = self.remote_paths[theirs.index()] else { continue };
+            let Some(path) = self.paths[ours.index()].as_mut() else { continue };
+            path.health.set_unusable_for_peer(now, report.unusable & theirs.bit() != 0);
+        }
+    }
+
+    fn on_marker(&mut self, now: Time, theirs: PathId, marker: &Marker) {
+        let slot = &mut self.receive_workers[marker.worker.get() as usize];
+        let worker = slot.get_or_insert_with(|| Box::new(ReceiveWorker::new(self.limits)));
+        worker.arrivals.on_marker(now, theirs, marker.seq);
+        let marker =
+            order::Marker { epoch: marker.epoch, last_pn: marker.last_pn, seq: marker.seq };
+        worker.reorder.on_marker(now, theirs, marker);
+        self.report_schedule.urgent(now);
+    }
+
+    fn on_close(&mut self, now: Time, close: Close) {
+        tracing::info!(peer = %self.name, reason = ?close.reason, "peer closed the session");
+        self.sessions.end();
+        for path in self.paths.iter_mut().flatten() {
+            path.health.on_session_ended(now);
+        }
+        self.why = Some("the peer closed the tunnel; waiting for it to come back".to_owned());
+    }
+
+    /// Opens a path that only the peer configures.
+    fn open_path(&mut self, now: Time, open: &Open<'_>, cx: &mut Context<'_>) -> Option<PathId> {
+        let id = PathId::all().find(|id| self.paths[id.index()].is_none())?;
+        tracing::info!(peer = %self.name, path = open.name, "path opened by the peer");
+        let path =
+            super::Path::opened(now, id, open, cx.config.probe, &self.config.public_key, cx.rng);
+        self.paths[id.index()] = Some(path);
+        self.views_dirty = true;
+        Some(id)
+    }
+
+    fn count_received(&mut self, now: Time, theirs: PathId, len: usize) {
+        if let Some(ours) = self.remote_paths[theirs.index()]
+            && let Some(path) = self.paths[ours.index()].as_mut()
+        {
+            path.count_received(now, len);
+        }
+    }
+}

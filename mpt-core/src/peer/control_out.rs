@@ -1,0 +1,128 @@
+//! Control datagrams on their way to the peer: probes, echoes, reports, markers, close.
+
+use super::Peer;
+use crate::path::ProbeToSend;
+use crate::wire::{
+    CONTROL_HEADER_LEN, CONTROL_TAG_LEN, Close, CloseReason, Echo, Marker, MessageType, Open,
+    Probe, Report,
+};
+use crate::{LaneKey, Outbox, PathId, Time};
+use std::net::SocketAddr;
+
+/// Largest control plaintext that is not a padded probe: a report of 16 paths and 32 ranges.
+const MAX_CONTROL: usize = 1_024;
+
+impl Peer {
+    /// Sends a probe over `path` to `to`, or to the path's remote. Padded to `udp_len` bytes of UDP
+    /// payload when it asks for the MTU.
+    pub(super) fn send_probe(
+        &mut self,
+        now: Time,
+        path: PathId,
+        probe: ProbeToSend,
+        to: Option<SocketAddr>,
+        udp_len: Option<usize>,
+        out: &mut Outbox,
+    ) {
+        let Some(p) = self.paths[path.index()].as_mut() else { return };
+        let Some(to) = to.or(p.remote.current()) else { return };
+        let Some(lane) = p.lane(self.id, to, 0) else { return };
+        let message = Probe {
+            token: probe.token,
+            disabled: p.health.is_disabled(),
+            mtu_probe: udp_len.is_some(),
+            open: (!p.introduced).then(|| Open {
+                weight: p.weight.map_or(0, crate::Weight::get),
+                priority: p.priority,
+                rate_limit: 0,
+                name: p.name.as_str(),
+            }),
+        };
+        let mut buf = [0; MAX_CONTROL];
+        let Some(len) = message.encode(&mut buf) else { return };
+        let padded = udp_len.map_or(0, |u| u.saturating_sub(CONTROL_HEADER_LEN + CONTROL_TAG_LEN));
+        if !p.remote.may_send(to, len.max(padded) + CONTROL_HEADER_LEN + CONTROL_TAG_LEN) {
+            return;
+        }
+        self.seal_control(now, path, MessageType::Probe, &buf[..len], padded, lane, out);
+    }
+
+    /// Answers a probe where it came from.
+    pub(super) fn send_echo(
+        &mut self,
+        now: Time,
+        path: PathId,
+        echo: Echo,
+        lane: LaneKey,
+        out: &mut Outbox,
+    ) {
+        let mut buf = [0; MAX_CONTROL];
+        let Some(len) = echo.encode(&mut buf) else { return };
+        self.seal_control(now, path, MessageType::Echo, &buf[..len], 0, lane, out);
+    }
+
+    /// Sends a marker over the path it speaks for.
+    pub(super) fn send_marker(&mut self, now: Time, path: PathId, m: Marker, out: &mut Outbox) {
+        let mut buf = [0; MAX_CONTROL];
+        let Some(len) = m.encode(&mut buf) else { return };
+        self.send_control(now, path, MessageType::Marker, &buf[..len], out);
+    }
+
+    /// Sends `report` over `path`.
+    pub(super) fn send_report(&mut self, now: Time, path: PathId, r: &Report, out: &mut Outbox) {
+        let mut buf = [0; MAX_CONTROL];
+        let Some(len) = r.encode(&mut buf) else { return };
+        let sent = self.send_control(now, path, MessageType::Report, &buf[..len], out);
+        self.report_schedule.on_sent(now, sent);
+    }
+
+    /// Says goodbye on every path.
+    pub fn send_close(&mut self, now: Time, reason: CloseReason, out: &mut Outbox) {
+        let mut buf = [0; MAX_CONTROL];
+        let Some(len) = (Close { reason }).encode(&mut buf) else { return };
+        for path in PathId::all() {
+            self.send_control(now, path, MessageType::Close, &buf[..len], out);
+        }
+    }
+
+    /// Sends a control message over `path` to its remote; returns the datagram's length, 0 when it
+    /// could not be sent.
+    fn send_control(
+        &mut self,
+        now: Time,
+        path: PathId,
+        kind: MessageType,
+        plaintext: &[u8],
+        out: &mut Outbox,
+    ) -> usize {
+        let Some(p) = self.paths[path.index()].as_ref() else { return 0 };
+        let Some(to) = p.remote.current() else { return 0 };
+        let Some(lane) = p.lane(self.id, to, 0) else { return 0 };
+        self.seal_control(now, path, kind, plaintext, 0, lane, out)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one datagram's whole description, internal")]
+    fn seal_control(
+        &mut self,
+        now: Time,
+        path: PathId,
+        kind: MessageType,
+        plaintext: &[u8],
+        padded: usize,
+        lane: LaneKey,
+        out: &mut Outbox,
+    ) -> usize {
+        let Some(slot) = self.sessions.current_mut() else { return 0 };
+        let len = CONTROL_HEADER_LEN + plaintext.len().max(padded) + CONTROL_TAG_LEN;
+        let datagram = out.push(lane, len);
+        datagram[0] = kind.byte();
+        datagram[CONTROL_HEADER_LEN..][..plaintext.len()].copy_from_slice(plaintext);
+        if let Err(reason) = slot.session.seal_control(path, datagram) {
+            debug_assert!(false, "{reason}");
+        }
+        if let Some(p) = self.paths[path.index()].as_mut() {
+            p.count_sent(now, len);
+        }
+        len
+    }
+}

@@ -1,0 +1,209 @@
+//! A peer: its sessions, its paths, and the order of what goes to it and comes from it.
+//!
+//! [`send`](send) and [`receive`](receive) own the two directions of data; `control_in` and
+//! `control_out` those of control datagrams; `tick` is what time does.
+
+mod agree;
+mod arrivals;
+mod association;
+mod attempt;
+mod control_in;
+mod control_out;
+mod path_entry;
+mod receive;
+mod report;
+mod send;
+mod sessions;
+mod setters;
+mod status;
+mod tick;
+mod waiting;
+
+pub use sessions::SessionId;
+
+use association::Instances;
+use attempt::Attempt;
+use path_entry::{Origin, Path};
+
+use crate::allowed_ips::AllowedIps;
+use crate::config::{EndpointConfig, PeerConfig};
+use crate::id::MAX_PATHS;
+use crate::inner::MssLimit;
+use crate::keys::PublicKey;
+use crate::order::{HeldBudget, ReorderLimits};
+use crate::path::ReportSchedule;
+use crate::schedule::{PathView, Scheduler};
+use crate::session::IndexTable;
+use crate::{Deliver, DropCounters, DropReason, Event, PathId, PeerId, SocketId, Time};
+use association::{ReceiveWorker, SendWorker};
+use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore;
+use receive::Delivered;
+use sessions::Sessions;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use waiting::Waiting;
+
+/// What the network says about a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatagramMeta {
+    /// The socket it came in on.
+    pub socket: SocketId,
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// The address of ours it was sent to, where the kernel said so.
+    pub destination: Option<IpAddr>,
+    /// The two ECN bits of the outer header.
+    pub ecn: u8,
+}
+
+/// What a session index stands for: peer, session, and the peer's path.
+pub type Indexed = (PeerId, SessionId, PathId);
+
+/// What peers share, lent for the length of a call.
+pub struct Context<'a> {
+    /// The endpoint's configuration.
+    pub config: &'a EndpointConfig,
+    /// Who may send what.
+    pub allowed: &'a AllowedIps,
+    /// Receiver indices.
+    pub indices: &'a mut IndexTable<Indexed>,
+    /// The endpoint's randomness.
+    pub rng: &'a mut ChaCha20Rng,
+    /// Memory for held packets, of all peers together.
+    pub held: &'a mut HeldBudget,
+    /// What the daemon is told.
+    pub events: &'a mut VecDeque<Event>,
+    /// Where inner packets go.
+    pub sink: &'a mut dyn Deliver,
+    /// The MSS to clamp to.
+    pub mss: Option<MssLimit>,
+}
+
+/// A peer.
+pub struct Peer {
+    id: PeerId,
+    /// As configured.
+    pub name: String,
+    config: PeerConfig,
+    sessions: Sessions,
+    next_session: u32,
+    attempt: Option<Attempt>,
+    /// Not before this: a refusal is not answered with haste.
+    next_attempt: Time,
+    /// The processes that talk; `None` before the first session.
+    association: Option<Instances>,
+    send_worker: SendWorker,
+    receive_workers: [Option<Box<ReceiveWorker>>; 16],
+    paths: [Option<Path>; MAX_PATHS],
+    /// By the peer's number: ours.
+    remote_paths: [Option<PathId>; MAX_PATHS],
+    scheduler: Scheduler,
+    views: Vec<PathView>,
+    views_dirty: bool,
+    report_schedule: ReportSchedule,
+    waiting: Waiting,
+    /// Data went either way since the last tick.
+    traffic_seen: bool,
+    last_heard: Time,
+    /// Some path is usable, as the daemon was told.
+    up: bool,
+    /// Why there is no session, or what the ends disagree on.
+    why: Option<String>,
+    refused: bool,
+    drops: DropCounters,
+    delivered: Delivered,
+    tx_packets: u64,
+    tx_bytes: u64,
+    limits: ReorderLimits,
+    /// Random, for as long as this process runs.
+    instance: u64,
+    next_deadline: Option<Time>,
+    /// Where the endpoint has entered this peer.
+    pub deadline_entered: Option<Time>,
+}
+
+impl Peer {
+    /// A peer nobody talked to yet.
+    pub fn new(
+        now: Time,
+        id: PeerId,
+        config: PeerConfig,
+        endpoint: &EndpointConfig,
+        rng: &mut ChaCha20Rng,
+    ) -> Self {
+        let mut paths: [Option<Path>; MAX_PATHS] = Default::default();
+        for (path, id) in config.paths.iter().zip(PathId::all()) {
+            paths[id.index()] =
+                Some(Path::configured(now, id, path, endpoint.probe, &config.public_key, rng));
+        }
+        Self {
+            id,
+            name: config.name.clone(),
+            config,
+            sessions: Sessions::default(),
+            next_session: 0,
+            attempt: None,
+            next_attempt: now,
+            association: None,
+            send_worker: SendWorker::new(rng),
+            receive_workers: Default::default(),
+            paths,
+            remote_paths: Default::default(),
+            scheduler: Scheduler::new(endpoint.scheduler),
+            views: Vec::with_capacity(MAX_PATHS),
+            views_dirty: true,
+            report_schedule: ReportSchedule::new(),
+            waiting: Waiting::default(),
+            traffic_seen: false,
+            last_heard: now,
+            up: false,
+            why: None,
+            refused: false,
+            drops: DropCounters::default(),
+            delivered: Delivered::default(),
+            tx_packets: 0,
+            tx_bytes: 0,
+            limits: ReorderLimits {
+                max_hold: endpoint.max_hold,
+                held_bytes: endpoint.memory.held_per_peer,
+                ..ReorderLimits::default()
+            },
+            instance: rng.next_u64(),
+            next_deadline: None,
+            deadline_entered: None,
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// Its static key.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.config.public_key
+    }
+
+    /// Counts a drop.
+    pub fn count_drop(&mut self, reason: DropReason) {
+        self.drops.count(reason);
+    }
+
+    /// When [`tick`](Self::tick) wants to be called next.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.next_deadline
+    }
+
+    /// The largest inner packet that every path in use carries, as far as that is known.
+    pub fn inner_mtu(&self) -> Option<u16> {
+        let known =
+            |v: &&PathView| self.paths[v.id.index()].as_ref().is_some_and(|p| p.mtu.is_known());
+        self.views.iter().filter(known).map(|v| v.mtu).min()
+    }
+
+    /// The peer spoke.
+    fn heard(&mut self, now: Time) {
+        self.last_heard = now;
+    }
+}

@@ -1,0 +1,278 @@
+//! A path as this end holds it: its two ends, its health, its counters.
+
+use crate::config::{Dscp, PathConfig, ProbeIntervals};
+use crate::handshake::CookieJar;
+use crate::keys::PublicKey;
+use crate::path::{
+    LossMeter, MtuSearch, PathHealth, RateMeter, RemoteAddress, State, TokenSource, Usability,
+};
+use crate::schedule::Rank;
+use crate::wire::Open;
+use crate::{Fragment, LaneKey, PathId, PeerId, SocketId, Time, Weight};
+use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Where a path came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// The configuration at this end.
+    Configured,
+    /// The peer opened it; it goes when it has been down for a while.
+    Opened,
+}
+
+/// The local end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Local {
+    /// The socket to send from; `None` while the local end is gone.
+    pub socket: Option<SocketId>,
+    /// The source address to insist on (a path the peer opened to one of our addresses).
+    pub source: Option<IpAddr>,
+    /// For the status.
+    pub interface: Option<String>,
+    /// For the status.
+    pub address: Option<SocketAddr>,
+}
+
+/// Totals since the start.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct PathCounters {
+    /// Datagrams sent.
+    pub tx_packets: u64,
+    /// UDP payload bytes sent.
+    pub tx_bytes: u64,
+    /// Datagrams received and authenticated.
+    pub rx_packets: u64,
+    /// UDP payload bytes received and authenticated.
+    pub rx_bytes: u64,
+    /// Data packets sent: what the weights divide.
+    pub tx_data_packets: u64,
+    /// Their UDP payload bytes.
+    pub tx_data_bytes: u64,
+    /// Data packets received, before duplicates are removed.
+    pub rx_data_packets: u64,
+    /// Their UDP payload bytes.
+    pub rx_data_bytes: u64,
+    /// The kernel's drops on the path's socket.
+    pub kernel_drops: u64,
+}
+
+/// A path.
+pub struct Path {
+    /// Our number for it.
+    pub id: PathId,
+    /// As configured, or as the peer calls it.
+    pub name: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The weight configured or set here.
+    pub weight: Option<Weight>,
+    /// The weight the peer wishes for the way back.
+    pub wished_weight: Option<Weight>,
+    /// Rank with `failover`.
+    pub priority: u16,
+    /// DSCP of outer packets.
+    pub dscp: Dscp,
+    /// The local end.
+    pub local: Local,
+    /// The remote end.
+    pub remote: RemoteAddress,
+    /// The peer's number for it, once known.
+    pub remote_id: Option<PathId>,
+    /// Whether the peer said that it knows this path's name and wishes.
+    pub introduced: bool,
+    /// When the name of a remote that does not answer is to be resolved next.
+    pub resolve: ResolveTimer,
+    /// The peer's cookies for this path.
+    pub cookies: CookieJar,
+    /// State, probes, round-trip times.
+    pub health: PathHealth,
+    /// What fits.
+    pub mtu: MtuSearch,
+    /// Totals.
+    pub counters: PathCounters,
+    /// Bytes sent over the last second.
+    pub rate_up: RateMeter,
+    /// Bytes received over the last second.
+    pub rate_down: RateMeter,
+    /// Loss of what we send, by the peer's reports.
+    pub loss_up: LossMeter,
+    /// Loss of what the peer sends, by its path sequence.
+    pub loss_down: LossMeter,
+}
+
+/// IP and UDP headers in front of our datagrams.
+pub const fn outer_headers(remote: &SocketAddr) -> u16 {
+    if remote.is_ipv4() { 20 + 8 } else { 40 + 8 }
+}
+
+impl Path {
+    /// A path of the configuration; its ends are told later.
+    pub fn configured(
+        now: Time,
+        id: PathId,
+        config: &PathConfig,
+        intervals: ProbeIntervals,
+        peer: &PublicKey,
+        rng: &mut ChaCha20Rng,
+    ) -> Self {
+        let mut path =
+            Self::new(now, id, config.name.clone(), Origin::Configured, intervals, peer, rng);
+        path.weight = config.weight;
+        path.priority = config.priority;
+        path.dscp = config.dscp;
+        path.health.set_local_gone(now, "starting".to_owned());
+        if config.disabled {
+            path.health.set_disabled(now, true);
+        }
+        path
+    }
+
+    /// A path that the peer opened.
+    pub fn opened(
+        now: Time,
+        id: PathId,
+        open: &Open<'_>,
+        intervals: ProbeIntervals,
+        peer: &PublicKey,
+        rng: &mut ChaCha20Rng,
+    ) -> Self {
+        let mut path =
+            Self::new(now, id, open.name.to_owned(), Origin::Opened, intervals, peer, rng);
+        path.priority = open.priority;
+        path
+    }
+
+    fn new(
+        now: Time,
+        id: PathId,
+        name: String,
+        origin: Origin,
+        intervals: ProbeIntervals,
+        peer: &PublicKey,
+        rng: &mut ChaCha20Rng,
+    ) -> Self {
+        let mut tokens = || {
+            let mut seed = [0; 16];
+            rng.fill_bytes(&mut seed);
+            TokenSource::new(seed)
+        };
+        Self {
+            id,
+            name,
+            origin,
+            weight: None,
+            wished_weight: None,
+            priority: 0,
+            dscp: Dscp::default(),
+            local: Local { socket: None, source: None, interface: None, address: None },
+            remote: RemoteAddress::new(tokens(), None),
+            remote_id: None,
+            introduced: false,
+            resolve: ResolveTimer::default(),
+            cookies: CookieJar::new(peer),
+            health: PathHealth::new(now, intervals, tokens()),
+            mtu: MtuSearch::new(tokens(), DEFAULT_MTU),
+            counters: PathCounters::default(),
+            rate_up: RateMeter::new(),
+            rate_down: RateMeter::new(),
+            loss_up: LossMeter::new(),
+            loss_down: LossMeter::new(),
+        }
+    }
+
+    /// How far the schedulers may rely on it; `None` when it can carry nothing.
+    pub fn rank(&self, now: Time) -> Option<Rank> {
+        match (self.health.usability(now), self.health.state()) {
+            _ if self.local.socket.is_none() || self.remote.current().is_none() => None,
+            (Usability::No, _) => None,
+            (Usability::Preferred, _) => Some(Rank::Preferred),
+            (Usability::LastResort, State::Suspected) => Some(Rank::Suspected),
+            (Usability::LastResort, _) => Some(Rank::HeldDown),
+        }
+    }
+
+    /// How long an answer may take on this path.
+    pub fn patience(&self) -> Duration {
+        self.health.rtt().timeout()
+    }
+
+    /// The weight that counts here: ours, else the peer's wish, else 1.
+    pub fn effective_weight(&self) -> Weight {
+        self.weight.or(self.wished_weight).unwrap_or(Weight::DEFAULT)
+    }
+
+    /// The lane of datagrams to `to`, with the inner packet's `tos` for what is copied from it.
+    /// `None` while the local end is gone.
+    pub fn lane(&self, peer: PeerId, to: SocketAddr, inner_tos: u8) -> Option<LaneKey> {
+        let dscp = match self.dscp {
+            Dscp::Fixed(value) => value << 2,
+            Dscp::Copy => inner_tos & 0xfc,
+        };
+        Some(LaneKey {
+            peer: Some((peer, self.id)),
+            socket: self.local.socket?,
+            destination: to,
+            source: self.local.source,
+            tos: dscp | inner_tos & 0x03,
+            fragment: Fragment::Never,
+        })
+    }
+
+    /// Counts a datagram sent.
+    pub fn count_sent(&mut self, now: Time, bytes: usize) {
+        self.counters.tx_packets += 1;
+        self.counters.tx_bytes += bytes as u64;
+        self.rate_up.add(now, bytes as u64);
+    }
+
+    /// Counts a datagram received and authenticated.
+    pub fn count_received(&mut self, now: Time, bytes: usize) {
+        self.counters.rx_packets += 1;
+        self.counters.rx_bytes += bytes as u64;
+        self.rate_down.add(now, bytes as u64);
+    }
+}
+
+/// MTU of the local interface until the daemon tells.
+const DEFAULT_MTU: u16 = 1_500;
+
+/// When a name is to be resolved again, while its address does not answer.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ResolveTimer {
+    next: Option<Time>,
+    pause: Duration,
+}
+
+/// First and longest pause between two questions.
+const RESOLVE_PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+impl ResolveTimer {
+    /// Whether to ask now. `working`: the path is of use, or cannot be for a reason of its own.
+    pub fn due(&mut self, now: Time, working: bool) -> bool {
+        if working {
+            self.next = None;
+            return false;
+        }
+        match self.next {
+            None => {
+                self.pause = RESOLVE_PAUSE.0;
+                self.next = Some(now + self.pause);
+                false
+            }
+            Some(at) if at <= now => {
+                self.pause = (self.pause * 2).min(RESOLVE_PAUSE.1);
+                self.next = Some(now + self.pause);
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// When [`due`](Self::due) wants to be asked.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.next
+    }
+}

@@ -1,0 +1,140 @@
+//! A data packet from the peer on its way to TUN.
+//!
+//! 1. Its full packet number is found; the replay window is asked.
+//! 2. It is opened under its session's keys; only now may anything change.
+//! 3. If it is the first under new keys, those are confirmed (which may start all state afresh).
+//! 4. The inner packet is checked: IP, source within `allowed_ips`, ECN folded in, MSS clamped.
+//! 5. The reordering ring delivers it, holds it, or knows it already. A packet refused in step 4
+//!    still fills its place there, empty, or its successors would wait for it.
+
+use super::association::ReceiveWorker;
+use super::sessions::{SessionId, Standing};
+use super::{Context, DatagramMeta, Peer};
+use crate::inner::{InnerPacket, clamp_mss, decapsulate_ecn};
+use crate::order::{Arrival, Disposition};
+use crate::wire::DataHeader;
+use crate::{Deliver, DropReason, PacketNumber, PathId, PeerId, Time};
+
+impl Peer {
+    /// Handles a data packet of the peer's path `path`, sealed in session `id`.
+    ///
+    /// # Errors
+    /// Why it was dropped; nothing changed then, save the counters of what was authentic.
+    pub fn receive_data(
+        &mut self,
+        now: Time,
+        id: SessionId,
+        path: PathId,
+        meta: &DatagramMeta,
+        datagram: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Result<(), DropReason> {
+        let header = DataHeader::decode(datagram).ok_or(DropReason::Malformed)?;
+        let len = datagram.len();
+        let (slot, standing) = self.sessions.find(id).ok_or(DropReason::UnknownIndex)?;
+
+        // 1. Packet number. A pending session of a new instance starts from nothing.
+        let worker = header.worker;
+        let fresh = self.association != Some(slot.instances);
+        let known =
+            if fresh { None } else { self.receive_workers[worker.get() as usize].as_deref() };
+        let highest = known.map_or(PacketNumber(0), ReceiveWorker::highest);
+        let pn = highest.expand(header.pn);
+        if pn == PacketNumber(0) {
+            return Err(DropReason::Malformed);
+        }
+        if known.is_some_and(|w| w.replay.check(pn.0).is_err()) {
+            return Err(if header.copy > 0 { DropReason::Duplicate } else { DropReason::Replayed });
+        }
+        if slot.session.expired(now) {
+            return Err(DropReason::UnknownIndex);
+        }
+
+        // 2. Authentic?
+        let inner = slot.session.open_data(path, worker, header.copy, pn, datagram)?;
+
+        // 3. From here on it is the peer who speaks.
+        if standing == Standing::Pending {
+            self.confirm(now, id, cx);
+        }
+        self.heard(now);
+        self.traffic_seen = true;
+        let worker = self.receive_workers[worker.get() as usize]
+            .get_or_insert_with(|| Box::new(ReceiveWorker::new(self.limits)));
+        worker.replay.commit(pn.0);
+        worker.arrivals.on_packet(now, path, pn, header.sequence, len);
+        if let Some(p) =
+            self.remote_paths[path.index()].and_then(|p| self.paths[p.index()].as_mut())
+        {
+            p.count_received(now, len);
+            p.counters.rx_data_packets += 1;
+            p.counters.rx_data_bytes += len as u64;
+        }
+        self.report_schedule.on_received(now, len);
+
+        // 4. The inner packet.
+        let packet: &[u8] = match admit(self.id, inner, meta, cx) {
+            Ok(()) => inner,
+            Err(reason) => {
+                self.drops.count(reason);
+                &[]
+            }
+        };
+
+        // 5. In order.
+        let arrival = Arrival {
+            pn,
+            distance: header.distance,
+            bitmap: header.open_paths,
+            seq: header.sequence,
+            send_time: header.send_time,
+            copy: header.copy,
+        };
+        let (peer, counts, sink) = (self.id, &mut self.delivered, &mut *cx.sink);
+        let disposition = worker.reorder.on_data(now, path, arrival, packet, cx.held, &mut |p| {
+            counts.deliver(peer, p, sink);
+        });
+        match disposition {
+            Disposition::Duplicate => Err(DropReason::Duplicate),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Step 4.
+fn admit(
+    peer: PeerId,
+    inner: &mut [u8],
+    meta: &DatagramMeta,
+    cx: &Context<'_>,
+) -> Result<(), DropReason> {
+    let parsed = InnerPacket::parse(inner).map_err(|_| DropReason::BadInner)?;
+    if cx.allowed.lookup(parsed.source()) != Some(peer) {
+        return Err(DropReason::NotAllowed);
+    }
+    decapsulate_ecn(inner, meta.ecn)?;
+    if let Some(limit) = cx.mss {
+        clamp_mss(inner, &parsed, limit);
+    }
+    Ok(())
+}
+
+/// Inner packets given to TUN.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Delivered {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Delivered {
+    /// Gives `packet` to TUN; an empty one only filled its place in the order.
+    pub fn deliver(&mut self, peer: PeerId, packet: &[u8], sink: &mut dyn Deliver) {
+        if !packet.is_empty() {
+            self.packets += 1;
+            self.bytes += packet.len() as u64;
+            sink.deliver(peer, packet);
+        }
+    }
+}

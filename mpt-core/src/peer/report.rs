@@ -1,0 +1,72 @@
+//! Reports to the peer: when they are due, what they say, and by which path they go.
+
+use super::Peer;
+use crate::wire::Report;
+use crate::{Outbox, PathId, Time, WorkerId};
+use std::time::Duration;
+
+impl Peer {
+    /// Sends the report that is due: by the path that answers soonest, and by the next one too when it
+    /// tells of a loss.
+    pub(super) fn tick_reports(&mut self, now: Time, out: &mut Outbox) {
+        let Some(first) = self.report_path(now, None) else { return };
+        let srtt = self.srtt(first);
+        if !self.report_schedule.due(now, srtt) {
+            return;
+        }
+        let interval = self.report_schedule.interval();
+        // Even if there is nothing to tell.
+        self.report_schedule.on_sent(now, 0);
+        let second = self.report_path(now, Some(first));
+        for worker in (0..16).filter_map(WorkerId::new) {
+            let Some(report) = self.report(now, worker, interval) else { continue };
+            self.send_report(now, first, &report, out);
+            let missing = report.paths().map(missing).sum();
+            let worker = self.receive_workers[worker.get() as usize].as_mut();
+            let loss = worker.is_some_and(|w| w.arrivals.note_missing(missing));
+            if let Some(second) = second.filter(|_| loss) {
+                self.send_report(now, second, &report, out);
+            }
+        }
+    }
+
+    /// When the next report is due.
+    pub(super) fn report_deadline(&self) -> Option<Time> {
+        self.report_schedule.poll_timeout().filter(|_| !self.views.is_empty())
+    }
+
+    fn srtt(&self, path: PathId) -> Option<Duration> {
+        self.paths[path.index()].as_ref()?.health.rtt().smoothed()
+    }
+
+    fn report(&self, now: Time, id: WorkerId, interval: Duration) -> Option<Report> {
+        let worker = self.receive_workers[id.get() as usize].as_ref()?;
+        let unusable = self
+            .paths
+            .iter()
+            .flatten()
+            .filter(|p| p.health.is_unusable_here())
+            .fold(0, |bits, p| bits | p.id.bit());
+        let mut report = Report::new(id, unusable, interval, worker.highest());
+        for entry in worker.arrivals.report(now, |path| worker.reorder.marker_ack(path)) {
+            report.add(entry);
+        }
+        Some(report)
+    }
+
+    /// The best path but `other`: by rank, then by round-trip time.
+    fn report_path(&self, now: Time, other: Option<PathId>) -> Option<PathId> {
+        self.paths
+            .iter()
+            .flatten()
+            .filter(|p| Some(p.id) != other)
+            .filter_map(|p| Some((p.rank(now)?, p.health.rtt().smoothed(), p.id)))
+            .min()
+            .map(|(_, _, id)| id)
+    }
+}
+
+/// Packets of a path that had not arrived when a later one had.
+fn missing(p: &crate::wire::PathReport) -> u64 {
+    u64::from(p.highest_seq).saturating_sub(p.packets)
+}

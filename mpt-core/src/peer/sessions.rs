@@ -1,0 +1,165 @@
+//! A peer's sessions: the one that seals, the one before it, and those not yet confirmed.
+
+use super::association::Instances;
+use crate::Time;
+use crate::session::Session;
+use std::time::Duration;
+
+/// A session's number within this endpoint; names it in the index table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionId(pub u32);
+
+/// At most this many unconfirmed answers per peer: each costs a session's keys and 16 indices.
+const MAX_PENDING: usize = 4;
+
+/// An unconfirmed answer is forgotten after this: by then its initiator has begun anew.
+const PENDING_LIFETIME: Duration = Duration::from_secs(15);
+
+/// What was sealed under the keys before these may still arrive for as long as a slow path takes.
+const PREVIOUS_LIFETIME: Duration = Duration::from_secs(30);
+
+/// A session and what belongs to it.
+#[derive(Debug)]
+pub struct Slot {
+    /// Its number.
+    pub id: SessionId,
+    /// The keys.
+    pub session: Session,
+    /// The two processes that agreed on it.
+    pub instances: Instances,
+}
+
+/// An answer we gave, whose keys nobody has used yet.
+#[derive(Debug)]
+struct Pending {
+    slot: Slot,
+    ephemeral: [u8; 32],
+    response: Vec<u8>,
+    since: Time,
+}
+
+/// Which session a datagram was sealed in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// The one that seals, or the one before it.
+    Confirmed,
+    /// An answer of ours that this datagram confirms.
+    Pending,
+}
+
+/// All sessions of a peer.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    current: Option<Slot>,
+    previous: Option<(Slot, Time)>,
+    pending: Vec<Pending>,
+    /// Sessions that ended, whose indices the endpoint has to take out of its table.
+    ended: Vec<Slot>,
+}
+
+impl Sessions {
+    /// The session that seals.
+    pub fn current(&self) -> Option<&Slot> {
+        self.current.as_ref()
+    }
+
+    /// The session that seals.
+    pub fn current_mut(&mut self) -> Option<&mut Slot> {
+        self.current.as_mut()
+    }
+
+    /// The session called `id`, and whether it is confirmed.
+    pub fn find(&mut self, id: SessionId) -> Option<(&mut Slot, Standing)> {
+        if let Some(slot) = self.current.as_mut().filter(|s| s.id == id) {
+            return Some((slot, Standing::Confirmed));
+        }
+        if let Some((slot, _)) = self.previous.as_mut().filter(|(s, _)| s.id == id) {
+            return Some((slot, Standing::Confirmed));
+        }
+        let pending = self.pending.iter_mut().find(|p| p.slot.id == id)?;
+        Some((&mut pending.slot, Standing::Pending))
+    }
+
+    /// The answer already given to the initiation with this ephemeral key.
+    pub fn answer_to(&self, ephemeral: &[u8; 32]) -> Option<&[u8]> {
+        self.pending.iter().find(|p| p.ephemeral == *ephemeral).map(|p| p.response.as_slice())
+    }
+
+    /// Keeps an answer until its keys are used; the oldest makes room.
+    pub fn add_pending(&mut self, now: Time, slot: Slot, ephemeral: [u8; 32], response: Vec<u8>) {
+        if self.pending.len() == MAX_PENDING {
+            let oldest = self.pending.remove(0);
+            self.ended.push(oldest.slot);
+        }
+        self.pending.push(Pending { slot, ephemeral, response, since: now });
+    }
+
+    /// The first datagram under a pending session's keys came: it becomes the current one.
+    pub fn confirm(&mut self, now: Time, id: SessionId) {
+        if let Some(i) = self.pending.iter().position(|p| p.slot.id == id) {
+            let pending = self.pending.remove(i);
+            self.make_current(now, pending.slot);
+        }
+    }
+
+    /// Seals with `slot` from now on. The session before it still opens for a while, unless it
+    /// belongs to other processes: then its keys are refused from now on.
+    pub fn make_current(&mut self, now: Time, slot: Slot) {
+        let instances = slot.instances;
+        if let Some(old) = self.current.replace(slot) {
+            if let Some((older, _)) = self.previous.take() {
+                self.ended.push(older);
+            }
+            if old.instances == instances {
+                self.previous = Some((old, now));
+            } else {
+                self.ended.push(old);
+            }
+        }
+        if let Some((old, _)) = self.previous.take_if(|(p, _)| p.instances != instances) {
+            self.ended.push(old);
+        }
+    }
+
+    /// Forgets what is too old.
+    pub fn expire(&mut self, now: Time) {
+        if let Some(slot) = self.current.take_if(|s| s.session.expired(now)) {
+            self.ended.push(slot);
+        }
+        if let Some((slot, _)) = self
+            .previous
+            .take_if(|(s, since)| s.session.expired(now) || now.since(*since) >= PREVIOUS_LIFETIME)
+        {
+            self.ended.push(slot);
+        }
+        let mut i = 0;
+        while i < self.pending.len() {
+            if now.since(self.pending[i].since) >= PENDING_LIFETIME {
+                self.ended.push(self.pending.remove(i).slot);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    /// Ends every confirmed session (the peer closed).
+    pub fn end(&mut self) {
+        self.ended.extend(self.current.take());
+        self.ended.extend(self.previous.take().map(|(slot, _)| slot));
+    }
+
+    /// The next session that ended.
+    #[must_use]
+    pub fn poll_ended(&mut self) -> Option<Slot> {
+        self.ended.pop()
+    }
+
+    /// When [`expire`](Self::expire) has something to do next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let pending = self.pending.iter().map(|p| p.since + PENDING_LIFETIME).min();
+        let previous = self.previous.as_ref().map(|(_, since)| *since + PREVIOUS_LIFETIME);
+        let current = self.current.as_ref().map(|s| s.session.expires_at());
+        [pending, previous, current].into_iter().flatten().min()
+    }
+}

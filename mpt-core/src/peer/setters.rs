@@ -1,0 +1,113 @@
+//! What the daemon and the operator say.
+
+use super::{Origin, Peer};
+use crate::config::LocalEnd;
+use crate::endpoint::SendError;
+use crate::path::Usability;
+use crate::{DownReason, PathId, SocketId, Time, Weight};
+use std::net::SocketAddr;
+
+impl Peer {
+    /// The local end of a path is usable, or not any more.
+    pub fn set_local(&mut self, now: Time, id: PathId, local: LocalEnd) {
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        self.views_dirty = true;
+        match local {
+            LocalEnd::Ready { socket, interface, address, mtu } => {
+                let moved = path.local.socket.is_some_and(|s| s != socket)
+                    || path.local.address.is_some_and(|a| Some(a) != address);
+                path.local.socket = Some(socket);
+                path.local.interface = interface;
+                path.local.address = address;
+                path.mtu.set_max(mtu);
+                path.health.set_local_ready(now);
+                if moved {
+                    path.health.restart_probes();
+                }
+                if let Some(attempt) = &mut self.attempt {
+                    attempt.hurry(now);
+                }
+            }
+            LocalEnd::Gone { why } => {
+                path.local.socket = None;
+                path.health.set_local_gone(now, why);
+                self.report_schedule.urgent(now);
+            }
+        }
+    }
+
+    /// The configured remote address of a path.
+    pub fn set_remote(&mut self, now: Time, id: PathId, remote: SocketAddr) {
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        path.remote.set_configured(remote);
+        path.health.restart_probes();
+        self.views_dirty = true;
+        if let Some(attempt) = &mut self.attempt {
+            attempt.hurry(now);
+        }
+    }
+
+    /// The kernel refused to send on a path.
+    pub fn on_send_error(&mut self, now: Time, id: PathId, error: SendError) {
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        match error {
+            SendError::TooLarge { udp_len } => {
+                let Some(remote) = path.remote.current() else { return };
+                let outer = udp_len + usize::from(super::path_entry::outer_headers(&remote));
+                path.mtu.on_packet_too_big(u16::try_from(outer).unwrap_or(u16::MAX));
+                self.views_dirty = true;
+            }
+            SendError::Unreachable(why) => {
+                if path.health.usability(now) != Usability::No {
+                    path.health.on_failed(now, DownReason::Local(why));
+                    self.report_schedule.urgent(now);
+                }
+            }
+            SendError::Passing => {}
+        }
+    }
+
+    /// The kernel dropped so many datagrams on this socket, in total.
+    pub fn set_kernel_drops(&mut self, socket: SocketId, total: u64) {
+        for path in self.paths.iter_mut().flatten() {
+            if path.local.socket == Some(socket) {
+                path.counters.kernel_drops = total;
+            }
+        }
+    }
+
+    /// Sets a path's weight, from the next packet on.
+    pub fn set_weight(&mut self, id: PathId, weight: Weight) {
+        if let Some(path) = self.paths[id.index()].as_mut() {
+            path.weight = Some(weight);
+            // The peer learns the wish for the way back.
+            path.introduced = false;
+        }
+        for view in &mut self.views {
+            if view.id == id {
+                view.weight = weight;
+            }
+        }
+    }
+
+    /// Takes a path out of use, or back.
+    pub fn set_enabled(&mut self, now: Time, id: PathId, enabled: bool) {
+        if let Some(path) = self.paths[id.index()].as_mut() {
+            path.health.set_disabled(now, !enabled);
+            self.views_dirty = true;
+            self.report_schedule.urgent(now);
+        }
+    }
+
+    /// Forgets a path that the peer opened.
+    pub(super) fn forget_path(&mut self, id: PathId) {
+        if let Some(path) = self.paths[id.index()].take_if(|p| p.origin == Origin::Opened) {
+            tracing::info!(peer = %self.name, path = %path.name, "path forgotten");
+            if let Some(theirs) = path.remote_id {
+                self.remote_paths[theirs.index()] = None;
+            }
+            self.send_worker.open_paths.on_path_down(id);
+            self.views_dirty = true;
+        }
+    }
+}

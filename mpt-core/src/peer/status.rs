@@ -1,0 +1,117 @@
+//! A peer as the status shows it.
+
+use super::{Path, Peer};
+use crate::control::{PathStatus, PeerStatus, ReorderStatus};
+use crate::{PathId, Time};
+use std::time::Duration;
+
+impl Peer {
+    /// Everything about it.
+    pub fn status(&self, now: Time) -> PeerStatus {
+        let session = self.sessions.current();
+        let established = session.is_some();
+        PeerStatus {
+            name: self.name.clone(),
+            public_key: self.config.public_key.to_string(),
+            state: match (established, self.refused) {
+                (true, _) => "established",
+                (false, true) => "refused",
+                (false, false) => "connecting",
+            }
+            .to_owned(),
+            why: self.why.clone().filter(|_| !established),
+            session_age: session.map(|s| now.since(s.session.created()).as_secs_f64()),
+            cipher: session.map(|s| s.session.cipher().to_string()),
+            allowed_ips: self.config.allowed_ips.iter().map(ToString::to_string).collect(),
+            tx_packets: self.tx_packets,
+            tx_bytes: self.tx_bytes,
+            rx_packets: self.delivered.packets,
+            rx_bytes: self.delivered.bytes,
+            reordering: self.reordering(),
+            drops: (&self.drops).into(),
+            paths: self.path_statuses(now),
+        }
+    }
+
+    /// Its paths by name.
+    pub fn path_names(&self) -> impl Iterator<Item = (&str, PathId)> {
+        self.paths.iter().flatten().map(|p| (p.name.as_str(), p.id))
+    }
+
+    /// All workers together; of hold times the worst worker's.
+    fn reordering(&self) -> ReorderStatus {
+        let workers = self.receive_workers.iter().flatten().map(|w| w.reorder.stats());
+        workers.fold(ReorderStatus::default(), |a, b| ReorderStatus {
+            direct: a.direct + b.direct,
+            held: a.held + b.held,
+            held_now: a.held_now + b.held_now,
+            held_bytes: a.held_bytes + b.held_bytes,
+            held_bytes_peak: a.held_bytes_peak + b.held_bytes_peak,
+            hold_p50: a.hold_p50.max(b.hold_p50),
+            hold_p99: a.hold_p99.max(b.hold_p99),
+            released_lost: a.released_lost + b.released_lost,
+            released_deadline: a.released_deadline + b.released_deadline,
+            released_full: a.released_full + b.released_full,
+            given_up: a.given_up + b.given_up,
+            late: a.late + b.late,
+            ring_slots: a.ring_slots + b.ring_slots,
+        })
+    }
+
+    fn path_statuses(&self, now: Time) -> Vec<PathStatus> {
+        let paths = || self.paths.iter().flatten();
+        let up: u64 = paths().map(|p| p.rate_up.rate(now).bytes).sum();
+        let down: u64 = paths().map(|p| p.rate_down.rate(now).bytes).sum();
+        paths().map(|p| self.path_status(now, p, up, down)).collect()
+    }
+
+    fn path_status(&self, now: Time, p: &Path, all_up: u64, all_down: u64) -> PathStatus {
+        let share = |part: u64, all: u64| if all == 0 { 0.0 } else { part as f64 / all as f64 };
+        let seconds = |d: Option<Duration>| d.map(|d| d.as_secs_f64());
+        let (up, down) = (p.rate_up.rate(now).bytes, p.rate_down.rate(now).bytes);
+        let waiting = self.sessions.current().is_none() && p.local.socket.is_some();
+        let worker = self.receive_workers.iter().flatten().next();
+        PathStatus {
+            id: p.id.get(),
+            name: p.name.clone(),
+            state: p.health.state().to_string(),
+            in_use: p.rank(now).is_some()
+                && self
+                    .views
+                    .iter()
+                    .all(|v| self.views.iter().any(|own| own.id == p.id && own.rank <= v.rank)),
+            why: match self.why.as_ref().filter(|_| waiting) {
+                Some(why) => why.clone(),
+                None => p.health.why().to_owned(),
+            },
+            last_change: now.since(p.health.changed()).as_secs_f64(),
+            interface: p.local.interface.clone(),
+            local: p.local.address.map(|a| a.to_string()).or(p.local.source.map(|a| a.to_string())),
+            remote: p.remote.current().map(|a| a.to_string()),
+            weight: p.effective_weight().get(),
+            priority: p.priority,
+            srtt: seconds(p.health.rtt().smoothed()),
+            rtt_p50: seconds(p.health.rtt().quantile(0.5)),
+            rtt_p99: seconds(p.health.rtt().quantile(0.99)),
+            loss_up: p.loss_up.loss(now),
+            loss_down: p.loss_down.loss(now),
+            rate_up: up as f64,
+            rate_down: down as f64,
+            share_up: share(up, all_up),
+            share_down: share(down, all_down),
+            mtu: p.mtu.mtu(),
+            extent: match (p.remote_id, worker) {
+                (Some(theirs), Some(w)) => w.reorder.extent(theirs).as_secs_f64(),
+                _ => 0.0,
+            },
+            tx_packets: p.counters.tx_packets,
+            tx_bytes: p.counters.tx_bytes,
+            rx_packets: p.counters.rx_packets,
+            rx_bytes: p.counters.rx_bytes,
+            tx_data_packets: p.counters.tx_data_packets,
+            tx_data_bytes: p.counters.tx_data_bytes,
+            downs: p.health.downs(),
+            kernel_drops: p.counters.kernel_drops,
+        }
+    }
+}

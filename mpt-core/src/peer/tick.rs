@@ -1,0 +1,321 @@
+//! What time does to a peer, once after each batch: handshakes, keys, probes, markers, reports,
+//! and the release of packets that waited long enough.
+
+use super::path_entry::outer_headers;
+use super::{Attempt, Context, Origin, Peer, agree};
+use crate::handshake::Pending;
+use crate::inner::InnerPacket;
+use crate::path::{Change, State, Usability};
+use crate::schedule::PathView;
+use crate::session::{CONTROL_TAG_LEN, DATA_HEADER_LEN};
+use crate::wire::Marker;
+use crate::{Event, Outbox, PathId, Time, WorkerId};
+use rand_core::RngCore;
+use std::time::Duration;
+
+/// With a session but no path that answers, new keys are asked for after this long without a word:
+/// the peer may have been restarted and forgotten the old ones.
+const SILENCE: Duration = Duration::from_millis(400);
+
+/// A path that the peer opened and that has been down this long is forgotten.
+const OPENED_LIFETIME: Duration = Duration::from_secs(120);
+
+/// Challenges sent at once: to the address in use and to the candidate.
+const MAX_CHALLENGES: usize = 2;
+
+impl Peer {
+    /// Everything that is due at `now`, and what the last batch made due.
+    pub fn tick(&mut self, now: Time, out: &mut Outbox, cx: &mut Context<'_>) {
+        self.tick_traffic(now);
+        self.tick_order(now, cx);
+        self.tick_sessions(now, out, cx);
+        self.tick_paths(now, out, cx);
+        self.tick_views(now, cx);
+        self.flush_waiting(now, out);
+        self.tick_markers(now, out);
+        self.tick_reports(now, out);
+        self.next_deadline = self.deadline(now);
+    }
+
+    fn tick_traffic(&mut self, now: Time) {
+        if std::mem::take(&mut self.traffic_seen) {
+            for path in self.paths.iter_mut().flatten() {
+                path.health.on_traffic(now);
+            }
+        }
+    }
+
+    fn tick_order(&mut self, now: Time, cx: &mut Context<'_>) {
+        let (id, counts) = (self.id, &mut self.delivered);
+        for worker in self.receive_workers.iter_mut().flatten() {
+            worker.reorder.on_batch_end(now, cx.held, &mut |p| counts.deliver(id, p, cx.sink));
+        }
+    }
+
+    fn tick_sessions(&mut self, now: Time, out: &mut Outbox, cx: &mut Context<'_>) {
+        self.sessions.expire(now);
+        while let Some(slot) = self.sessions.poll_ended() {
+            cx.indices.remove(slot.session.local_indices());
+        }
+        if self.sessions.current().is_none() && self.why.is_none() {
+            self.views_dirty = true;
+            self.why = Some(match self.can_initiate() {
+                true => "no answer yet".to_owned(),
+                false => "waiting for the peer to call".to_owned(),
+            });
+        }
+        if self.wants_handshake(now) {
+            self.begin_attempt(now, cx);
+        }
+        if self.attempt.as_ref().is_some_and(|a| a.due(now)) {
+            self.send_initiation(now, out);
+        }
+    }
+
+    /// Whether an initiation should be under way that is not.
+    fn wants_handshake(&self, now: Time) -> bool {
+        if now < self.next_attempt || !self.can_initiate() {
+            return false;
+        }
+        if let Some(attempt) = &self.attempt {
+            return attempt.stale(now);
+        }
+        match self.sessions.current() {
+            None => true,
+            Some(slot) => slot.session.rekey_due(now) || self.silent(now),
+        }
+    }
+
+    /// With a session, but nobody answers.
+    fn silent(&self, now: Time) -> bool {
+        let usable = self.paths.iter().flatten().any(|p| p.health.usability(now) != Usability::No);
+        let young = self
+            .sessions
+            .current()
+            .is_some_and(|slot| now.since(slot.session.created()) < SILENCE * 2);
+        !usable && !young && now.since(self.last_heard) >= SILENCE
+    }
+
+    /// Whether there is anywhere to send an initiation. What the peer opened is its to open again,
+    /// but serves for new keys.
+    fn can_initiate(&self) -> bool {
+        let rekey = self.sessions.current().is_some();
+        self.paths.iter().flatten().any(|p| {
+            (p.origin == Origin::Configured || rekey)
+                && p.local.socket.is_some()
+                && p.remote.current().is_some()
+        })
+    }
+
+    fn begin_attempt(&mut self, now: Time, cx: &mut Context<'_>) {
+        let index = cx.rng.next_u32();
+        let begun = Pending::begin(
+            &cx.config.private_key,
+            &self.config.public_key,
+            &self.config.preshared_key,
+            agree::hello(cx.config, self.instance),
+            index,
+            cx.rng,
+        );
+        match begun {
+            Ok((pending, message)) => self.attempt = Some(Attempt::new(now, pending, message)),
+            Err(error) => {
+                // A public key that is no point of the curve.
+                self.why = Some(error.to_string());
+                self.next_attempt = now + agree::REFUSED_PAUSE;
+            }
+        }
+    }
+
+    fn send_initiation(&mut self, now: Time, out: &mut Outbox) {
+        let Some(attempt) = self.attempt.as_mut() else { return };
+        for path in self.paths.iter_mut().flatten() {
+            let Some(to) = path.remote.current() else { continue };
+            let Some(lane) = path.lane(self.id, to, 0) else { continue };
+            if !path.remote.may_send(to, attempt.message.len()) {
+                continue;
+            }
+            path.cookies.stamp(now, &mut attempt.message);
+            out.push(lane, attempt.message.len()).copy_from_slice(&attempt.message);
+            path.count_sent(now, attempt.message.len());
+        }
+        attempt.on_copy_sent(now, self.last_heard);
+    }
+}
+
+impl Peer {
+    fn tick_paths(&mut self, now: Time, out: &mut Outbox, cx: &mut Context<'_>) {
+        let session = self.sessions.current().is_some();
+        for id in PathId::all() {
+            let Some(path) = self.paths[id.index()].as_mut() else { continue };
+            if path.origin == Origin::Opened
+                && path.health.usability(now) == Usability::No
+                && now.since(path.health.changed()) >= OPENED_LIFETIME
+            {
+                self.forget_path(id);
+                continue;
+            }
+            if session {
+                path.health.handle_timeout(now);
+                self.probe_path(now, id, out);
+            }
+            self.note_changes(now, id, cx);
+        }
+    }
+
+    /// Sends the probes that are due: for health, for a new remote address, for the MTU.
+    fn probe_path(&mut self, now: Time, id: PathId, out: &mut Outbox) {
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        let Some(remote) = path.remote.current().filter(|_| path.local.socket.is_some()) else {
+            return;
+        };
+        if let Some(probe) = path.health.poll_probe(now) {
+            self.send_probe(now, id, probe, None, None, out);
+        }
+        for _ in 0..MAX_CHALLENGES {
+            let Some(path) = self.paths[id.index()].as_mut() else { return };
+            let patience = path.patience();
+            let Some((probe, to)) = path.remote.poll_challenge(now, patience) else { break };
+            self.send_probe(now, id, probe, Some(to), None, out);
+        }
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        if let Some(address) = path.remote.poll_change() {
+            tracing::info!(peer = %self.name, path = %path.name, %address, "remote address");
+            path.health.restart_probes();
+            self.views_dirty = true;
+        }
+        if path.health.poll_large_loss() {
+            path.mtu.on_large_loss();
+        }
+        if path.health.usability(now) != Usability::No
+            && let Some((probe, size)) = path.mtu.poll_probe(now, path.patience())
+        {
+            let udp = usize::from(size.saturating_sub(outer_headers(&remote)));
+            self.send_probe(now, id, probe, None, Some(udp), out);
+        }
+    }
+
+    /// Tells the others about a path's new state.
+    fn note_changes(&mut self, now: Time, id: PathId, cx: &mut Context<'_>) {
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        while let Some(change) = path.health.poll_change() {
+            self.views_dirty = true;
+            match change {
+                Change::Up => {
+                    tracing::info!(peer = %self.name, path = %path.name, "path up");
+                    path.mtu.restart();
+                    cx.events.push_back(Event::PathUp(self.id, id));
+                }
+                Change::Down(why) => {
+                    tracing::info!(peer = %self.name, path = %path.name, %why, "path down");
+                    path.mtu.pause();
+                    self.send_worker.open_paths.on_path_down(id);
+                    cx.events.push_back(Event::PathDown(self.id, id, why));
+                }
+                Change::Other => {
+                    tracing::debug!(peer = %self.name, path = %path.name, state = %path.health.state(), "path state");
+                }
+            }
+        }
+        let idle = path.health.usability(now) != Usability::No
+            || path.local.socket.is_none()
+            || path.health.state() == State::Disabled;
+        if path.origin == Origin::Configured && path.resolve.due(now, idle) {
+            cx.events.push_back(Event::ResolveRemote(self.id, id));
+        }
+    }
+
+    /// The schedulers' view of the paths that can carry something.
+    fn tick_views(&mut self, now: Time, cx: &mut Context<'_>) {
+        if !std::mem::take(&mut self.views_dirty) {
+            return;
+        }
+        self.views.clear();
+        let session = self.sessions.current();
+        let tag = session.map_or(CONTROL_TAG_LEN, |s| s.session.data_tag_len());
+        let paths = self.paths.iter().flatten().filter(|_| session.is_some());
+        self.views.extend(paths.filter_map(|path| {
+            let overhead = outer_headers(&path.remote.current()?) + (DATA_HEADER_LEN + tag) as u16;
+            Some(PathView {
+                id: path.id,
+                weight: path.effective_weight(),
+                priority: path.priority,
+                rank: path.rank(now)?,
+                mtu: path.mtu.mtu().saturating_sub(overhead),
+                srtt: path.health.rtt().smoothed().unwrap_or_default(),
+            })
+        }));
+        let up = !self.views.is_empty();
+        if up != self.up {
+            self.up = up;
+            let event = if up { Event::PeerUp(self.id) } else { Event::PeerDown(self.id) };
+            tracing::info!(peer = %self.name, up, "peer");
+            cx.events.push_back(event);
+        }
+    }
+
+    fn tick_markers(&mut self, now: Time, out: &mut Outbox) {
+        while let Some((path, m)) = self.send_worker.open_paths.poll_marker(now) {
+            if let Some(p) = self.paths[path.index()].as_mut() {
+                p.health.on_sent_data(now, m.seq);
+            }
+            let marker = Marker {
+                worker: WorkerId::default(),
+                epoch: m.epoch,
+                last_pn: m.last_pn,
+                seq: m.seq,
+            };
+            self.send_marker(now, path, marker, out);
+        }
+    }
+
+    /// Sends what waited for a session.
+    fn flush_waiting(&mut self, now: Time, out: &mut Outbox) {
+        if self.waiting.is_empty() || self.views.is_empty() {
+            return;
+        }
+        while let Some((flow, packet)) = self.waiting.pop() {
+            let Ok(inner) = InnerPacket::parse(&packet) else { continue };
+            if let Err(reason) = self.send_packet(now, &inner, flow, &packet, out) {
+                self.drops.count(reason);
+            }
+        }
+    }
+
+    fn deadline(&self, now: Time) -> Option<Time> {
+        let session = self.sessions.current();
+        let attempt = match &self.attempt {
+            Some(attempt) => Some(attempt.poll_timeout()),
+            None if !self.can_initiate() => None,
+            None => match session {
+                None => Some(self.next_attempt.max(now)),
+                Some(slot) if self.views.is_empty() => {
+                    let young = slot.session.created() + SILENCE * 2;
+                    Some(self.next_attempt.max(young).max(self.last_heard + SILENCE).max(now))
+                }
+                Some(slot) => Some(self.next_attempt.max(slot.session.rekey_at())),
+            },
+        };
+        let order = self.receive_workers.iter().flatten().map(|w| w.reorder.poll_timeout());
+        let paths = self.paths.iter().flatten().flat_map(|p| {
+            let alive = session.is_some() && p.local.socket.is_some();
+            let health = alive.then(|| p.health.poll_timeout(now)).flatten();
+            let usable = p.health.usability(now) != Usability::No;
+            let mtu = (alive && usable).then(|| p.mtu.poll_timeout()).flatten();
+            let remote = alive.then(|| p.remote.poll_timeout(p.patience())).flatten();
+            let forget = (p.origin == Origin::Opened && !usable)
+                .then(|| p.health.changed() + OPENED_LIFETIME);
+            [health, mtu, remote, p.resolve.poll_timeout(), forget]
+        });
+        order
+            .chain(paths)
+            .chain([
+                attempt,
+                self.sessions.poll_timeout(),
+                self.send_worker.open_paths.poll_timeout(),
+                self.report_deadline(),
+            ])
+            .flatten()
+            .min()
+    }
+}
