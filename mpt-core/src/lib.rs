@@ -28,6 +28,6 @@ pub mod wire;
 pub use deliver::Deliver;
 pub use drop_reason::{DropCounters, DropReason};
 pub use event::{DownReason, Event};
-pub use id::{PacketNumber, PathId, PeerId, SocketId, Weight, WorkerId};
+pub use id::{MAX_PATHS, PacketNumber, PathId, PeerId, SocketId, Weight, WorkerId};
 pub use outbox::{Fragment, Lane, LaneKey, Outbox};
 pub use time::Time;
