@@ -59,14 +59,16 @@ impl FlowHasher {
     }
 }
 
-/// The key of a GRE header, behind the optional checksum (RFC 2890).
+/// The key of a GRE header, behind the optional checksum (RFC 2890). In version 1, which is PPTP
+/// (RFC 2637), the upper half is the packet's length and only the lower one, the call, names the flow.
 fn gre_key(header: &[u8]) -> Option<&[u8]> {
-    const CHECKSUM: u8 = 0x80;
+    const CHECKSUM_OR_ROUTING: u8 = 0xc0;
     const KEY: u8 = 0x20;
-    let flags = *header.first()?;
+    const VERSION: u8 = 0x07;
+    let (flags, version) = (*header.first()?, header.get(1)? & VERSION);
     if flags & KEY == 0 {
         return None;
     }
-    let at = if flags & CHECKSUM != 0 { 8 } else { 4 };
-    header.get(at..at + 4)
+    let at = if flags & CHECKSUM_OR_ROUTING != 0 { 8 } else { 4 };
+    header.get(if version == 1 { at + 2..at + 4 } else { at..at + 4 })
 }

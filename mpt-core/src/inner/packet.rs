@@ -127,33 +127,33 @@ impl InnerPacket {
     }
 }
 
-/// Protocol, its offset, and whether a fragment header was among the extensions. Stops where the
-/// headers end or stop making sense.
+/// Protocol, its offset, and whether it is a fragment. Stops where the headers end or stop making sense,
+/// and in a fragment behind its fragment header: what follows there is the middle of something, save in the
+/// first one, and all fragments of a packet are to look alike.
 fn skip_extensions(packet: &[u8], first: u8) -> (u8, usize, bool) {
     const HOP_BY_HOP: u8 = 0;
     const ROUTING: u8 = 43;
     const FRAGMENT: u8 = 44;
     const AUTHENTICATION: u8 = 51;
     const DESTINATION: u8 = 60;
-    let (mut protocol, mut at, mut fragment) = (first, 40, false);
+    let (mut protocol, mut at) = (first, 40);
     for _ in 0..MAX_EXTENSIONS {
-        let Some(&[next, length]) = packet.get(at..at + 2) else { break };
+        let Some(&[next, length, high, low]) = packet.get(at..at + 4) else { break };
         let len = match protocol {
             HOP_BY_HOP | ROUTING | DESTINATION => (usize::from(length) + 1) * 8,
             AUTHENTICATION => (usize::from(length) + 2) * 4,
-            FRAGMENT => {
-                let field =
-                    packet.get(at + 2..at + 4).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
-                // An atomic fragment (offset 0, none to follow) is a whole packet (RFC 6946).
-                fragment |= field & 0xfff9 != 0;
-                8
-            }
+            FRAGMENT => 8,
             _ => break,
         };
         if at + len > packet.len() {
             break;
         }
+        // An atomic fragment (offset 0, none to follow) is a whole packet (RFC 6946).
+        let fragment = protocol == FRAGMENT && u16::from_be_bytes([high, low]) & 0xfff9 != 0;
         (protocol, at) = (next, at + len);
+        if fragment {
+            return (protocol, at, true);
+        }
     }
-    (protocol, at, fragment)
+    (protocol, at, false)
 }

@@ -93,6 +93,40 @@ fn extension_headers_are_looked_through() {
 }
 
 #[test]
+fn fragments_of_a_packet_look_alike_whatever_is_in_them() {
+    // Destination options, then UDP, cut in two: the second half happens to look like options too.
+    let hasher = FlowHasher::new([1, 2]);
+    let [first, second] =
+        [(0x0001u16, [17, 0, 0, 0, 0, 0, 0, 0]), (0x0008, [6, 0, 9, 9, 9, 9, 9, 9])].map(
+            |(field, payload)| {
+                let [high, low] = field.to_be_bytes();
+                let p =
+                    v6(0, 44, &[&[60, 0, high, low, 0, 0, 0, 1][..], &payload, &[0; 16]].concat());
+                let inner = InnerPacket::parse(&p).unwrap();
+                assert_eq!(
+                    (inner.protocol(), inner.transport(), inner.is_fragment()),
+                    (60, 48, true)
+                );
+                hasher.hash(&inner, &p)
+            },
+        );
+    assert_eq!(first, second);
+}
+
+#[test]
+fn extension_headers_that_make_no_sense_end_the_search() {
+    let parse = |next: u8, payload: &[u8]| {
+        let inner = InnerPacket::parse(&v6(0, next, payload)).unwrap();
+        (inner.protocol(), inner.transport(), inner.is_fragment())
+    };
+    assert_eq!(parse(0, &[]), (0, 40, false), "none there");
+    assert_eq!(parse(0, &[17, 1, 0, 0, 0, 0, 0, 0]), (0, 40, false), "longer than the packet");
+    assert_eq!(parse(0, &[0; 8 * 100]), (0, 40 + 8 * 8, false), "too many");
+    let authentication = [17, 4, 0, 0].iter().chain(&[0; 20]).copied().collect::<Vec<u8>>();
+    assert_eq!(parse(51, &authentication), (17, 64, false), "counted in units of four bytes");
+}
+
+#[test]
 fn flows() {
     let hasher = FlowHasher::new([1, 2]);
     let hash = |p: &[u8]| hasher.hash(&InnerPacket::parse(p).unwrap(), p);
@@ -111,6 +145,10 @@ fn flows() {
         hash(&gre(0xa0, &[7, 7, 7, 7, 0, 0, 0, 2]))
     );
     assert_eq!(hash(&gre(0, &[0, 0, 0, 1])), hash(&gre(0, &[0, 0, 0, 2])));
+    // PPTP: each packet has its length beside the call's number.
+    let pptp = |length: u8, call: u8| v4(0, 47, 0, &[0x30, 1, 0x88, 0x0b, 0, length, 0, call]);
+    assert_eq!(hash(&pptp(100, 1)), hash(&pptp(200, 1)));
+    assert_ne!(hash(&pptp(100, 1)), hash(&pptp(100, 2)));
     let esp = |spi: u8| v4(0, 50, 0, &[0, 0, 0, spi, 0, 0, 0, 9]);
     assert_ne!(hash(&esp(1)), hash(&esp(2)));
     let echo = |id: u8, seq: u8| v4(0, 1, 0, &[8, 0, 0, 0, 0, id, 0, seq]);
@@ -193,6 +231,88 @@ fn not_a_syn_is_left_alone() {
     clamp_mss(&mut p, &inner, limit);
     assert_eq!(p, before);
     assert_eq!(MssLimit::of(MssClamp::Off, 1400), None);
+}
+
+/// What the bytes add up to in one's complement arithmetic. A checksum over them is right when this is 0;
+/// while it does not change, a right one stays right and a wrong one wrong.
+fn residue(bytes: &[u8]) -> u32 {
+    sum(bytes) % 0xffff
+}
+
+fn options() -> impl Strategy<Value = Vec<u8>> {
+    let option = prop_oneof![
+        3 => Just(vec![1]),
+        3 => any::<u16>().prop_map(|v| [&[2, 4][..], &v.to_be_bytes()].concat()),
+        2 => Just(vec![4, 2]),
+        1 => Just(vec![3, 3, 7]),
+        1 => proptest::collection::vec(any::<u8>(), 1..6),
+    ];
+    proptest::collection::vec(option, 0..8).prop_map(|o| o.concat()).prop_map(|mut o| {
+        o.truncate(40);
+        o
+    })
+}
+
+/// The MSS that a receiver finds among well-formed options, by a second reading of RFC 9293.
+fn first_mss(mut options: &[u8]) -> Option<u16> {
+    loop {
+        options = match *options {
+            [1, ref rest @ ..] => rest,
+            [2, 4, high, low, ..] => return Some(u16::from_be_bytes([high, low])),
+            [kind, length, ..] if kind != 0 && length >= 2 => options.get(length as usize..)?,
+            _ => return None,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn only_a_large_mss_changes_and_its_checksum_keeps_its_truth(
+        options in options(),
+        mtu in 1280u16..1500,
+        v6_: bool,
+        checksum: [u8; 2],
+        ack: bool,
+    ) {
+        let mut segment = syn(&options);
+        segment[13] |= if ack { 0x10 } else { 0 };
+        segment[16..18].copy_from_slice(&checksum);
+        let end = segment.len();
+        let before = if v6_ { v6(0, 6, &segment) } else { v4(0, 6, 0, &segment) };
+        let limit = if v6_ { mtu - 60 } else { mtu - 40 };
+        let mut p = before.clone();
+        let inner = InnerPacket::parse(&p).unwrap();
+        clamp_mss(&mut p, &inner, MssLimit::of(MssClamp::Auto, mtu).unwrap());
+
+        let (header, tcp) = p.split_at(inner.transport());
+        prop_assert_eq!(header, &before[..inner.transport()]);
+        let found = first_mss(&segment[20..end]);
+        prop_assert_eq!(first_mss(&tcp[20..]), found.map(|mss| mss.min(limit)));
+        prop_assert_eq!(residue(tcp), residue(&segment));
+        let changed = segment.iter().zip(tcp).filter(|(a, b)| a != b).count();
+        let most = if found.is_some_and(|mss| mss > limit) { 4 } else { 0 };
+        prop_assert!(changed <= most);
+    }
+
+    #[test]
+    fn ecn_changes_two_bits_and_the_header_checksum_keeps_its_truth(
+        tos: u8,
+        outer: u8,
+        checksum: Option<[u8; 2]>,
+    ) {
+        let mut p = v4(tos, 17, 0, &[0; 8]);
+        if let Some(checksum) = checksum {
+            p[10..12].copy_from_slice(&checksum);
+        }
+        let before = p.clone();
+        let dropped = decapsulate_ecn(&mut p, outer).is_err();
+        prop_assert_eq!(dropped, tos & 3 == 0 && outer & 3 == 3);
+        prop_assert_eq!(residue(&p), residue(&before));
+        prop_assert_eq!(p[1] & !3, tos & !3);
+        p[1] = tos;
+        p[10..12].copy_from_slice(&before[10..12]);
+        prop_assert_eq!(p, before);
+    }
 }
 
 proptest! {

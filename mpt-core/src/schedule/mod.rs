@@ -57,19 +57,19 @@ impl Scheduler {
     #[must_use]
     pub fn pick(&mut self, views: &[PathView], flow: u64, inner: usize, outer: usize) -> Pick {
         let Some(best) = views.iter().map(|v| v.rank).min() else { return Pick::NoPath };
-        let fits = |v: &&PathView| v.rank == best && v.mtu as usize >= inner;
-        let candidates = views.iter().filter(fits);
+        let fits = |v: &PathView| v.mtu as usize >= inner;
+        let ranked = views.iter().filter(|v| v.rank == best);
         let picked = match self {
-            Self::Weighted(s) => s.pick(candidates, outer),
-            Self::Failover(s) => s.pick(candidates),
-            Self::Flow(s) => s.pick(candidates, flow),
+            Self::Weighted(s) => s.pick(ranked, fits, outer),
+            Self::Failover(s) => s.pick(ranked.filter(|v| fits(v))),
+            Self::Flow(s) => s.pick(ranked.filter(|v| fits(v)), flow),
         };
         match picked {
             Some(path) => Pick::Path(path),
             // A path of lower rank that fits is better than fragments.
             None => views
                 .iter()
-                .filter(|v| v.mtu as usize >= inner)
+                .filter(|v| fits(v))
                 .min_by_key(|v| v.rank)
                 .map_or(Pick::NoneFits, |v| Pick::Path(v.id)),
         }

@@ -25,27 +25,30 @@ fn path(pick: Pick) -> usize {
     }
 }
 
+/// Sizes of a mixed stream: alike, evenly spread, and acknowledgements between full packets.
+const SIZES: [fn(usize) -> usize; 3] =
+    [|_| 1400, |i| 60 + (i * 7919) % 1341, |i| if i * 7919 % 5 < 2 { 64 } else { 1400 }];
+
 #[test]
-fn bytes_follow_the_weights_within_a_packet() {
+fn bytes_follow_the_weights_within_a_packet_at_any_time() {
     let twelve: Vec<u64> = (1..=12).collect();
-    for weights in [&[4, 1][..], &[1, 1], &[1, 3], &[5, 2, 1], &twelve, &[10_000, 1]] {
+    let one_big = [&[100][..], &[1; 11]].concat();
+    let sets: [&[u64]; 8] =
+        [&[4, 1], &[1, 1], &[1, 3], &[5, 2, 1], &twelve, &[1; 12], &one_big, &[10_000, 1]];
+    for (weights, size) in sets.into_iter().flat_map(|w| SIZES.map(|s| (w, s))) {
         let views = views(weights);
         let mut s = Scheduler::new(SchedulerKind::Weighted);
         let mut bytes = vec![0usize; weights.len()];
         let total: u64 = weights.iter().sum();
         let mut all = 0;
-        for i in 0..20_000usize {
-            let len = 60 + (i * 7919) % 1340;
+        for i in 0..20_000 {
+            let len = size(i);
             bytes[path(s.pick(&views, 0, len, len))] += len;
             all += len;
             for (b, w) in bytes.iter().zip(weights) {
                 let due = all as f64 * *w as f64 / total as f64;
-                assert!((*b as f64 - due).abs() <= 1400.0 * weights.len() as f64, "{weights:?}");
+                assert!((*b as f64 - due).abs() <= 1400.0, "{weights:?}: {b} bytes of {due}");
             }
-        }
-        for (b, w) in bytes.iter().zip(weights) {
-            let due = all as f64 * *w as f64 / total as f64;
-            assert!((*b as f64 - due).abs() <= due * 0.02 + 1400.0, "{weights:?}: {b} of {due}");
         }
     }
 }
@@ -56,6 +59,13 @@ fn paths_alternate_as_evenly_as_weights_allow() {
     let mut s = Scheduler::new(SchedulerKind::Weighted);
     let picks: Vec<_> = (0..100).map(|_| path(s.pick(&views, 0, 1000, 1000))).collect();
     assert!(picks.windows(2).all(|w| w[0] != w[1]));
+
+    // 5, 2 and 1 of eight: never more than two in a row, and the smallest one every eighth time.
+    let views = self::views(&[5, 2, 1]);
+    let mut s = Scheduler::new(SchedulerKind::Weighted);
+    let picks: Vec<_> = (0..800).map(|_| path(s.pick(&views, 0, 1000, 1000))).collect();
+    assert!(picks.windows(3).all(|w| w != [0, 0, 0] && w[..2] != [1, 1]));
+    assert!(picks.windows(8).all(|w| w.iter().filter(|&&p| p == 2).count() == 1));
 }
 
 #[test]
@@ -104,6 +114,19 @@ fn a_path_too_small_is_passed_over() {
     assert_eq!(s.pick(&v, 0, 1500, 1536), Pick::NoneFits);
     v[1].rank = Rank::Suspected;
     assert_eq!(path(s.pick(&v, 0, 1200, 1236)), 1, "rather than fragments");
+}
+
+#[test]
+fn packets_too_large_for_a_path_leave_its_share_of_the_others() {
+    let mut v = views(&[1, 1]);
+    v[1].mtu = 1000;
+    let mut s = Scheduler::new(SchedulerKind::Weighted);
+    let mut small = [0; 2];
+    for _ in 0..1000 {
+        assert_eq!(path(s.pick(&v, 0, 1200, 1236)), 0);
+        small[path(s.pick(&v, 0, 100, 136))] += 1;
+    }
+    assert_eq!(small, [500, 500]);
 }
 
 #[test]

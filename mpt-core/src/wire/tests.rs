@@ -89,6 +89,101 @@ fn vectors() {
 }
 
 #[test]
+fn control_header_vector() {
+    let bytes = [5, 0, 0, 0, 0xe7, 0x7b, 0x85, 0xc6, 0, 0, 0, 0, 0, 0, 0, 42];
+    let header = ControlHeader { kind: MessageType::Probe, index: 0xe77b_85c6, counter: 42 };
+    assert_eq!(ControlHeader::decode(&bytes), Some(header));
+    assert_eq!(ControlHeader::decode(&bytes[..15]), None);
+    for first in 0..=255 {
+        let kind = ControlHeader::decode(&[&[first], &bytes[1..]].concat()).map(|h| h.kind.byte());
+        assert_eq!(kind, (5..=9).contains(&first).then_some(first));
+    }
+    for reserved in 1..4 {
+        let mut bytes = bytes;
+        bytes[reserved] = 1;
+        assert_eq!(ControlHeader::decode(&bytes), None);
+    }
+}
+
+/// A message that lacks something is refused; one with something behind it reads as without.
+#[track_caller]
+fn whole_and_nothing_but<'a, T: PartialEq + std::fmt::Debug>(
+    longer: &'a mut Vec<u8>,
+    encode: impl Fn(&mut [u8]) -> Option<usize>,
+    decode: impl Fn(&'a [u8]) -> Option<T>,
+    expected: T,
+) {
+    *longer = encoded(encode);
+    let len = longer.len();
+    longer.extend([0xff; 9]);
+    for part in 0..len {
+        assert_eq!(decode(&longer[..part]), None, "{part} of {len} bytes");
+    }
+    for more in 0..=9 {
+        assert_eq!(decode(&longer[..len + more]).as_ref(), Some(&expected), "{more} bytes more");
+    }
+}
+
+#[test]
+fn a_message_lacks_nothing_and_what_follows_is_ignored() {
+    let mut buf = Vec::new();
+    let open = Open { weight: 2, priority: 1, rate_limit: 3, name: "zu Hause" };
+    let probe = Probe { token: 7, disabled: true, mtu_probe: true, open: Some(open) };
+    whole_and_nothing_but(&mut buf, |b| probe.encode(b), Probe::decode, probe);
+    let mut buf = Vec::new();
+    let plain = Probe { open: None, ..probe };
+    whole_and_nothing_but(&mut buf, |b| plain.encode(b), Probe::decode, plain);
+    let mut buf = Vec::new();
+    let echo = Echo { token: 7, introduced: false, disabled: true, path: None, size: 1 };
+    whole_and_nothing_but(&mut buf, |b| echo.encode(b), Echo::decode, echo);
+    let mut buf = Vec::new();
+    let marker = Marker { worker: WorkerId::default(), epoch: 7, last_pn: PacketNumber(8), seq: 9 };
+    whole_and_nothing_but(&mut buf, |b| marker.encode(b), Marker::decode, marker);
+    let mut buf = Vec::new();
+    let close = Close { reason: CloseReason::Shutdown };
+    whole_and_nothing_but(&mut buf, |b| close.encode(b), Close::decode, close);
+    let mut buf = Vec::new();
+    let mut report = Report::new(WorkerId::default(), 3, Duration::ZERO, PacketNumber(5));
+    for id in [0, 15] {
+        report.add(PathReport {
+            path: path(id),
+            marker_epoch: None,
+            highest_seq: 1,
+            highest_pn: PacketNumber(5),
+            packets: 1,
+            bytes: 2,
+            since_highest: 3,
+        });
+    }
+    whole_and_nothing_but(&mut buf, |b| report.encode(b), Report::decode, report);
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let echo = Echo { token: 7, introduced: true, disabled: false, path: None, size: 1 };
+    let mut bytes = encoded(|b| echo.encode(b));
+    bytes[9] = 16;
+    assert_eq!(Echo::decode(&bytes), None, "path 16");
+    assert_eq!(Marker::decode(&[16; 15]), None, "worker 16");
+    let mut report = vec![0; 13];
+    report.extend([17, 34]);
+    report.extend([0; 17 * 34]);
+    assert_eq!(Report::decode(&report), None, "17 paths");
+    report[13] = 16;
+    assert!(Report::decode(&report).is_some());
+    report[14] = 33;
+    assert_eq!(Report::decode(&report), None, "entries shorter than in the first version");
+    let mut probe = vec![0; 9 + 13];
+    (probe[8], probe[21]) = (1, 65);
+    probe.extend([b'x'; 65]);
+    assert_eq!(Probe::decode(&probe), None, "a name of 65 bytes");
+    probe[21] = 64;
+    assert!(Probe::decode(&probe).is_some());
+    probe[30] = 0xff;
+    assert_eq!(Probe::decode(&probe), None, "not UTF-8");
+}
+
+#[test]
 fn later_fields_are_ignored() {
     let mut report =
         Report::new(WorkerId::default(), 0, Duration::from_millis(20), PacketNumber(5));
@@ -129,7 +224,75 @@ fn types() {
     assert_eq!(MessageType::of(&[]), None);
 }
 
+fn path_reports() -> impl Strategy<Value = PathReport> {
+    (0u8..16, any::<Option<u16>>(), any::<u32>(), any::<[u64; 3]>(), any::<u16>()).prop_map(
+        |(id, marker_epoch, highest_seq, [pn, packets, bytes], since_highest)| PathReport {
+            path: path(id),
+            marker_epoch,
+            highest_seq,
+            highest_pn: PacketNumber(pn),
+            packets,
+            bytes,
+            since_highest,
+        },
+    )
+}
+
 proptest! {
+    #[test]
+    fn every_data_header_comes_back(mut bytes: [u8; DATA_HEADER_LEN]) {
+        bytes[0] = bytes[0] & 0xf0 | 4;
+        let header = DataHeader::decode(&bytes).unwrap();
+        let mut again = [0; DATA_HEADER_LEN];
+        header.encode(&mut again);
+        prop_assert_eq!(again, bytes);
+    }
+
+    #[test]
+    fn every_probe_comes_back_with_any_padding(
+        token: u64,
+        disabled: bool,
+        mtu_probe: bool,
+        open in proptest::option::of((any::<[u16; 2]>(), any::<u64>(), "[a-zä€ 0-9.-]{0,20}")),
+        padding in 0usize..1500,
+    ) {
+        let open = open.as_ref().map(|&([weight, priority], rate_limit, ref name)| Open {
+            weight, priority, rate_limit, name,
+        });
+        let probe = Probe { token, disabled, mtu_probe, open };
+        let mut buf = vec![0; 100 + padding];
+        prop_assert!(probe.encode(&mut buf).is_some());
+        prop_assert_eq!(Probe::decode(&buf), Some(probe));
+    }
+
+    #[test]
+    fn every_echo_comes_back(token: u64, introduced: bool, disabled: bool, id in 0u8..17, size: u16) {
+        let echo = Echo { token, introduced, disabled, path: PathId::new(id), size };
+        prop_assert_eq!(Echo::decode(&encoded(|b| echo.encode(b))), Some(echo));
+    }
+
+    #[test]
+    fn every_marker_comes_back(worker in 0u8..16, epoch: u16, last: u64, seq: u32) {
+        let worker = WorkerId::new(worker).unwrap();
+        let marker = Marker { worker, epoch, last_pn: PacketNumber(last), seq };
+        prop_assert_eq!(Marker::decode(&encoded(|b| marker.encode(b))), Some(marker));
+    }
+
+    #[test]
+    fn every_report_comes_back(
+        worker in 0u8..16,
+        unusable: u16,
+        interval: u16,
+        highest: u64,
+        entries in proptest::collection::vec(path_reports(), 0..20),
+    ) {
+        let interval = Duration::from_micros(u64::from(interval) * 100);
+        let worker = WorkerId::new(worker).unwrap();
+        let mut report = Report::new(worker, unusable, interval, PacketNumber(highest));
+        entries.into_iter().for_each(|e| report.add(e));
+        prop_assert_eq!(Report::decode(&encoded(|b| report.encode(b))), Some(report));
+    }
+
     #[test]
     fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = DataHeader::decode(&bytes);

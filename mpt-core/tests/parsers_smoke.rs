@@ -1,0 +1,340 @@
+//! Every parser against arbitrary and damaged bytes: nothing may panic, and what is taken must hold.
+//!
+//! A few thousand inputs per target by default; `MPT_SMOKE=1` makes it 200 000, as CI does, and
+//! `MPT_SMOKE=n` makes it n. `MPT_SMOKE_SEED` begins elsewhere (default 1). Each target prints how many
+//! inputs it saw and how many of them it took; `-- --nocapture` shows that. A failing input is printed in
+//! hex.
+//!
+//! A new target is one `#[test]` that calls [`smoke`] with a name, some valid inputs to damage, and a closure
+//! which says whether it took the bytes.
+
+use mpt_core::allowed_ips::AllowedIps;
+use mpt_core::config::{MssClamp, Prefix};
+use mpt_core::inner::{FlowHasher, InnerPacket, MssLimit, clamp_mss, decapsulate_ecn};
+use mpt_core::wire::{
+    Close, CloseReason, ControlHeader, DATA_HEADER_LEN, DataHeader, Echo, Marker, MessageType,
+    Open, PathReport, Probe, Report,
+};
+use mpt_core::{PacketNumber, PathId, PeerId, WorkerId};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Longest input made up from nothing, in bytes.
+const MAX_RANDOM_LEN: usize = 200;
+
+/// Gives `target` inputs that are arbitrary, or one of `valid` with some damage. It says whether it took
+/// the bytes for what it reads.
+fn smoke(name: &str, valid: &[Vec<u8>], mut target: impl FnMut(&[u8]) -> bool) {
+    for input in valid {
+        let shown = Shown { name, input };
+        assert!(target(input), "{name} refuses a valid input");
+        drop(shown);
+    }
+    let inputs = inputs_per_target();
+    let mut rng = ChaCha8Rng::seed_from_u64(number("MPT_SMOKE_SEED").unwrap_or(1));
+    let mut taken = 0u64;
+    for _ in 0..inputs {
+        let input = match below(&mut rng, 4) {
+            0 => arbitrary(&mut rng),
+            _ => damaged(&mut rng, valid),
+        };
+        let shown = Shown { name, input: &input };
+        taken += u64::from(target(&input));
+        drop(shown);
+    }
+    println!("{name}: {inputs} inputs, {taken} of them taken");
+    assert!(taken > 0, "{name}: nothing got past the first check, so nothing was tested");
+}
+
+/// From `MPT_SMOKE`.
+fn inputs_per_target() -> u64 {
+    match number("MPT_SMOKE") {
+        None | Some(0) => 3_000,
+        Some(1) => 200_000,
+        Some(n) => n,
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Prints its input when the target panics.
+struct Shown<'a> {
+    name: &'a str,
+    input: &'a [u8],
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let hex: String = self.input.iter().map(|b| format!("{b:02x}")).collect();
+            eprintln!("{}: the input was {hex}", self.name);
+        }
+    }
+}
+
+fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
+    (rng.next_u64() % n.max(1) as u64) as usize
+}
+
+fn arbitrary(rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut bytes = vec![0; below(rng, MAX_RANDOM_LEN + 1)];
+    rng.fill_bytes(&mut bytes);
+    bytes
+}
+
+/// One of `valid`, damaged up to four times.
+fn damaged(rng: &mut ChaCha8Rng, valid: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = valid[below(rng, valid.len())].clone();
+    for _ in 0..=below(rng, 4) {
+        damage(rng, &mut bytes, valid);
+    }
+    bytes
+}
+
+fn damage(rng: &mut ChaCha8Rng, bytes: &mut Vec<u8>, valid: &[Vec<u8>]) {
+    let at = below(rng, bytes.len());
+    match below(rng, 7) {
+        0 => bytes.truncate(at),
+        1 => bytes.extend(arbitrary(rng)),
+        // The front of one and the rear of another.
+        2 => {
+            let other = &valid[below(rng, valid.len())];
+            bytes.truncate(at);
+            bytes.extend(other.iter().skip(at));
+        }
+        _ if bytes.is_empty() => {}
+        3 => bytes[at] ^= 1 << below(rng, 8),
+        4 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][below(rng, 5)],
+        5 => bytes[at] = rng.next_u32() as u8,
+        _ => {
+            bytes.remove(at);
+        }
+    }
+}
+
+/// An IP packet's length field set to what it is, so that more of them are looked into.
+fn with_true_length(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    let len = packet.len();
+    match packet.first().map(|b| b >> 4) {
+        Some(4) if len >= 20 => packet[2..4].copy_from_slice(&(len as u16).to_be_bytes()),
+        Some(6) if len >= 40 => packet[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes()),
+        _ => {}
+    }
+    packet
+}
+
+/// An IPv4 packet without options; its checksum is not filled in.
+fn v4(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let header = [0x45, 2, 0, 0, 0, 1, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    with_true_length(&[&header[..], payload].concat())
+}
+
+fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
+    let header = [&[0x60, 0x10, 0, 0, 0, 0, next, 64][..], &[0xfd; 32]].concat();
+    with_true_length(&[&header[..], payload].concat())
+}
+
+fn inner_packets() -> Vec<Vec<u8>> {
+    const SYN: [u8; 32] = [
+        0, 80, 1, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0x80, 2, 255, 255, 0, 0, 0, 0, // TCP
+        1, 2, 4, 5, 180, 4, 2, 1, 1, 3, 3,
+        7, // NOP, MSS, SACK permitted, NOP, NOP, window scale
+    ];
+    let udp = [1, 2, 3, 4, 0, 9, 0, 0, 7];
+    let routing_then_udp = [&[43, 0, 0, 0, 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0][..], &udp].concat();
+    let fragment = [&[60, 0, 0, 1, 0, 0, 0, 1, 17, 0, 0, 0, 0, 0, 0, 0][..], &udp].concat();
+    vec![
+        v4(6, &SYN),
+        v6(6, &SYN),
+        v4(17, &udp),
+        v6(0, &routing_then_udp),
+        v6(44, &fragment),
+        v4(47, &[0x30, 1, 0x88, 0x0b, 0, 9, 0, 1]),
+        v4(1, &[8, 0, 0, 0, 0, 1, 0, 1]),
+        v6(51, &[50, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2]),
+    ]
+}
+
+#[test]
+fn inner_packet() {
+    let hasher = FlowHasher::new([1, 2]);
+    let limit = MssLimit::of(MssClamp::Auto, 1280).expect("clamping is on");
+    smoke("inner packet", &inner_packets(), |bytes| {
+        let _ = decapsulate_ecn(&mut bytes.to_vec(), 3);
+        let mut packet = with_true_length(bytes);
+        let Ok(inner) = InnerPacket::parse(&packet) else { return false };
+        assert!(inner.transport() <= packet.len());
+        let flow = hasher.hash(&inner, &packet);
+        // Whatever it was parsed from, a packet that does not fit must do no harm.
+        clamp_mss(&mut bytes.to_vec(), &inner, limit);
+
+        clamp_mss(&mut packet, &inner, limit);
+        let ecn = inner.tos() & 3;
+        assert_eq!(decapsulate_ecn(&mut packet, 3).is_err(), ecn == 0);
+        let after = InnerPacket::parse(&packet).expect("neither changes what makes it a packet");
+        assert_eq!(after.tos(), if ecn == 0 { inner.tos() } else { inner.tos() | 3 });
+        assert_eq!(hasher.hash(&after, &packet), flow);
+        true
+    });
+}
+
+#[test]
+fn data_header() {
+    let mut valid = vec![0; DATA_HEADER_LEN + 9];
+    for (i, byte) in (0..).zip(&mut valid) {
+        *byte = i;
+    }
+    valid[0] = 0x34;
+    smoke("data header", &[valid], |bytes| {
+        let Some(header) = DataHeader::decode(bytes) else { return false };
+        let mut again = [0; DATA_HEADER_LEN];
+        header.encode(&mut again);
+        assert_eq!(again, bytes[..DATA_HEADER_LEN]);
+        assert_eq!(MessageType::of(bytes), Some(MessageType::Data));
+        true
+    });
+}
+
+#[test]
+fn control_header() {
+    let valid: Vec<_> = (5..=9)
+        .map(|kind| [&[kind, 0, 0, 0][..], &[1, 2, 3, 4], &[0, 0, 0, 0, 0, 0, 0, 9, 7]].concat())
+        .collect();
+    smoke("control header", &valid, |bytes| {
+        let Some(header) = ControlHeader::decode(bytes) else { return false };
+        assert_eq!(header.kind.byte(), bytes[0]);
+        assert_eq!(header.index.to_be_bytes(), bytes[4..8]);
+        assert_eq!(header.counter.to_be_bytes(), bytes[8..16]);
+        true
+    });
+}
+
+/// What `encode` writes.
+fn written(encode: impl Fn(&mut [u8]) -> Option<usize>) -> Vec<u8> {
+    let mut buf = vec![0; 1_024];
+    let len = encode(&mut buf).expect("1 024 bytes are room enough for every message");
+    buf.truncate(len);
+    buf
+}
+
+#[test]
+fn probe() {
+    let plain = Probe { token: 7, disabled: true, mtu_probe: true, open: None };
+    let open = Open { weight: 2, priority: 1, rate_limit: 2_500_000, name: "bridge-ü" };
+    let opening = Probe { open: Some(open), ..plain };
+    let valid = [plain, opening].map(|p| written(|b| p.encode(b)));
+    smoke("probe", &valid, |bytes| {
+        let Some(probe) = Probe::decode(bytes) else { return false };
+        assert_eq!(Probe::decode(&written(|b| probe.encode(b))), Some(probe));
+        assert!(probe.open.is_none_or(|o| !o.name.contains(char::is_control)));
+        true
+    });
+}
+
+#[test]
+fn echo() {
+    let echo =
+        Echo { token: 7, introduced: true, disabled: false, path: PathId::new(3), size: 1_472 };
+    let valid = [echo, Echo { path: None, ..echo }].map(|e| written(|b| e.encode(b)));
+    smoke("echo", &valid, |bytes| {
+        let Some(echo) = Echo::decode(bytes) else { return false };
+        assert_eq!(Echo::decode(&written(|b| echo.encode(b))), Some(echo));
+        true
+    });
+}
+
+fn report_of_all_paths() -> Report {
+    let interval = Duration::from_millis(10);
+    let mut report = Report::new(WorkerId::default(), 0b101, interval, PacketNumber(1_000));
+    for path in PathId::all() {
+        report.add(PathReport {
+            path,
+            marker_epoch: (path.get() % 2 == 0).then_some(5),
+            highest_seq: 600,
+            highest_pn: PacketNumber(999),
+            packets: 598,
+            bytes: 700_000,
+            since_highest: 12,
+        });
+    }
+    report
+}
+
+#[test]
+fn report() {
+    let empty = Report::new(WorkerId::default(), 0, Duration::ZERO, PacketNumber(0));
+    let valid = [empty, report_of_all_paths()].map(|r| written(|b| r.encode(b)));
+    smoke("report", &valid, |bytes| {
+        let Some(report) = Report::decode(bytes) else { return false };
+        assert_eq!(Report::decode(&written(|b| report.encode(b))), Some(report));
+        true
+    });
+}
+
+#[test]
+fn close() {
+    let close = Close { reason: CloseReason::Shutdown };
+    smoke("close", &[written(|b| close.encode(b))], |bytes| {
+        let Some(close) = Close::decode(bytes) else { return false };
+        assert_eq!(Close::decode(&written(|b| close.encode(b))), Some(close));
+        true
+    });
+}
+
+#[test]
+fn marker() {
+    let marker =
+        Marker { worker: WorkerId::default(), epoch: 7, last_pn: PacketNumber(1_000), seq: 9 };
+    smoke("marker", &[written(|b| marker.encode(b))], |bytes| {
+        let Some(marker) = Marker::decode(bytes) else { return false };
+        assert_eq!(Marker::decode(&written(|b| marker.encode(b))), Some(marker));
+        assert_eq!(written(|b| marker.encode(b)), bytes[..15]);
+        true
+    });
+}
+
+/// The input is a list of prefixes, each as address family, length, owner and four bytes that are repeated
+/// to an address; the last address is looked up.
+#[test]
+fn allowed_ips() {
+    let entry = |family: u8, length: u8, owner: u8, address: [u8; 4]| {
+        [&[family, length, owner][..], &address].concat()
+    };
+    let valid = [
+        [entry(4, 8, 1, [10, 0, 0, 0]), entry(4, 16, 2, [10, 1, 0, 0])].concat(),
+        [entry(6, 0, 1, [0; 4]), entry(6, 127, 2, [0xfd; 4]), entry(6, 128, 3, [0xfd; 4])].concat(),
+    ];
+    smoke("allowed_ips", &valid, |bytes| {
+        let mut table = AllowedIps::new();
+        let mut naive: Vec<(Prefix, PeerId)> = Vec::new();
+        let mut sought = None;
+        for &[family, length, owner, a, b, c, d] in bytes.as_chunks::<7>().0 {
+            let part = [a, b, c, d];
+            let address = match family & 3 {
+                0 => IpAddr::from(part),
+                _ => IpAddr::from(std::array::from_fn::<u8, 16, _>(|i| part[i % 4])),
+            };
+            let Some(prefix) = Prefix::new(address, length) else { continue };
+            sought = Some(address);
+            let owner = PeerId(u32::from(owner % 4));
+            let known = naive.iter().find(|(p, _)| *p == prefix).map(|&(_, owner)| owner);
+            match table.insert(prefix, owner) {
+                Ok(()) => assert!(known.is_none_or(|o| o == owner)),
+                Err(taken) => assert_eq!(Some(taken.owner), known),
+            }
+            if known.is_none() {
+                naive.push((prefix, owner));
+            }
+        }
+        let Some(sought) = sought else { return false };
+        let longest =
+            naive.iter().filter(|(p, _)| p.contains(sought)).max_by_key(|(p, _)| p.length);
+        assert_eq!(table.lookup(sought), longest.map(|&(_, owner)| owner));
+        true
+    });
+}
