@@ -1,1 +1,3 @@
 //! The mpt daemon.
+
+pub mod config;
