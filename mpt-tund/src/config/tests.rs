@@ -259,7 +259,7 @@ fn ends_of_a_path_must_fit_together() {
     p.wrong(
         "interface: wan1, remote: \"10.1.0.2:4511\"",
         "remote: \"[fe80::1]:1\"",
-        "10:26",
+        "10:27",
         "link-local",
     );
     p.wrong(", remote: \"10.2.0.2:4511\"", "", "11:9", "no `listen`");
