@@ -3,7 +3,7 @@
 //! These types are what `mpt-cli` and scripts see; fields are only ever added.
 
 use crate::Weight;
-use crate::drop_reason::DropCount;
+pub use crate::drop_reason::DropCount;
 use serde::{Deserialize, Serialize};
 
 /// What a client asks for, one object a line: `{"command":"status"}`.

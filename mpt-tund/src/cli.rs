@@ -1,10 +1,11 @@
 //! The command line of `mpt-tund`.
 
-use crate::check::check;
+use crate::check::{Report, check};
 use crate::config::Config;
 use crate::control::{down, run_dir, socket_file};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -57,7 +58,7 @@ pub fn main_from(
         Command::Up { tunnel } => Config::load(&tunnel).map_err(Into::into).and_then(up),
         Command::Down { tunnel } => down(&name_of(&tunnel)),
         Command::Check { tunnel } => {
-            check(&tunnel).map(|report| print!("{report}")).map_err(Into::into)
+            check(&tunnel).map(print).map_err(Into::into)
         }
     };
     match done {
@@ -69,12 +70,17 @@ pub fn main_from(
     }
 }
 
-/// Problems of a configuration begin with their place, as compilers write them; the rest with
-/// whose they are, causes behind.
+/// A reader that has gone (`| head`) is no error.
+fn print(report: Report) {
+    let _ = write!(std::io::stdout(), "{report}");
+}
+
+/// Problems of a configuration begin with their place, as compilers write them; other errors have
+/// their causes behind them.
 fn describe(error: &anyhow::Error) -> String {
     match error.downcast_ref::<crate::config::ConfigError>() {
         Some(problems) => problems.to_string(),
-        None => format!("mpt-tund: {error:#}"),
+        None => format!("error: {error:#}"),
     }
 }
 
