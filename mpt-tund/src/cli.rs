@@ -57,9 +57,7 @@ pub fn main_from(
     let done = match arguments.command {
         Command::Up { tunnel } => Config::load(&tunnel).map_err(Into::into).and_then(up),
         Command::Down { tunnel } => down(&name_of(&tunnel)),
-        Command::Check { tunnel } => {
-            check(&tunnel).map(print).map_err(Into::into)
-        }
+        Command::Check { tunnel } => check(&tunnel).map(print).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,8 @@
 //! The daemon's YAML file.
 //!
-//! Reading goes in four steps. [`yaml`] turns the text into a tree; only broken YAML ends here.
-//! [`read`] walks the tree and notes every problem it meets beside the way to the value that has
-//! it, then goes on, so that one run tells all of them. [`rules`] judges what only shows when the
+//! Reading goes in four steps. `yaml` turns the text into a tree; only broken YAML ends here.
+//! `read` walks the tree and notes every problem it meets beside the way to the value that has
+//! it, then goes on, so that one run tells all of them. `rules` judges what only shows when the
 //! pieces stand side by side (names used twice, a prefix two peers claim). At the end the ways are
 //! turned into lines and columns: the text is parsed once more, and an error raised at the very
 //! value makes the parser tell where it stands. Nothing is paid for this while a file is right.

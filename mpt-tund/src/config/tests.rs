@@ -332,3 +332,86 @@ fn broken_yaml_has_its_place() {
     assert_eq!(complaints.len(), 1);
     assert!(complaints[0].contains("this is not YAML"), "{complaints:?}");
 }
+
+#[test]
+fn the_examples_are_right() {
+    let place = Place::new();
+    place.write("mpt0.key", &ours().to_base64(), 0o600);
+    let conf = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../conf");
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(conf.join(name)).unwrap();
+        let here = text.replace("/etc/mpt/", "");
+        Config::parse(&place.dir.path().join(name), &here).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let (client, hub) = (read("example.yaml"), read("hub.yaml"));
+    assert_eq!((client.name(), hub.name()), ("mpt0", "mpt0"));
+    assert_eq!(client.peers[0].paths.len(), 2);
+    assert_eq!(hub.peers[1].paths[1].remote, None);
+
+    // What stands there as a default is one.
+    let small = place.parse(SMALL).unwrap();
+    assert_eq!(client.probe, small.probe);
+    assert_eq!((client.cipher, client.scheduler), (small.cipher, small.scheduler));
+    assert_eq!((client.max_hold, client.interface.mtu), (small.max_hold, small.interface.mtu));
+}
+
+/// Each key that stands commented out in the example is a right one, too.
+#[test]
+fn what_the_example_leaves_out_is_right() {
+    let place = Place::new();
+    place.write("mpt0.key", &ours().to_base64(), 0o600);
+    place.write("roof.psk", &ours().to_base64(), 0o600);
+    let example = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../conf/example.yaml");
+    let text: String = std::fs::read_to_string(example)
+        .unwrap()
+        .replace("/etc/mpt/", "")
+        .lines()
+        .map(|line| {
+            let bare = line.trim_start();
+            let key = bare.strip_prefix("# ").and_then(|rest| rest.split_once(": "));
+            let is_key = key
+                .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            if is_key { line.replacen("# ", "", 1) + "\n" } else { line.to_owned() + "\n" }
+        })
+        .collect();
+    let config = place.parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let path = &config.peers[0].paths[1];
+    assert_eq!((config.table, config.workers), (28_016, Workers::Auto));
+    assert_eq!((path.local_port, path.dscp), (Some(4600), Dscp::Fixed(46)));
+    assert!(config.repair.is_some() && path.rate_limit.is_some() && path.offloads.is_some());
+}
+
+/// Whatever a slip of the hand makes of a file: it is read, or every problem has its place.
+mod slips {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SCRAPS: [&str; 24] = [
+        "", " ", "\n", "\n  ", ":", ": ", "- ", "[", "]", "{", "}", ",", "\"", "'", "#", "&a ",
+        "*a", "!t ", "|\n", "? ", "~", "<<: ", "\n---\n", "\u{e9}",
+    ];
+
+    proptest! {
+        #[test]
+        fn never_panic(
+            large in any::<bool>(),
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..9_usize, 0..24_usize), 1..4),
+        ) {
+            let mut text: Vec<char> = if large { LARGE } else { SMALL }.chars().collect();
+            for (at, cut, scrap) in edits {
+                let at = at.index(text.len());
+                let end = (at + cut).min(text.len());
+                text.splice(at..end, SCRAPS[scrap].chars());
+            }
+            let text: String = text.into_iter().collect();
+            let lines = text.lines().count();
+            if let Err(error) = Config::parse(FilePath::new("/nowhere/wan0.yaml"), &text) {
+                prop_assert!(!error.problems.is_empty());
+                for problem in &error.problems {
+                    let (line, column) = problem.place.unwrap_or((1, 1));
+                    prop_assert!((1..=lines + 1).contains(&line) && column >= 1, "{problem:?}");
+                }
+            }
+        }
+    }
+}
