@@ -3,7 +3,7 @@
 //! These types are what `mpt-cli` and scripts see; fields are only ever added.
 
 use crate::Weight;
-use crate::drop_reason::DropCount;
+pub use crate::drop_reason::DropCount;
 use serde::{Deserialize, Serialize};
 
 /// What a client asks for, one object a line: `{"command":"status"}`.
@@ -56,6 +56,7 @@ pub enum Response {
 
 /// Everything about a running tunnel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Status {
     /// The TUN device's name.
     pub interface: String,
@@ -87,6 +88,7 @@ pub struct Status {
 
 /// What went through the TUN device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TunStatus {
     /// Packets read from it.
     pub read_packets: u64,
@@ -100,6 +102,7 @@ pub struct TunStatus {
 
 /// A peer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PeerStatus {
     /// As configured.
     pub name: String,
@@ -133,6 +136,7 @@ pub struct PeerStatus {
 
 /// The reordering of what a peer sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReorderStatus {
     /// Packets delivered the moment they came.
     pub direct: u64,
@@ -164,6 +168,7 @@ pub struct ReorderStatus {
 
 /// A path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PathStatus {
     /// Its number here, 0 to 15.
     pub id: u8,

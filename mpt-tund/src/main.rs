@@ -1,2 +1,7 @@
 //! The mpt daemon.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mpt_tund::cli::main_from(std::env::args_os(), |_config| anyhow::bail!("up is not built yet"))
+}

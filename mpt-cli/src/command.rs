@@ -1,0 +1,177 @@
+//! The command line.
+
+use crate::{keys, path, status};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mpt_core::Weight;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+/// Shows and steers running mpt tunnels; makes keys.
+#[derive(Debug, Parser)]
+#[command(name = "mpt-cli", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows paths, reordering and drops.
+    ///
+    /// Loss, rate and share stand as up/down: to the peer, from the peer.
+    Status(StatusArguments),
+    /// Steers a path of a running tunnel; the configuration stays as it is.
+    Path {
+        #[command(subcommand)]
+        command: PathCommand,
+    },
+    /// Prints a new private key: `umask 077; mpt-cli genkey > FILE`.
+    Genkey,
+    /// Reads a private key on stdin and prints its public key.
+    Pubkey,
+    /// Prints a new pre-shared key: `umask 077; mpt-cli genpsk > FILE`.
+    Genpsk,
+}
+
+/// What `status` takes.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    /// The tunnel; all that run here when left out.
+    pub(crate) tunnel: Option<String>,
+    /// Draws it anew every second; q ends, arrows scroll.
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) watch: bool,
+    /// Prints it as JSON: one object for a TUNNEL, a list of them without.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum PathCommand {
+    /// Sets a property: `path set NAME weight N`. It counts from the next packet on.
+    Set {
+        #[command(flatten)]
+        which: PathArguments,
+        /// What to set.
+        #[arg(value_enum)]
+        property: Property,
+        /// 1 to 10000.
+        #[arg(value_parser = parse_weight)]
+        value: Weight,
+    },
+    /// Takes a path back into use.
+    Enable {
+        #[command(flatten)]
+        which: PathArguments,
+    },
+    /// Takes a path out of use.
+    Disable {
+        #[command(flatten)]
+        which: PathArguments,
+    },
+}
+
+/// Which path is meant.
+#[derive(Debug, Args)]
+pub(crate) struct PathArguments {
+    /// The path's name.
+    #[arg(value_name = "NAME")]
+    pub(crate) path: String,
+    /// The tunnel, where several that run here have a path of that name.
+    #[arg(long)]
+    pub(crate) tunnel: Option<String>,
+    /// The peer, where several of a tunnel have a path of that name.
+    #[arg(long)]
+    pub(crate) peer: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Property {
+    /// Its share relative to other paths.
+    Weight,
+}
+
+fn parse_weight(text: &str) -> Result<Weight, String> {
+    let number: u64 = text.parse().map_err(|_| "a weight is a whole number from 1 to 10000")?;
+    Weight::new(number).map_err(|e| e.to_string())
+}
+
+/// Runs the command that `arguments` (the program's name first) stand for. Exit status: 0 done,
+/// 1 it did not work, 2 wrong usage.
+pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to stdout with status 0, errors to stderr with 2; both print themselves.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = match arguments.command {
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Path {
+            command: PathCommand::Set { which, property: Property::Weight, value },
+        } => path::run(&which, path::Change::Weight(value)),
+        Command::Path { command: PathCommand::Enable { which } } => {
+            path::run(&which, path::Change::Enabled(true))
+        }
+        Command::Path { command: PathCommand::Disable { which } } => {
+            path::run(&which, path::Change::Enabled(false))
+        }
+        Command::Genkey => keys::genkey(),
+        Command::Pubkey => keys::pubkey(),
+        Command::Genpsk => keys::genpsk(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A reader that has gone (`| head`) is no error.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_understood() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+        let parse = |line: &str| {
+            Arguments::try_parse_from(std::iter::once("mpt-cli").chain(line.split(' ')))
+        };
+        for good in [
+            "status",
+            "status wan0 --watch",
+            "status --json",
+            "path set bridge-1 weight 3",
+            "path set bridge-1 weight 3 --tunnel wan0 --peer roof",
+            "path disable bridge-1",
+            "path enable --peer roof bridge-1",
+            "genkey",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "path set a weight 0",
+            "path set a weight 10001",
+            "path set a weight x",
+            "path set a colour 3",
+            "path enable",
+            "status --watch --json",
+            "dance",
+        ] {
+            assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `path set`, `path enable`, `path disable`.
+
+use crate::client::{Client, ClientError, run_dir, running};
+use crate::command::PathArguments;
+use anyhow::{anyhow, bail};
+use mpt_core::Weight;
+use mpt_core::control::{PathSelector, Request, Status};
+use std::io::Write;
+
+/// What to do to a path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    Weight(Weight),
+    Enabled(bool),
+}
+
+pub(crate) fn run(which: &PathArguments, change: Change) -> anyhow::Result<()> {
+    let tunnels = match &which.tunnel {
+        Some(name) => vec![(name.clone(), Client::connect(name)?.status()?)],
+        None => statuses()?,
+    };
+    let found = select(which, &tunnels)?;
+    let path = PathSelector { path: which.path.clone(), peer: Some(found.peer.to_owned()) };
+    let (request, done) = match change {
+        Change::Weight(weight) => {
+            let done = format!("weight {} -> {}", found.weight, weight.get());
+            (Request::SetWeight { path, weight }, done)
+        }
+        Change::Enabled(enabled) => {
+            let done = if enabled { "enabled" } else { "disabled" };
+            (Request::SetEnabled { path, enabled }, done.to_owned())
+        }
+    };
+    Client::connect(found.tunnel)?.ask(&request)?;
+    writeln!(std::io::stdout(), "{} ({}, peer {}): {done}", which.path, found.tunnel, found.peer)?;
+    Ok(())
+}
+
+/// All running tunnels, by name.
+pub(crate) fn statuses() -> anyhow::Result<Vec<(String, Status)>> {
+    let mut all = Vec::new();
+    for name in running() {
+        match Client::connect(&name).and_then(|mut client| client.status()) {
+            Ok(status) => all.push((name, status)),
+            // A dead daemon left its socket.
+            Err(ClientError::NotRunning(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if all.is_empty() {
+        bail!(
+            "no tunnel is running here (nothing answers in {}); `mpt-tund up NAME` starts one",
+            run_dir().display()
+        );
+    }
+    Ok(all)
+}
+
+/// The one path that is meant.
+#[derive(Debug, PartialEq, Eq)]
+struct Found<'a> {
+    tunnel: &'a str,
+    peer: &'a str,
+    weight: u16,
+}
+
+fn select<'a>(
+    which: &'a PathArguments,
+    tunnels: &'a [(String, Status)],
+) -> anyhow::Result<Found<'a>> {
+    let wanted = |peer: &str| which.peer.as_deref().is_none_or(|wanted| wanted == peer);
+    let found: Vec<_> = tunnels
+        .iter()
+        .flat_map(|(tunnel, status)| {
+            status.paths_named(&which.path).map(move |(peer, path)| Found {
+                tunnel,
+                peer: &peer.name,
+                weight: path.weight,
+            })
+        })
+        .filter(|found| wanted(found.peer))
+        .collect();
+    match <[Found<'_>; 1]>::try_from(found) {
+        Ok([one]) => Ok(one),
+        Err(none) if none.is_empty() => Err(unknown(which, tunnels)),
+        Err(several) => {
+            let candidates: Vec<_> = several
+                .iter()
+                .map(|f| format!("--tunnel {} --peer {}", f.tunnel, f.peer))
+                .collect();
+            Err(anyhow!(
+                "several paths are called `{}`; add one of: {}",
+                which.path,
+                candidates.join(", ")
+            ))
+        }
+    }
+}
+
+fn unknown(which: &PathArguments, tunnels: &[(String, Status)]) -> anyhow::Error {
+    let peers = || tunnels.iter().flat_map(|(_, status)| &status.peers);
+    if let Some(wanted) = &which.peer
+        && !peers().any(|peer| peer.name == *wanted)
+    {
+        let names: Vec<_> = peers().map(|peer| peer.name.as_str()).collect();
+        return anyhow!("no peer is called `{wanted}`; there are: {}", names.join(", "));
+    }
+    let mut names: Vec<_> =
+        peers().flat_map(|peer| peer.paths.iter().map(|path| path.name.as_str())).collect();
+    names.sort_unstable();
+    names.dedup();
+    let near = names
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(name, &which.path), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min();
+    match near {
+        Some((_, near)) => anyhow!("no path is called `{}`; did you mean `{near}`?", which.path),
+        None if names.is_empty() => anyhow!("no path is called `{}`; there are none", which.path),
+        None => anyhow!("no path is called `{}`; there are: {}", which.path, names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpt_core::control::{PathStatus, PeerStatus};
+
+    fn tunnel(name: &str, peers: &[(&str, &[&str])]) -> (String, Status) {
+        let peers = peers.iter().map(|(peer, paths)| PeerStatus {
+            name: (*peer).to_owned(),
+            paths: paths
+                .iter()
+                .map(|path| PathStatus {
+                    name: (*path).to_owned(),
+                    weight: 2,
+                    ..Default::default()
+                })
+                .collect(),
+            ..Default::default()
+        });
+        (name.to_owned(), Status { peers: peers.collect(), ..Default::default() })
+    }
+
+    fn arguments(path: &str, peer: Option<&str>) -> PathArguments {
+        PathArguments { path: path.to_owned(), tunnel: None, peer: peer.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_path_is_found_or_the_choice_is_told() {
+        let tunnels = [
+            tunnel("wan0", &[("roof", &["bridge-1", "dsl"]), ("yard", &["bridge-1"])]),
+            tunnel("wan1", &[("hub", &["lte"])]),
+        ];
+        let select = |path, peer| {
+            let arguments = arguments(path, peer);
+            select(&arguments, &tunnels)
+                .map(|f| format!("{} {} {}", f.tunnel, f.peer, f.weight))
+                .unwrap_or_else(|e| e.to_string())
+        };
+        assert_eq!(select("lte", None), "wan1 hub 2");
+        assert_eq!(select("bridge-1", Some("yard")), "wan0 yard 2");
+        assert_eq!(
+            select("bridge-1", None),
+            "several paths are called `bridge-1`; add one of: --tunnel wan0 --peer roof, --tunnel wan0 --peer yard"
+        );
+        assert_eq!(
+            select("birdge-1", None),
+            "no path is called `birdge-1`; did you mean `bridge-1`?"
+        );
+        assert_eq!(select("x", None), "no path is called `x`; there are: bridge-1, dsl, lte");
+        assert_eq!(select("dsl", Some("x")), "no peer is called `x`; there are: roof, yard, hub");
+    }
+}

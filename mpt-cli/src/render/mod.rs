@@ -1,0 +1,213 @@
+//! A status as lines of text with tones, the same for a terminal, a pipe and the watch.
+//!
+//! One paragraph for the tunnel, one for each peer with the table of its paths. The table comes in
+//! three widths: everything on one line a path; addresses and the last change on a line below; at
+//! the narrowest the interface and the MTU go there, too. The widest that fits is taken.
+
+mod table;
+mod units;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::two_bridges;
+
+use mpt_core::control::{PeerStatus, ReorderStatus, Status};
+use units::{bytes, count, seconds};
+
+/// How a piece of text is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it is.
+    Plain,
+    /// A heading.
+    Strong,
+    /// An aside.
+    Faint,
+    /// All is well.
+    Good,
+    /// Worth a look.
+    Doubtful,
+    /// Broken.
+    Bad,
+}
+
+/// A piece of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// How it is meant.
+    pub tone: Tone,
+    /// The text, without line ends.
+    pub text: String,
+}
+
+impl Span {
+    fn new(tone: Tone, text: impl Into<String>) -> Self {
+        // What a daemon says is shown, not obeyed.
+        let text: String = text.into();
+        Self { tone, text: text.chars().filter(|c| !c.is_control()).collect() }
+    }
+}
+
+/// A line.
+pub type Line = Vec<Span>;
+
+/// Everything about a tunnel, for a screen of `width` columns.
+#[must_use]
+pub fn render(status: &Status, width: usize) -> Vec<Line> {
+    let mut lines = vec![headline(status)];
+    for warning in &status.warnings {
+        let text = wrap(&[format!("warning: {warning}")], "  ", width);
+        lines.extend(text.into_iter().map(|line| vec![Span::new(Tone::Doubtful, line)]));
+    }
+    for peer in &status.peers {
+        lines.push(Line::new());
+        lines.extend(peer_lines(peer, width));
+    }
+    if !status.drops.is_empty() {
+        lines.push(Line::new());
+        lines.extend(faint(wrap(&[drops("dropped, of no peer", &status.drops)], "  ", width)));
+    }
+    lines
+}
+
+fn headline(status: &Status) -> Line {
+    let mut rest = format!(
+        ": up {}, MTU {}, {}, cipher {}",
+        seconds(status.uptime),
+        status.mtu,
+        status.scheduler,
+        status.cipher
+    );
+    if let Some(port) = status.listen {
+        rest += &format!(", port {port}");
+    }
+    rest += &format!(", pid {}", status.pid);
+    vec![Span::new(Tone::Strong, &status.interface), Span::new(Tone::Plain, rest)]
+}
+
+fn peer_lines(peer: &PeerStatus, width: usize) -> Vec<Line> {
+    let tone = match peer.state.as_str() {
+        "established" => Tone::Good,
+        "refused" => Tone::Bad,
+        _ => Tone::Doubtful,
+    };
+    let mut rest = String::new();
+    if let Some(cipher) = &peer.cipher {
+        rest += &format!(", {cipher}");
+    }
+    if let Some(age) = peer.session_age {
+        rest += &format!(", keys {} old", seconds(age));
+    }
+    let mut lines = vec![vec![
+        Span::new(Tone::Plain, "peer "),
+        Span::new(Tone::Strong, &peer.name),
+        Span::new(Tone::Plain, ": "),
+        Span::new(tone, &peer.state),
+        Span::new(Tone::Plain, rest),
+    ]];
+    if let Some(why) = &peer.why {
+        let text = wrap(&[why], "  ", width);
+        lines.extend(text.into_iter().map(|line| vec![Span::new(tone, format!("  {line}"))]));
+    }
+    lines.extend(table::paths(&peer.paths, width));
+    let inner = format!(
+        "inner: sent {} ({}), received {} ({})",
+        count(peer.tx_packets),
+        bytes(peer.tx_bytes),
+        count(peer.rx_packets),
+        bytes(peer.rx_bytes)
+    );
+    lines.extend(faint(wrap(&[inner], "  ", width)));
+    lines.extend(faint(wrap(&reordering(&peer.reordering), "  ", width)));
+    if !peer.drops.is_empty() {
+        lines.extend(faint(wrap(&[drops("dropped", &peer.drops)], "  ", width)));
+    }
+    lines
+}
+
+fn reordering(r: &ReorderStatus) -> [String; 5] {
+    [
+        format!("order: {} at once,", count(r.direct)),
+        format!(
+            "{} held (p50 {}, p99 {});",
+            count(r.held),
+            units::millis(r.hold_p50),
+            units::millis(r.hold_p99)
+        ),
+        format!("held now {}, at most {};", bytes(r.held_bytes), bytes(r.held_bytes_peak)),
+        format!(
+            "released: {} lost, {} deadline, {} full;",
+            count(r.released_lost),
+            count(r.released_deadline),
+            count(r.released_full)
+        ),
+        format!("given up {}, came after {}", count(r.given_up), count(r.late)),
+    ]
+}
+
+fn drops(what: &str, drops: &[mpt_core::control::DropCount]) -> String {
+    let all: Vec<_> = drops.iter().map(|d| format!("{} {}", d.reason, count(d.count))).collect();
+    format!("{what}: {}", all.join(", "))
+}
+
+/// The words of `pieces`, in lines of at most `width` columns; all but the first begin with
+/// `indent`. Pieces stay whole where they fit a line.
+fn wrap(pieces: &[impl AsRef<str>], indent: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut place = |text: &str| {
+        let last = lines.last().map_or(0, |line| line.chars().count());
+        let fits = last + 1 + text.chars().count() <= width;
+        match lines.last_mut() {
+            Some(line) if line.trim().is_empty() => line.push_str(text),
+            Some(line) if fits => {
+                line.push(' ');
+                line.push_str(text);
+            }
+            _ => lines.push(format!("{indent}{text}")),
+        }
+    };
+    for piece in pieces.iter().map(AsRef::as_ref) {
+        if piece.chars().count() + indent.len() <= width {
+            place(piece);
+        } else {
+            piece.split_whitespace().for_each(&mut place);
+        }
+    }
+    lines
+}
+
+fn faint(lines: Vec<String>) -> Vec<Line> {
+    lines.into_iter().map(|line| vec![Span::new(Tone::Faint, line)]).collect()
+}
+
+/// The text alone.
+#[must_use]
+pub(crate) fn to_plain(lines: &[Line]) -> String {
+    written(lines, |span| span.text.clone())
+}
+
+/// The text with colours for a terminal.
+#[must_use]
+pub(crate) fn to_ansi(lines: &[Line]) -> String {
+    written(lines, |span| {
+        let code = match span.tone {
+            Tone::Plain => return span.text.clone(),
+            Tone::Strong => 1,
+            Tone::Faint => 2,
+            Tone::Good => 32,
+            Tone::Doubtful => 33,
+            Tone::Bad => 31,
+        };
+        format!("\x1b[{code}m{}\x1b[0m", span.text)
+    })
+}
+
+fn written(lines: &[Line], span: impl Fn(&Span) -> String) -> String {
+    lines.iter().fold(String::new(), |mut text, line| {
+        text.extend(line.iter().map(&span));
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+        text
+    })
+}

@@ -1,0 +1,192 @@
+//! Fixed statuses, and exactly what is shown of them.
+
+use super::*;
+use mpt_core::control::DropCount;
+use mpt_core::control::{PathStatus, TunStatus};
+
+/// Two bridges, one of them unplugged.
+pub(crate) fn two_bridges() -> Status {
+    let path = |id: u8, name: &str| PathStatus {
+        id,
+        name: name.to_owned(),
+        state: "up".to_owned(),
+        in_use: true,
+        why: "answers".to_owned(),
+        last_change: 8000.0,
+        interface: Some(format!("wan{id}")),
+        local: Some(format!("10.{id}.0.1:4511")),
+        remote: Some(format!("10.{id}.0.2:4511")),
+        weight: 2,
+        rtt_p50: Some(0.0061),
+        rtt_p99: Some(0.0093),
+        loss_up: Some(0.0),
+        loss_down: Some(0.004),
+        rate_up: 2_262_500.0,
+        rate_down: 15_000.0,
+        share_up: 1.0,
+        share_down: 1.0,
+        mtu: 1500,
+        ..PathStatus::default()
+    };
+    let down = PathStatus {
+        state: "down".to_owned(),
+        in_use: false,
+        why: "no answer to 3 probes".to_owned(),
+        last_change: 4.2,
+        weight: 1,
+        rtt_p50: None,
+        loss_up: None,
+        loss_down: None,
+        rate_up: 0.0,
+        rate_down: 0.0,
+        share_up: 0.0,
+        share_down: 0.0,
+        ..path(2, "bridge-5700")
+    };
+    Status {
+        interface: "mpt0".to_owned(),
+        version: "0.1.0".to_owned(),
+        pid: 812,
+        uptime: 8003.0,
+        mtu: 1424,
+        scheduler: "weighted".to_owned(),
+        cipher: "auto".to_owned(),
+        listen: Some(4511),
+        warnings: vec![
+            "interface wan2 drops what comes by another way (strict rp_filter)".to_owned(),
+        ],
+        tun: TunStatus::default(),
+        drops: vec![DropCount { reason: "no-peer".to_owned(), count: 7 }],
+        peers: vec![PeerStatus {
+            name: "roof".to_owned(),
+            state: "established".to_owned(),
+            session_age: Some(42.0),
+            cipher: Some("aes-256-gcm".to_owned()),
+            tx_packets: 12_345_678,
+            tx_bytes: 17 << 30,
+            rx_packets: 1000,
+            rx_bytes: 64_000,
+            reordering: ReorderStatus {
+                direct: 990,
+                held: 10,
+                held_bytes: 0,
+                held_bytes_peak: 43_000,
+                hold_p50: 0.0012,
+                hold_p99: 0.0083,
+                released_lost: 2,
+                given_up: 2,
+                ..ReorderStatus::default()
+            },
+            drops: vec![
+                DropCount { reason: "replayed".to_owned(), count: 3 },
+                DropCount { reason: "not-allowed".to_owned(), count: 1 },
+            ],
+            paths: vec![path(1, "bridge-5180"), down],
+            ..PeerStatus::default()
+        }],
+        ..Status::default()
+    }
+}
+
+#[track_caller]
+fn shows(width: usize, expected: &str) {
+    let text = to_plain(&render(&two_bridges(), width));
+    assert_eq!(text, expected, "\n{text}");
+    let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    assert!(widest <= width, "{widest} columns");
+}
+
+#[test]
+fn wide() {
+    let expected = "\
+mpt0: up 2 h 13 min, MTU 1424, weighted, cipher auto, port 4511, pid 812
+warning: interface wan2 drops what comes by another way (strict rp_filter)
+
+peer roof: established, aes-256-gcm, keys 42 s old
+PATH         STATE  INTERFACE  ADDRESSES                       WEIGHT  RTT p50/p99     LOSS       UP/s    DOWN/s      SHARE   MTU  LAST CHANGE
+bridge-5180  up     wan1       10.1.0.1:4511 -> 10.1.0.2:4511       2   6.1/9.3 ms  0/0.4 %  18.1 Mbit  120 kbit  100/100 %  1500  2 h ago: answers
+bridge-5700  down   wan2       10.2.0.1:4511 -> 10.2.0.2:4511       1            -        -      0 bit     0 bit      0/0 %  1500  4 s ago: no answer to 3 probes
+inner: sent 12.3 M (17.0 GiB), received 1000 (62.5 KiB)
+order: 990 at once, 10 held (p50 1.2 ms, p99 8.3 ms); held now 0 B, at most 42.0 KiB; released: 2 lost, 0 deadline, 0 full; given up 2, came after 0
+dropped: replayed 3, not-allowed 1
+
+dropped, of no peer: no-peer 7
+";
+    shows(180, expected);
+}
+
+#[test]
+fn middling() {
+    let expected = "\
+mpt0: up 2 h 13 min, MTU 1424, weighted, cipher auto, port 4511, pid 812
+warning: interface wan2 drops what comes by another way (strict rp_filter)
+
+peer roof: established, aes-256-gcm, keys 42 s old
+PATH         STATE  INTERFACE  WEIGHT  RTT p50/p99     LOSS       UP/s    DOWN/s      SHARE   MTU
+bridge-5180  up     wan1            2   6.1/9.3 ms  0/0.4 %  18.1 Mbit  120 kbit  100/100 %  1500
+    10.1.0.1:4511 -> 10.1.0.2:4511, 2 h ago: answers
+bridge-5700  down   wan2            1            -        -      0 bit     0 bit      0/0 %  1500
+    10.2.0.1:4511 -> 10.2.0.2:4511, 4 s ago: no answer to 3 probes
+inner: sent 12.3 M (17.0 GiB), received 1000 (62.5 KiB)
+order: 990 at once, 10 held (p50 1.2 ms, p99 8.3 ms); held now 0 B, at most 42.0 KiB;
+  released: 2 lost, 0 deadline, 0 full; given up 2, came after 0
+dropped: replayed 3, not-allowed 1
+
+dropped, of no peer: no-peer 7
+";
+    shows(110, expected);
+}
+
+#[test]
+fn narrow() {
+    let expected = "\
+mpt0: up 2 h 13 min, MTU 1424, weighted, cipher auto, port 4511, pid 812
+warning: interface wan2 drops what comes by another way (strict rp_filter)
+
+peer roof: established, aes-256-gcm, keys 42 s old
+PATH         STATE  WEIGHT  RTT p50/p99     LOSS       UP/s    DOWN/s      SHARE
+bridge-5180  up          2   6.1/9.3 ms  0/0.4 %  18.1 Mbit  120 kbit  100/100 %
+    wan1, 10.1.0.1:4511 -> 10.1.0.2:4511, MTU 1500, 2 h ago: answers
+bridge-5700  down        1            -        -      0 bit     0 bit      0/0 %
+    wan2, 10.2.0.1:4511 -> 10.2.0.2:4511, MTU 1500,
+    4 s ago: no answer to 3 probes
+inner: sent 12.3 M (17.0 GiB), received 1000 (62.5 KiB)
+order: 990 at once, 10 held (p50 1.2 ms, p99 8.3 ms);
+  held now 0 B, at most 42.0 KiB; released: 2 lost, 0 deadline, 0 full;
+  given up 2, came after 0
+dropped: replayed 3, not-allowed 1
+
+dropped, of no peer: no-peer 7
+";
+    shows(80, expected);
+}
+
+#[test]
+fn a_daemon_cannot_steer_the_terminal() {
+    let mut status = two_bridges();
+    status.peers[0].paths[0].why = "\x1b]0;title\x07\nx".to_owned();
+    let text = to_plain(&render(&status, 180));
+    assert!(!text.contains('\x1b') && text.contains("]0;titlex"));
+}
+
+#[test]
+fn nothing_known_yet() {
+    let mut status = two_bridges();
+    status.peers[0].paths = vec![PathStatus {
+        name: "a".to_owned(),
+        state: "probing".to_owned(),
+        ..PathStatus::default()
+    }];
+    let text = to_plain(&render(&status, 100));
+    assert!(text.contains("? -> ?"), "{text}");
+    status.peers[0].paths.clear();
+    assert!(to_plain(&render(&status, 100)).contains("no paths yet"));
+}
+
+#[test]
+fn lines_are_wrapped_between_words() {
+    assert_eq!(wrap(&["a bc", "d"], "  ", 6), ["a bc d"]);
+    assert_eq!(wrap(&["a bc", "d"], "  ", 5), ["a bc", "  d"]);
+    assert_eq!(wrap(&["abcdefgh ij"], "  ", 5), ["abcdefgh", "  ij"]);
+    assert_eq!(wrap(&[""; 0], "  ", 5), [""]);
+}

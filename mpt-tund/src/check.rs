@@ -1,0 +1,426 @@
+//! `mpt-tund check`: what a configuration amounts to, and what on this machine may stand in its
+//! way. Warnings ask for action; notes tell of keys that are read but not used yet.
+
+use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown, Workers};
+use mpt_core::config::{Dscp, Prefix, SchedulerKind};
+use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::Path as FilePath;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long all names together may take to resolve.
+const RESOLVE_FOR: Duration = Duration::from_secs(5);
+
+/// Reads the configuration that `argument` names (see [`Config::load`]) and judges it here.
+///
+/// # Errors
+/// When the configuration is wrong; the daemon would not start.
+pub fn check(argument: &str) -> Result<Report, ConfigError> {
+    let config = Config::load(argument)?;
+    Ok(Report::new(&config, &Machine::default(), resolves))
+}
+
+/// What `check` prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What the file says, in short.
+    pub summary: Vec<String>,
+    /// What keeps the tunnel, or a part of it, from working.
+    pub warnings: Vec<String>,
+    /// What is read but not used in this version.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    fn new(
+        config: &Config,
+        machine: &Machine<'_>,
+        resolves: impl Fn(&[String]) -> Vec<bool>,
+    ) -> Self {
+        let mut warnings = Vec::new();
+        interfaces(config, machine, &mut warnings);
+        names(config, resolves, &mut warnings);
+        same_ends(config, &mut warnings);
+        routes(config, &mut warnings);
+        Self { summary: summary(config), warnings, notes: notes(config) }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.summary {
+            writeln!(f, "{line}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the kernel tells about interfaces; elsewhere in tests.
+#[derive(Clone, Copy, Debug)]
+struct Machine<'a> {
+    interfaces: &'a FilePath,
+    ipv4_settings: &'a FilePath,
+}
+
+impl Default for Machine<'_> {
+    fn default() -> Self {
+        Self {
+            interfaces: FilePath::new("/sys/class/net"),
+            ipv4_settings: FilePath::new("/proc/sys/net/ipv4/conf"),
+        }
+    }
+}
+
+impl Machine<'_> {
+    fn has(&self, interface: &str) -> bool {
+        self.interfaces.join(interface).exists()
+    }
+
+    fn rp_filter(&self, interface: &str) -> Option<u8> {
+        let file = self.ipv4_settings.join(interface).join("rp_filter");
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    }
+
+    /// The kernel takes the larger of the two settings; 1 is strict, 2 is loose.
+    fn strict_rp_filter(&self, interface: &str) -> Option<String> {
+        let own = self.rp_filter(interface)?;
+        if own.max(self.rp_filter("all")?) != 1 {
+            return None;
+        }
+        Some(format!(
+            "interface {interface} drops what comes by another way than answers would go (strict rp_filter); \
+             run `sysctl -w net.ipv4.conf.{interface}.rp_filter=2`"
+        ))
+    }
+}
+
+/// The warning about `interface`, when its `rp_filter` is strict: answers to a path that is not
+/// on the default route are dropped by the kernel then.
+#[must_use]
+pub fn strict_rp_filter(interface: &str) -> Option<String> {
+    Machine::default().strict_rp_filter(interface)
+}
+
+fn all_paths(config: &Config) -> impl Iterator<Item = (&Peer, &Path)> {
+    config.peers.iter().flat_map(|peer| peer.paths.iter().map(move |path| (peer, path)))
+}
+
+fn summary(config: &Config) -> Vec<String> {
+    let interface = &config.interface;
+    let addresses: Vec<_> = interface.addresses.iter().map(ToString::to_string).collect();
+    let mtu = match interface.mtu {
+        Mtu::Auto => "MTU as the paths allow".to_owned(),
+        Mtu::Fixed(bytes) => format!("MTU {bytes}"),
+    };
+    let listens = match &config.listen {
+        Some(listen) => format!("listens on {listen}"),
+        None => "does not listen; it calls its peers".to_owned(),
+    };
+    let mut lines = vec![
+        format!("{}: OK", config.file.display()),
+        format!("interface {}: {}, {mtu}", interface.name, addresses.join(", ")),
+        format!("public key {}", config.private_key.public_key()),
+        listens,
+        format!("scheduler {}, cipher {}", config.scheduler, config.cipher),
+    ];
+    for peer in &config.peers {
+        let allowed: Vec<_> = peer.allowed_ips.iter().map(ToString::to_string).collect();
+        lines.push(format!("peer {}: {}", peer.name, allowed.join(", ")));
+        lines.extend(peer.paths.iter().map(|path| path_line(path, config.scheduler)));
+        if peer.paths.is_empty() {
+            lines.push("  no paths of our own: it calls us".to_owned());
+        }
+    }
+    lines.extend(config.routes.iter().map(route_line));
+    lines
+}
+
+fn path_line(path: &Path, scheduler: SchedulerKind) -> String {
+    let mut from: Vec<String> = path.interface.iter().cloned().collect();
+    from.extend(path.local.map(|address| address.to_string()));
+    from.extend(path.local_port.map(|port| format!("port {port}")));
+    if from.is_empty() {
+        from.push("any interface".to_owned());
+    }
+    let to = path.remote.as_ref().map_or("whoever calls".to_owned(), ToString::to_string);
+    let mut line = format!("  path {}: {} -> {to}", path.name, from.join(" "));
+    if let Some(gateway) = path.gateway {
+        line += &format!(" via {gateway}");
+    }
+    match (scheduler, path.weight) {
+        (SchedulerKind::Failover, _) => line += &format!(", priority {}", path.priority),
+        (_, Some(weight)) => line += &format!(", weight {}", weight.get()),
+        (_, None) => {}
+    }
+    match path.dscp {
+        Dscp::Copy => line += ", DSCP copied",
+        Dscp::Fixed(0) => {}
+        Dscp::Fixed(value) => line += &format!(", DSCP {value}"),
+    }
+    if !path.enabled {
+        line += ", disabled";
+    }
+    line
+}
+
+fn route_line(route: &Route) -> String {
+    let protocols: Vec<_> = route.protocols.iter().map(ToString::to_string).collect();
+    let what = if protocols.is_empty() { "everything".to_owned() } else { protocols.join(", ") };
+    let down = match route.when_down {
+        WhenDown::Keep => "kept",
+        WhenDown::Bypass => "bypassed",
+    };
+    format!("route {}: {what}, {down} while no path is up", route.to)
+}
+
+/// Interfaces that are not there, or throw answers away.
+fn interfaces(config: &Config, machine: &Machine<'_>, warnings: &mut Vec<String>) {
+    let mut judged: Vec<&str> = Vec::new();
+    for (_, path) in all_paths(config) {
+        let Some(interface) = path.interface.as_deref() else { continue };
+        if !machine.has(interface) {
+            warnings.push(format!(
+                "interface {interface} does not exist; path {} waits until it does",
+                path.name
+            ));
+        } else if !judged.contains(&interface) {
+            judged.push(interface);
+            warnings.extend(machine.strict_rp_filter(interface));
+        }
+    }
+}
+
+/// Names that do not resolve.
+fn names(config: &Config, resolves: impl Fn(&[String]) -> Vec<bool>, warnings: &mut Vec<String>) {
+    let (paths, hosts): (Vec<_>, Vec<_>) = all_paths(config)
+        .filter_map(|(_, path)| match &path.remote.as_ref()?.host {
+            Host::Name(name) => Some((path, name.clone())),
+            Host::Address(_) => None,
+        })
+        .unzip();
+    for ((path, host), resolved) in paths.iter().zip(&hosts).zip(resolves(&hosts)) {
+        if !resolved {
+            warnings.push(format!(
+                "{host} does not resolve now; path {} waits until it does (try `getent ahosts {host}`)",
+                path.name
+            ));
+        }
+    }
+}
+
+/// Whether each of `hosts` has an address, asked for all at once.
+fn resolves(hosts: &[String]) -> Vec<bool> {
+    let deadline = Instant::now() + RESOLVE_FOR;
+    let (sender, answers) = mpsc::channel();
+    for (i, host) in hosts.iter().enumerate() {
+        let (host, sender) = (host.clone(), sender.clone());
+        // One that hangs is left behind; it ends with the process.
+        std::thread::spawn(move || {
+            let found = (host.as_str(), 0).to_socket_addrs().is_ok_and(|mut a| a.next().is_some());
+            // Nobody listens any more after the deadline.
+            let _ = sender.send((i, found));
+        });
+    }
+    let mut resolved = vec![false; hosts.len()];
+    for _ in hosts {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok((i, found)) = answers.recv_timeout(left) else { break };
+        resolved[i] = found;
+    }
+    resolved
+}
+
+/// Paths that nobody could tell apart by their addresses and ports.
+fn same_ends(config: &Config, warnings: &mut Vec<String>) {
+    let listen = config.listen.as_ref().map(|listen| listen.port);
+    let paths: Vec<_> = all_paths(config).map(|(_, path)| path).collect();
+    let ends = |path: &Path| {
+        let port = path.local_port.or(listen)?;
+        Some((path.interface.clone(), path.local, port, path.remote.clone()?))
+    };
+    for (i, path) in paths.iter().enumerate() {
+        let Some(own) = ends(path) else { continue };
+        if let Some(other) = paths[..i].iter().find(|other| ends(other).as_ref() == Some(&own)) {
+            warnings.push(format!(
+                "paths {} and {} have the same ends; give one a `local_port` of its own",
+                other.name, path.name
+            ));
+        }
+    }
+}
+
+/// Routes that lead nowhere, or might lead the tunnel into itself.
+fn routes(config: &Config, warnings: &mut Vec<String>) {
+    let within = |inner: &Prefix, outer: &Prefix| {
+        outer.length <= inner.length && outer.contains(inner.address)
+    };
+    for route in &config.routes {
+        let mut allowed = config.peers.iter().flat_map(|peer| &peer.allowed_ips);
+        if !allowed.any(|prefix| within(&route.to, prefix)) {
+            warnings.push(format!(
+                "no peer's allowed_ips holds all of the route {}; what no peer has is dropped",
+                route.to
+            ));
+        }
+        for (_, path) in all_paths(config) {
+            let remote = path.remote.as_ref().map(|remote| &remote.host);
+            let covered = match remote {
+                Some(Host::Address(address)) => route.to.contains(*address),
+                Some(Host::Name(_)) => route.to.length == 0,
+                None => false,
+            };
+            if covered && path.interface.is_none() && is_for_udp(route) {
+                warnings.push(format!(
+                    "path {} has no `interface`, and its far end lies within the route {}; \
+                     only the mark {:#x} keeps its packets out of the tunnel: name the interface",
+                    path.name, route.to, config.fwmark
+                ));
+            }
+        }
+    }
+}
+
+/// Whether the outer packets, which are UDP, would follow it.
+fn is_for_udp(route: &Route) -> bool {
+    const UDP: u8 = 17;
+    route.protocols.is_empty() || route.protocols.iter().any(|p| p.0 == UDP)
+}
+
+fn notes(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut unused = |what: &str, then: &str| {
+        notes.push(format!("{what} is not used in this version; {then}"));
+    };
+    if config.repair.is_some() {
+        unused("`repair`", "losses are passed on");
+    }
+    if matches!(config.workers, Workers::Fixed(n) if n > 1) {
+        unused("`workers`", "there is one");
+    }
+    for (_, path) in all_paths(config) {
+        if path.rate_limit.is_some() {
+            unused(&format!("`rate_limit` of path {}", path.name), "it sends without a limit");
+        }
+        if path.offloads.is_some() {
+            unused(&format!("`offloads` of path {}", path.name), "there are none");
+        }
+    }
+    if let Some(v6) = v6_without_address(config) {
+        notes.push(v6);
+    }
+    notes
+}
+
+/// A route for IPv6 through a device that has no IPv6 address works for what is forwarded only.
+fn v6_without_address(config: &Config) -> Option<String> {
+    let has = config.interface.addresses.iter().any(|a| matches!(a.address, IpAddr::V6(_)));
+    let route = config.routes.iter().find(|route| route.to.address.is_ipv6())?;
+    (!has).then(|| {
+        format!(
+            "interface {} has no IPv6 address; the route {} serves hosts behind this one only",
+            config.interface.name, route.to
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+interface: {name: mpt0, address: 10.77.0.1/30}
+private_key_file: own.key
+listen: 4511
+repair: {memory: 8MiB}
+peers:
+  - name: roof
+    public_key: "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
+    allowed_ips: [10.77.0.2/32]
+    paths:
+      - {name: a, interface: wan1, remote: "10.1.0.2:4511", weight: 2}
+      - {name: b, interface: wan1, remote: "10.1.0.2:4511", weight: 1, rate_limit: 20mbit}
+      - {name: c, interface: wan2, remote: "hub.example.net:4511", gateway: 10.2.0.9}
+      - {name: d, local_port: 4600, remote: "10.1.0.2:4511", enabled: false}
+routes:
+  - {to: 0.0.0.0/0, protocols: [udp], when_down: bypass}
+"#;
+
+    fn private_file(file: &FilePath, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(file, text).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    #[test]
+    fn a_report_tells_what_is_there_and_what_is_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = mpt_core::keys::PrivateKey::from_random([7; 32]);
+        private_file(&dir.path().join("own.key"), &key.to_base64());
+        for (interface, value) in [("all", "0"), ("wan1", "1")] {
+            std::fs::create_dir(dir.path().join(interface)).unwrap();
+            std::fs::write(dir.path().join(interface).join("rp_filter"), value).unwrap();
+        }
+        let config = Config::parse(&dir.path().join("wan0.yaml"), TEXT).unwrap();
+        let machine = Machine { interfaces: dir.path(), ipv4_settings: dir.path() };
+        let report = Report::new(&config, &machine, |hosts| {
+            assert_eq!(hosts, ["hub.example.net"]);
+            vec![false]
+        });
+        assert_eq!(
+            report.summary[1..],
+            [
+                "interface mpt0: 10.77.0.1/30, MTU as the paths allow",
+                &format!("public key {}", key.public_key()),
+                "listens on port 4511 of every address",
+                "scheduler weighted, cipher auto",
+                "peer roof: 10.77.0.2/32",
+                "  path a: wan1 -> 10.1.0.2:4511, weight 2",
+                "  path b: wan1 -> 10.1.0.2:4511, weight 1",
+                "  path c: wan2 -> hub.example.net:4511 via 10.2.0.9",
+                "  path d: port 4600 -> 10.1.0.2:4511, disabled",
+                "route 0.0.0.0/0: udp, bypassed while no path is up",
+            ]
+        );
+        let expected = [
+            "rp_filter=2",
+            "interface wan2 does not exist; path c waits",
+            "hub.example.net does not resolve",
+            "paths a and b have the same ends",
+            "no peer's allowed_ips holds all of the route 0.0.0.0/0",
+            "path d has no `interface`",
+        ];
+        assert_eq!(report.warnings.len(), expected.len(), "{:#?}", report.warnings);
+        for (warning, words) in report.warnings.iter().zip(expected) {
+            assert!(warning.contains(words), "{warning} / {words}");
+        }
+        assert_eq!(report.notes.len(), 2, "{:#?}", report.notes);
+    }
+
+    #[test]
+    fn loose_filters_are_fine() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = Machine { interfaces: dir.path(), ipv4_settings: dir.path() };
+        for (all, own, strict) in
+            [("0", "0", false), ("1", "0", true), ("1", "2", false), ("2", "1", false)]
+        {
+            for (interface, value) in [("all", all), ("wan1", own)] {
+                std::fs::create_dir_all(dir.path().join(interface)).unwrap();
+                std::fs::write(dir.path().join(interface).join("rp_filter"), value).unwrap();
+            }
+            assert_eq!(machine.strict_rp_filter("wan1").is_some(), strict, "{all} {own}");
+        }
+    }
+
+    #[test]
+    fn localhost_resolves_and_nonsense_does_not() {
+        let hosts = ["localhost".to_owned(), "nothing.invalid".to_owned()];
+        assert_eq!(resolves(&hosts), [true, false]);
+    }
+}

@@ -1,0 +1,349 @@
+//! From the tree to a [`Config`]: the tunnel as a whole, then (in [`peers`]) its peers and paths.
+
+mod peers;
+
+use super::find::valid_interface_name;
+use super::model::{
+    Config, Interface, InterfaceAddress, Listen, Mtu, Repair, Route, WhenDown, Workers,
+};
+use super::problem::ConfigError;
+use super::reader::{Map, Node, Problems, nearest};
+use super::yaml::{self, Yaml};
+use super::{rules, secrets, units};
+use mpt_core::config::{CipherChoice, MssClamp, ProbeIntervals, SchedulerKind};
+use mpt_core::keys::PrivateKey;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path as FilePath, PathBuf};
+use std::time::Duration;
+
+const KEYS: &[&str] = &[
+    "interface",
+    "private_key_file",
+    "private_key",
+    "listen",
+    "cipher",
+    "scheduler",
+    "max_hold",
+    "repair",
+    "workers",
+    "probe",
+    "fwmark",
+    "table",
+    "peers",
+    "routes",
+    "policies",
+];
+
+/// Reads `text` as the contents of `file`.
+pub(super) fn config(file: &FilePath, text: &str) -> Result<Config, ConfigError> {
+    let tree = yaml::parse(text).map_err(|(place, message)| ConfigError {
+        problems: vec![super::Problem { place, message }],
+        ..ConfigError::whole(file, String::new())
+    })?;
+    let problems = Problems::default();
+    let config = whole(file, &Node::root(&tree, &problems));
+    let found = problems.located(text);
+    match config {
+        Some(config) if found.is_empty() => Ok(config),
+        _ if found.is_empty() => {
+            Err(ConfigError::whole(file, "something required is missing".to_owned()))
+        }
+        _ => Err(ConfigError { file: file.to_owned(), problems: found }),
+    }
+}
+
+/// Everything; `None` only when a problem was noted. Each part is read before any is missed, so
+/// that all problems come out at once.
+fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
+    let map = root.map(KEYS)?;
+    let interface = interface(file, &map);
+    let private_key = private_key(file, &map);
+    let listen = map.get("listen").map(|node| listen(&node));
+    let cipher = map.read("cipher", units::word(&CIPHERS)).unwrap_or_default();
+    let scheduler = map.read("scheduler", scheduler).unwrap_or_default();
+    let max_hold = map
+        .read("max_hold", units::duration(Duration::from_millis(1)..=Duration::from_secs(10)))
+        .unwrap_or(Duration::from_millis(500));
+    let repair = map.get("repair").and_then(|node| repair(&node));
+    let workers = map.read("workers", workers).unwrap_or_default();
+    let probe = map.get("probe").and_then(|node| probe(&node)).unwrap_or_default();
+    let name = interface.as_ref().map_or("", |i| i.name.as_str());
+    let table = map.read("table", table).unwrap_or_else(|| default_table(name));
+    let fwmark = map
+        .read("fwmark", units::number("a firewall mark", 1..=u32::MAX.into()))
+        .and_then(|mark| u32::try_from(mark).ok())
+        .unwrap_or(table);
+    let peers = map
+        .require("peers", "peers: [{name: roof, public_key: …}]")
+        .and_then(|node| peers::peers(file, &node, listen.is_some()));
+    let routes = match map.get("routes") {
+        Some(node) => node.list("routes")?.iter().filter_map(route).collect(),
+        None => Vec::new(),
+    };
+    if let Some(node) = map.get("policies") {
+        no_policies(&node);
+    }
+    let ours = private_key.as_ref().map(PrivateKey::public_key);
+    rules::judge(ours, peers.as_deref().unwrap_or_default());
+    Some(Config {
+        file: file.to_owned(),
+        interface: interface?,
+        private_key: private_key?,
+        listen: match listen {
+            Some(read) => Some(read?),
+            None => None,
+        },
+        cipher,
+        scheduler,
+        max_hold,
+        repair,
+        workers,
+        probe,
+        fwmark,
+        table,
+        peers: peers?.into_iter().map(|seen| seen.peer).collect(),
+        routes,
+    })
+}
+
+fn interface(file: &FilePath, map: &Map<'_>) -> Option<Interface> {
+    let node = map.require("interface", "interface: {address: 10.77.0.1/30}")?;
+    let map = node.map(&["name", "address", "mtu", "mss_clamp"])?;
+    let name = match map.get("name") {
+        Some(name) => name.read(interface_name),
+        None => {
+            let stem = file.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+            match valid_interface_name(stem) {
+                Ok(()) => Some(stem.to_owned()),
+                Err(why) => {
+                    node.fail(format!(
+                        "without a `name` the interface is called as the file is, but {why}; add `name: mpt0`"
+                    ));
+                    None
+                }
+            }
+        }
+    };
+    let addresses = map.require("address", "address: [10.77.0.1/30, \"fd77::1/64\"]").map(|node| {
+        let addresses: Vec<_> = node
+            .list_or_one()
+            .iter()
+            .filter_map(|item| item.read(units::address_and_length))
+            .map(|(address, length)| InterfaceAddress { address, length })
+            .collect();
+        node.read(|value| match value {
+            Yaml::List(items) if items.is_empty() => {
+                Err("expected at least one address, such as 10.77.0.1/30".to_owned())
+            }
+            _ => Ok(()),
+        });
+        addresses
+    });
+    let mtu = map.read("mtu", auto_or("an MTU", 1280..=65_535)).flatten();
+    let mss = map.read("mss_clamp", |value| match value {
+        Yaml::Text(t) if t == "off" => Ok(MssClamp::Off),
+        Yaml::Bool(false) => Ok(MssClamp::Off),
+        _ => auto_or("off, or an MSS in bytes", 88..=65_495)(value)
+            .map(|fixed| fixed.map_or(MssClamp::Auto, MssClamp::Fixed)),
+    });
+    Some(Interface {
+        name: name?,
+        addresses: addresses?,
+        mtu: mtu.map_or(Mtu::Auto, Mtu::Fixed),
+        mss_clamp: mss.unwrap_or_default(),
+    })
+}
+
+/// `auto` (`None`), or a number in `range`.
+fn auto_or(
+    what: &'static str,
+    range: std::ops::RangeInclusive<u64>,
+) -> impl Fn(&Yaml) -> Result<Option<u16>, String> {
+    move |value| match value {
+        Yaml::Text(t) if t == "auto" => Ok(None),
+        _ => units::number(&format!("auto or {what}"), range.clone())(value)
+            .map(|n| u16::try_from(n).ok()),
+    }
+}
+
+fn interface_name(value: &Yaml) -> Result<String, String> {
+    let name = units::text(value)?;
+    valid_interface_name(name).map(|()| name.to_owned())
+}
+
+/// The key from its file, or from this one, which then must be as private.
+fn private_key(file: &FilePath, map: &Map<'_>) -> Option<PrivateKey> {
+    match (map.get("private_key_file"), map.get("private_key")) {
+        (Some(_), Some(inline)) => {
+            inline.fail_key("the key stands here and in `private_key_file`; leave one out");
+            None
+        }
+        (Some(node), None) => node
+            .read(|value| secrets::read_key(&beside(file, units::text(value)?), "mpt-cli genkey")),
+        (None, Some(node)) => inline_key(file, &node),
+        (None, None) => {
+            map.require("private_key_file", "private_key_file: /etc/mpt/mpt0.key");
+            None
+        }
+    }
+}
+
+/// A key that stands in the YAML file itself.
+fn inline_key<K: std::str::FromStr<Err = mpt_core::keys::KeyError>>(
+    file: &FilePath,
+    node: &Node<'_>,
+) -> Option<K> {
+    if let Ok(metadata) = std::fs::metadata(file)
+        && let Err(why) = secrets::private(&metadata, file)
+    {
+        node.fail(why);
+    }
+    // The text is a secret: the complaint must not repeat it.
+    node.read(|value| match value {
+        Yaml::Text(text) => text.parse().map_err(|e: mpt_core::keys::KeyError| e.to_string()),
+        _ => Err("expected a key in base64, in quotes".to_owned()),
+    })
+}
+
+/// A path in the YAML is relative to the YAML.
+fn beside(file: &FilePath, path: &str) -> PathBuf {
+    file.parent().unwrap_or_else(|| FilePath::new("")).join(path)
+}
+
+fn listen(node: &Node<'_>) -> Option<Listen> {
+    let mut listen: Option<Listen> = None;
+    for item in node.list_or_one() {
+        let (address, port) = item.read(listen_address)?;
+        let known = listen.get_or_insert(Listen { port, addresses: Vec::new() });
+        if known.port != port {
+            item.fail(format!(
+                "port {port} here, {} before; a tunnel listens on one port",
+                known.port
+            ));
+            return None;
+        }
+        known.addresses.extend(address);
+    }
+    if listen.is_none() {
+        node.fail("expected a port such as 4511");
+    }
+    listen
+}
+
+fn listen_address(value: &Yaml) -> Result<(Option<IpAddr>, u16), String> {
+    if let Yaml::Text(text) = value {
+        if let Ok(address) = text.parse::<SocketAddr>()
+            && address.port() != 0
+        {
+            return Ok((Some(address.ip()), address.port()));
+        }
+        if let Ok(port @ 1..) = text.parse::<u16>() {
+            return Ok((None, port));
+        }
+    }
+    match value {
+        Yaml::Int(n) => match u16::try_from(*n) {
+            Ok(port @ 1..) => Ok((None, port)),
+            _ => Err(format!("expected a port from 1 to 65535, found {n}")),
+        },
+        _ => Err(format!(
+            "expected a port such as 4511, or \"192.0.2.1:4511\" or \"[2001:db8::1]:4511\"; found {}",
+            value.kind()
+        )),
+    }
+}
+
+const CIPHERS: [(&str, CipherChoice); 4] = [
+    ("auto", CipherChoice::Auto),
+    ("aes-256-gcm", CipherChoice::Aes256Gcm),
+    ("chacha20-poly1305", CipherChoice::ChaCha20Poly1305),
+    ("none", CipherChoice::None),
+];
+
+fn scheduler(value: &Yaml) -> Result<SchedulerKind, String> {
+    const BUILT: [(&str, SchedulerKind); 3] = [
+        ("weighted", SchedulerKind::Weighted),
+        ("failover", SchedulerKind::Failover),
+        ("flow", SchedulerKind::Flow),
+    ];
+    const LATER: [&str; 2] = ["adaptive", "duplicate"];
+    match value {
+        Yaml::Text(t) if LATER.contains(&t.as_str()) => {
+            Err(format!("scheduler `{t}` is not in this version; use weighted, failover or flow"))
+        }
+        _ => units::word(&BUILT)(value).map_err(|complaint| {
+            let near = units::text(value).ok().and_then(|t| nearest(t, &BUILT.map(|(w, _)| w)));
+            match near {
+                Some(near) => format!("{complaint}; did you mean `{near}`?"),
+                None => complaint,
+            }
+        }),
+    }
+}
+
+fn repair(node: &Node<'_>) -> Option<Repair> {
+    let map = node.map(&["memory", "max_age"])?;
+    let default = Repair::default();
+    let age = units::duration(Duration::from_millis(10)..=Duration::from_secs(60));
+    Some(Repair {
+        memory: map.read("memory", units::size).unwrap_or(default.memory),
+        max_age: map.read("max_age", age).unwrap_or(default.max_age),
+    })
+}
+
+fn workers(value: &Yaml) -> Result<Workers, String> {
+    let fixed = auto_or("a number of workers", 1..=16)(value)?;
+    Ok(fixed.and_then(|n| u8::try_from(n).ok()).map_or(Workers::Auto, Workers::Fixed))
+}
+
+fn probe(node: &Node<'_>) -> Option<ProbeIntervals> {
+    let map = node.map(&["active", "idle"])?;
+    let default = ProbeIntervals::default();
+    let range = Duration::from_millis(10)..=Duration::from_secs(60);
+    let active = map.read("active", units::duration(range.clone())).unwrap_or(default.active);
+    let idle = map.read("idle", units::duration(range)).unwrap_or(default.idle.max(active));
+    if idle < active {
+        node.fail(format!(
+            "idle paths are probed less often than active ones, but {idle:?} is less than {active:?}"
+        ));
+    }
+    Some(ProbeIntervals { active, idle })
+}
+
+fn table(value: &Yaml) -> Result<u32, String> {
+    let table = units::number("a routing table", 1..=u64::from(u32::MAX) - 1)(value)?;
+    if (252..=255).contains(&table) {
+        return Err(format!(
+            "tables 253 to 255 are the kernel's own, and this takes {table} and {}",
+            table + 1
+        ));
+    }
+    u32::try_from(table).map_err(|e| e.to_string())
+}
+
+/// A pair of tables from 20 000 up, by the interface's name (FNV-1a), so that several tunnels of
+/// one machine, and each of them from start to start, have their own.
+fn default_table(name: &str) -> u32 {
+    let hash = name
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    20_000 + 2 * (hash % 10_000)
+}
+
+fn route(node: &Node<'_>) -> Option<Route> {
+    let map = node.map(&["to", "protocols", "when_down"])?;
+    let to = map.require("to", "to: 0.0.0.0/0").and_then(|node| node.read(units::prefix));
+    let protocols = map.get("protocols").map_or_else(Vec::new, |node| {
+        node.list_or_one().iter().filter_map(|item| item.read(units::protocol)).collect()
+    });
+    let when = [("keep", WhenDown::Keep), ("bypass", WhenDown::Bypass)];
+    let when_down = map.read("when_down", units::word(&when)).unwrap_or_default();
+    Some(Route { to: to?, protocols, when_down })
+}
+
+fn no_policies(node: &Node<'_>) {
+    let filled = node.list("policies").is_some_and(|list| !list.is_empty());
+    if filled {
+        node.fail("policies are not in this version; leave the list empty, or the key out");
+    }
+}

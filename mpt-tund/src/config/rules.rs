@@ -1,0 +1,82 @@
+//! What only shows when peers and paths stand side by side.
+
+use super::model::Peer;
+use super::reader::Node;
+use mpt_core::PathId;
+use mpt_core::keys::PublicKey;
+
+/// Paths of one peer: their ids are that many.
+fn most_paths() -> usize {
+    PathId::all().count()
+}
+
+/// A peer, and where what may collide stands.
+pub(super) struct SeenPeer<'a> {
+    pub(super) name_node: Node<'a>,
+    pub(super) key_node: Node<'a>,
+    /// One a prefix, in the order of [`Peer::allowed_ips`].
+    pub(super) allowed_nodes: Vec<Node<'a>>,
+    /// One a path, in the order of [`Peer::paths`].
+    pub(super) path_nodes: Vec<SeenPath<'a>>,
+    pub(super) peer: Peer,
+}
+
+/// Where a path's name stands.
+pub(super) struct SeenPath<'a> {
+    pub(super) name_node: Node<'a>,
+}
+
+/// Notes what collides among `peers`, and a peer that is ourselves.
+pub(super) fn judge(ours: Option<PublicKey>, peers: &[SeenPeer<'_>]) {
+    for (i, seen) in peers.iter().enumerate() {
+        let (peer, earlier) = (&seen.peer, &peers[..i]);
+        if earlier.iter().any(|e| e.peer.name == peer.name) {
+            seen.name_node
+                .fail(format!("another peer is called `{}`; names are unique", peer.name));
+        }
+        if Some(peer.public_key) == ours {
+            seen.key_node.fail(
+                "this is our own public key (it belongs to our private key); the peer's is wanted",
+            );
+        } else if let Some(same) = earlier.iter().find(|e| e.peer.public_key == peer.public_key) {
+            seen.key_node.fail(format!(
+                "peer `{}` has the same public key; each peer has its own",
+                same.peer.name
+            ));
+        }
+        prefixes_are_claimed_once(seen, earlier);
+        paths_have_their_own_names(seen);
+    }
+}
+
+fn prefixes_are_claimed_once(seen: &SeenPeer<'_>, earlier: &[SeenPeer<'_>]) {
+    for (n, (prefix, node)) in seen.peer.allowed_ips.iter().zip(&seen.allowed_nodes).enumerate() {
+        if let Some(other) = earlier.iter().find(|e| e.peer.allowed_ips.contains(prefix)) {
+            node.fail(format!(
+                "peer `{}` has {prefix}, too; it can be sent to one only",
+                other.peer.name
+            ));
+        } else if seen.peer.allowed_ips[..n].contains(prefix) {
+            node.fail(format!("{prefix} stands here a second time; leave one out"));
+        }
+    }
+}
+
+fn paths_have_their_own_names(seen: &SeenPeer<'_>) {
+    let paths = &seen.peer.paths;
+    for (n, (path, node)) in paths.iter().zip(&seen.path_nodes).enumerate() {
+        if paths[..n].iter().any(|e| e.name == path.name) {
+            node.name_node.fail(format!(
+                "another path of peer `{}` is called `{}`; names are unique",
+                seen.peer.name, path.name
+            ));
+        }
+        if n == most_paths() {
+            node.name_node.fail(format!(
+                "this is path {} of peer `{}`; a peer has at most {n}",
+                n + 1,
+                seen.peer.name
+            ));
+        }
+    }
+}

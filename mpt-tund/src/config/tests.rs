@@ -1,0 +1,417 @@
+//! Whole files: right ones read in full, wrong ones told with line and column.
+
+use super::*;
+use mpt_core::config::{CipherChoice, Dscp, MssClamp, PeerConfig, SchedulerKind};
+use mpt_core::keys::PrivateKey;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A directory with a key file in it.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { dir: tempfile::tempdir().unwrap() };
+        place.write("own.key", &(ours().to_base64() + "\n"), 0o600);
+        place
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+        let file = self.dir.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        file
+    }
+
+    fn parse(&self, text: &str) -> Result<Config, ConfigError> {
+        Config::parse(&self.dir.path().join("wan0.yaml"), text)
+    }
+
+    /// `LINE:COLUMN: MESSAGE` of everything wrong with `text`.
+    fn complaints(&self, text: &str) -> Vec<String> {
+        let error = self.parse(text).expect_err("should be wrong");
+        let prefix = format!("{}:", self.dir.path().join("wan0.yaml").display());
+        error
+            .to_string()
+            .lines()
+            .map(|line| line.strip_prefix(&prefix).expect("names the file").trim().to_owned())
+            .collect()
+    }
+
+    /// Puts `new` for `old` in [`SMALL`]: the one complaint starts with `place` and holds `words`.
+    #[track_caller]
+    fn wrong(&self, old: &str, new: &str, place: &str, words: &str) {
+        assert!(SMALL.contains(old), "{old} is not in the text");
+        let complaints = self.complaints(&SMALL.replacen(old, new, 1));
+        assert_eq!(complaints.len(), 1, "{complaints:#?}");
+        assert!(complaints[0].starts_with(&format!("{place}: ")), "{complaints:#?}");
+        assert!(complaints[0].contains(words), "{complaints:#?}");
+    }
+}
+
+fn ours() -> PrivateKey {
+    PrivateKey::from_random([7; 32])
+}
+
+const SMALL: &str = r#"interface: {name: mpt0, address: 10.77.0.1/30}
+private_key_file: own.key
+scheduler: weighted
+max_hold: 500ms
+peers:
+  - name: roof
+    public_key: "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
+    allowed_ips: [10.77.0.2/32, 192.168.12.0/24]
+    paths:
+      - {name: a, interface: wan1, remote: "10.1.0.2:4511", weight: 2}
+      - {name: b, interface: wan2, remote: "10.2.0.2:4511"}
+routes:
+  - {to: 0.0.0.0/0, protocols: [udp, 6]}
+"#;
+
+const LARGE: &str = r#"
+interface: {address: [10.77.0.1/30, "fd77::1/64"], mtu: 1400, mss_clamp: off}
+private_key_file: own.key
+listen: ["192.0.2.1:4511", "[2001:db8::1]:4511"]
+cipher: none
+scheduler: failover
+max_hold: 250ms
+repair: {memory: 8MiB, max_age: 1s}
+workers: 2
+probe: {active: 50ms, idle: 1m}
+fwmark: 0x77
+table: 777
+peers:
+  - name: roof
+    public_key: "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
+    preshared_key_file: roof.psk
+    allowed_ips: [10.77.0.2, "fd77::/64"]
+    paths:
+      - name: dsl
+        local: 10.2.0.1
+        local_port: 4600
+        remote: hub.example.net:4511
+        gateway: 10.2.0.9
+        priority: 3
+        dscp: copy
+        rate_limit: 2.5gbit
+        enabled: off
+        offloads: {gso: off, gro: auto}
+      - {name: learned, dscp: 46}
+  - name: yard
+    public_key: "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08="
+    allowed_ips: [0.0.0.0/0]
+routes:
+  - {to: "::/0", when_down: bypass}
+policies: []
+"#;
+
+#[test]
+fn a_small_file_is_filled_with_defaults() {
+    let config = Place::new().parse(SMALL).unwrap();
+    assert_eq!(config.name(), "mpt0");
+    assert_eq!(config.private_key, ours());
+    assert_eq!((config.listen, config.repair), (None, None));
+    assert_eq!((config.cipher, config.scheduler), (CipherChoice::Auto, SchedulerKind::Weighted));
+    assert_eq!((config.interface.mtu, config.interface.mss_clamp), (Mtu::Auto, MssClamp::Auto));
+    assert_eq!((config.workers, config.max_hold), (Workers::Auto, Duration::from_millis(500)));
+    assert!(config.table >= 20_000 && config.fwmark == config.table);
+    let path = &config.peers[0].paths[1];
+    assert_eq!((path.weight, path.priority, path.enabled), (None, 100, true));
+    assert_eq!(config.routes[0].protocols, [Protocol(17), Protocol(6)]);
+    assert_eq!(config.routes[0].when_down, WhenDown::Keep);
+    let peer = PeerConfig::from(&config.peers[0]);
+    assert_eq!(peer.paths[0].weight.unwrap().get(), 2);
+    assert_eq!(peer.allowed_ips[1].to_string(), "192.168.12.0/24");
+}
+
+#[test]
+fn every_key_is_read() {
+    let place = Place::new();
+    place.write("roof.psk", &ours().to_base64(), 0o400);
+    let config = place.parse(LARGE).unwrap();
+    assert_eq!(config.name(), "wan0", "called as the file is");
+    let addresses: Vec<_> = config.interface.addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["10.77.0.1/30", "fd77::1/64"]);
+    assert_eq!(config.interface.mtu, Mtu::Fixed(1400));
+    assert_eq!(config.interface.mss_clamp, MssClamp::Off);
+    let listen = config.listen.as_ref().unwrap();
+    assert_eq!(listen.to_string(), "192.0.2.1:4511, [2001:db8::1]:4511");
+    assert_eq!((config.cipher, config.scheduler), (CipherChoice::None, SchedulerKind::Failover));
+    assert_eq!(config.repair, Some(Repair::default()));
+    assert_eq!((config.workers, config.fwmark, config.table), (Workers::Fixed(2), 0x77, 777));
+    assert_eq!(config.probe.idle, Duration::from_secs(60));
+    let (roof, yard) = (&config.peers[0], &config.peers[1]);
+    assert_eq!(roof.preshared_key.as_bytes(), ours().as_bytes());
+    assert_eq!(roof.allowed_ips[0].to_string(), "10.77.0.2/32");
+    let dsl = &roof.paths[0];
+    assert_eq!(dsl.remote.as_ref().unwrap().to_string(), "hub.example.net:4511");
+    assert_eq!((dsl.local_port, dsl.priority, dsl.enabled), (Some(4600), 3, false));
+    assert_eq!((dsl.dscp, roof.paths[1].dscp), (Dscp::Copy, Dscp::Fixed(46)));
+    assert_eq!(dsl.rate_limit.unwrap().bits_per_second(), 2_500_000_000);
+    assert_eq!(dsl.offloads, Some(Offloads { gso: Offload::Off, gro: Offload::Auto }));
+    assert_eq!(roof.paths[1].remote, None);
+    assert!(yard.paths.is_empty());
+    assert_eq!(config.routes[0].when_down, WhenDown::Bypass);
+    let endpoint = config.to_endpoint(true, None);
+    assert_eq!((endpoint.mtu, endpoint.max_hold), (Some(1400), Duration::from_millis(250)));
+}
+
+#[test]
+fn listening_everywhere_on_a_port() {
+    let place = Place::new();
+    for port in ["4511", "\"4511\""] {
+        let listen = place.parse(&format!("listen: {port}\n{SMALL}")).unwrap().listen.unwrap();
+        assert_eq!((listen.port, listen.addresses.len()), (4511, 0));
+    }
+    place.wrong("max_hold: 500ms", "listen: 65536", "4:9", "1 to 65535");
+    place.wrong("max_hold: 500ms", "listen: [\"10.0.0.1:1\", 2]", "4:24", "on one port");
+    place.wrong("max_hold: 500ms", "listen: []", "4:9", "4511");
+}
+
+#[test]
+fn unknown_keys_and_words_name_the_nearest() {
+    let p = Place::new();
+    p.wrong("weight: 2", "wieght: 2", "10:61", "unknown key `wieght`; did you mean `weight`?");
+    p.wrong("scheduler:", "shceduler:", "3:1", "did you mean `scheduler`?");
+    p.wrong("name: mpt0", "colour: red, name: mpt0", "1:13", "known here: name, address");
+    p.wrong("weighted", "wieghted", "3:12", "did you mean `weighted`?");
+    p.wrong("[udp, 6]", "[upd, 6]", "13:33", "expected a protocol");
+    p.wrong("weight: 2", "weight: 2, weight: 3", "10:72", "a second time");
+}
+
+#[test]
+fn wrong_types_say_what_was_expected() {
+    let p = Place::new();
+    p.wrong("weight: 2", "weight: heavy", "10:69", "expected a whole number from 1 to 10000");
+    p.wrong("weight: 2", "weight: 1.5", "10:69", "found the number 1.5");
+    p.wrong("name: roof", "name: 7", "6:11", "put it in quotes");
+    p.wrong(
+        "[10.77.0.2/32, 192.168.12.0/24]",
+        "10.77.0.2/32",
+        "8:18",
+        "expected a list of prefixes",
+    );
+    p.wrong("{name: mpt0, address: 10.77.0.1/30}", "mpt0", "1:12", "expected a map");
+    p.wrong("500ms", "500", "4:11", "without a unit");
+    p.wrong("500ms", "", "4:10", "found nothing");
+    assert_eq!(p.complaints("").len(), 1);
+    assert_eq!(p.complaints("- 1\n").len(), 1);
+}
+
+#[test]
+fn values_out_of_range() {
+    let p = Place::new();
+    p.wrong("weight: 2", "weight: 0", "10:69", "enabled: false");
+    p.wrong("weight: 2", "weight: 10001", "10:69", "1 to 10000, not 10001");
+    p.wrong("weight: 2", "weight: -1", "10:69", "not -1");
+    p.wrong("weight: 2", "dscp: 64", "10:67", "0 to 63");
+    p.wrong("weight: 2", "local_port: 0", "10:73", "1 to 65535");
+    p.wrong("weight: 2", "rate_limit: 20", "10:73", "without a unit");
+    p.wrong("500ms", "11s", "4:11", "outside 1ms to 10s");
+    p.wrong("10.77.0.1/30", "10.77.0.1/33", "1:34", "0 to 32");
+    p.wrong("10.77.0.1/30", "[]", "1:34", "at least one address");
+    p.wrong("192.168.12.0/24", "192.168.12.1/24", "8:33", "write 192.168.12.0/24");
+    p.wrong("mpt0", "mpt0-and-much-more", "1:19", "1 to 15");
+    p.wrong("name: mpt0", "mtu: 1279, name: mpt0", "1:18", "1280 to 65535");
+    p.wrong("max_hold: 500ms", "table: 254", "4:8", "kernel's own");
+    p.wrong("max_hold: 500ms", "probe: {active: 3s, idle: 2s}", "4:8", "less often");
+}
+
+#[test]
+fn what_is_not_built_yet_says_so() {
+    let p = Place::new();
+    p.wrong("weighted", "adaptive", "3:12", "scheduler `adaptive` is not in this version; use");
+    p.wrong("max_hold: 500ms", "policies: [{match: x}]", "4:11", "not in this version");
+}
+
+#[test]
+fn what_collides() {
+    let p = Place::new();
+    p.wrong("name: b", "name: a", "11:16", "another path of peer `roof` is called `a`");
+    p.wrong("192.168.12.0/24", "10.77.0.2", "8:33", "a second time");
+    let key = ours().public_key().to_string();
+    p.wrong("hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", &key, "7:17", "our own public key");
+
+    let second = "  - name: roof\n    public_key: \"hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=\"\n    allowed_ips: [10.77.0.2/32]\nlisten: 4511\nroutes:";
+    let complaints = p.complaints(&SMALL.replace("routes:", second));
+    assert_eq!(complaints.len(), 3, "{complaints:#?}");
+    assert!(complaints[0].starts_with("12:11: `name`: another peer"), "{complaints:#?}");
+    assert!(complaints[1].starts_with("13:17: `public_key`: peer `roof` has the same"));
+    assert!(complaints[2].starts_with("14:19: `allowed_ips`: peer `roof` has 10.77.0.2/32, too"));
+
+    let mut many = SMALL.split("routes:").next().unwrap().to_owned();
+    for n in 3..=17 {
+        many += &format!("      - {{name: p{n}, remote: \"10.1.0.2:4511\"}}\n");
+    }
+    let complaints = p.complaints(&many);
+    assert_eq!(complaints.len(), 1);
+    assert!(complaints[0].contains("path 17 of peer `roof`; a peer has at most 16"));
+}
+
+#[test]
+fn ends_of_a_path_must_fit_together() {
+    let p = Place::new();
+    p.wrong("weight: 2", "gateway: \"fd00::1\"", "10:70", "different families");
+    p.wrong("weight: 2", "local: \"fd00::1\"", "10:68", "different families");
+    p.wrong(
+        "interface: wan1, remote: \"10.1.0.2:4511\"",
+        "remote: \"[fe80::1]:1\"",
+        "10:27",
+        "link-local",
+    );
+    p.wrong(", remote: \"10.2.0.2:4511\"", "", "11:9", "no `listen`");
+    p.wrong("10.1.0.2:4511", "10.1.0.2", "10:44", "the port is missing");
+}
+
+#[test]
+fn what_is_missing_is_told_with_an_example() {
+    let p = Place::new();
+    p.wrong("private_key_file: own.key\n", "", "1:1", "`private_key_file` is missing");
+    p.wrong(", address: 10.77.0.1/30", "", "1:12", "`address` is missing");
+    p.wrong("    allowed_ips: [10.77.0.2/32, 192.168.12.0/24]\n", "", "6:5", "`allowed_ips`");
+    p.wrong("to: 0.0.0.0/0, ", "", "13:5", "`to` is missing");
+}
+
+#[test]
+fn keys_are_kept_private() {
+    let p = Place::new();
+    p.wrong("own.key", "gone.key", "2:19", "umask 077; mpt-cli genkey >");
+    p.write("open.key", &ours().to_base64(), 0o644);
+    p.wrong("own.key", "open.key", "2:19", "everybody can get at it (mode 0644); run `chmod 600 ");
+    p.write("group.key", &ours().to_base64(), 0o640);
+    p.wrong("own.key", "group.key", "2:19", "its group can get at it");
+    p.write("bad.key", "not a key", 0o600);
+    p.wrong("own.key", "bad.key", "2:19", "holds no key: a key is 44 characters");
+    p.wrong("own.key", "/", "2:19", "cannot be read");
+
+    let inline = SMALL
+        .replace("private_key_file: own.key", &format!("private_key: \"{}\"", ours().to_base64()));
+    let file = p.write("mpt9.yaml", &inline, 0o644);
+    let error = Config::read_file(&file).unwrap_err().to_string();
+    assert!(error.contains(":2:14: ") && error.contains("run `chmod 600 "), "{error}");
+    p.write("mpt9.yaml", &inline, 0o600);
+    assert_eq!(Config::read_file(&file).unwrap().private_key, ours());
+    p.wrong("own.key", "own.key\nprivate_key: x", "3:1", "leave one out");
+    let bad = SMALL.replace("private_key_file: own.key", "private_key: c2VjcmV0");
+    let complaints = p.complaints(&bad);
+    assert!(!complaints[0].contains("c2Vj"), "a secret is not repeated: {complaints:?}");
+}
+
+#[test]
+fn all_problems_come_at_once_in_the_order_of_the_file() {
+    let text = SMALL
+        .replace("weight: 2", "wieght: 2")
+        .replace("500ms", "soon")
+        .replace("0.0.0.0/0", "everywhere")
+        .replace("own.key", "gone.key")
+        .replace("name: b", "name: a");
+    let lines: Vec<_> = Place::new()
+        .complaints(&text)
+        .iter()
+        .map(|c| c.split(':').next().unwrap().parse::<u32>().unwrap())
+        .collect();
+    assert_eq!(lines, [2, 4, 10, 11, 13]);
+}
+
+#[test]
+fn a_file_called_as_no_interface_can_be() {
+    let p = Place::new();
+    let text = SMALL.replace("name: mpt0, ", "");
+    let error = Config::parse(&p.dir.path().join("a much too long name.yaml"), &text).unwrap_err();
+    assert!(
+        error.to_string().contains(":1:12: ") && error.to_string().contains("add `name: mpt0`")
+    );
+}
+
+#[test]
+fn broken_yaml_has_its_place() {
+    let complaints = Place::new().complaints("peers: [\n  {name: a\n");
+    assert_eq!(complaints.len(), 1);
+    assert!(complaints[0].contains("this is not YAML"), "{complaints:?}");
+}
+
+#[test]
+fn the_examples_are_right() {
+    let place = Place::new();
+    place.write("mpt0.key", &ours().to_base64(), 0o600);
+    let conf = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../conf");
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(conf.join(name)).unwrap();
+        let here = text.replace("/etc/mpt/", "");
+        Config::parse(&place.dir.path().join(name), &here).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let (client, hub) = (read("example.yaml"), read("hub.yaml"));
+    assert_eq!((client.name(), hub.name()), ("mpt0", "mpt0"));
+    assert_eq!(client.peers[0].paths.len(), 2);
+    assert_eq!(hub.peers[1].paths[1].remote, None);
+
+    // What stands there as a default is one.
+    let small = place.parse(SMALL).unwrap();
+    assert_eq!(client.probe, small.probe);
+    assert_eq!((client.cipher, client.scheduler), (small.cipher, small.scheduler));
+    assert_eq!((client.max_hold, client.interface.mtu), (small.max_hold, small.interface.mtu));
+}
+
+/// Each key that stands commented out in the example is a right one, too.
+#[test]
+fn what_the_example_leaves_out_is_right() {
+    let place = Place::new();
+    place.write("mpt0.key", &ours().to_base64(), 0o600);
+    place.write("roof.psk", &ours().to_base64(), 0o600);
+    let example = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../conf/example.yaml");
+    let text: String = std::fs::read_to_string(example)
+        .unwrap()
+        .replace("/etc/mpt/", "")
+        .lines()
+        .map(|line| {
+            let bare = line.trim_start();
+            let key = bare.strip_prefix("# ").and_then(|rest| rest.split_once(": "));
+            let is_key = key
+                .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            if is_key { line.replacen("# ", "", 1) + "\n" } else { line.to_owned() + "\n" }
+        })
+        .collect();
+    let config = place.parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let path = &config.peers[0].paths[1];
+    assert_eq!((config.table, config.workers), (28_016, Workers::Auto));
+    assert_eq!((path.local_port, path.dscp), (Some(4600), Dscp::Fixed(46)));
+    assert!(config.repair.is_some() && path.rate_limit.is_some() && path.offloads.is_some());
+}
+
+/// Whatever a slip of the hand makes of a file: it is read, or every problem has its place.
+mod slips {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SCRAPS: [&str; 24] = [
+        "", " ", "\n", "\n  ", ":", ": ", "- ", "[", "]", "{", "}", ",", "\"", "'", "#", "&a ",
+        "*a", "!t ", "|\n", "? ", "~", "<<: ", "\n---\n", "\u{e9}",
+    ];
+
+    proptest! {
+        #[test]
+        fn never_panic(
+            large in any::<bool>(),
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..9_usize, 0..24_usize), 1..4),
+        ) {
+            let mut text: Vec<char> = if large { LARGE } else { SMALL }.chars().collect();
+            for (at, cut, scrap) in edits {
+                let at = at.index(text.len());
+                let end = (at + cut).min(text.len());
+                text.splice(at..end, SCRAPS[scrap].chars());
+            }
+            let text: String = text.into_iter().collect();
+            let lines = text.lines().count();
+            if let Err(error) = Config::parse(FilePath::new("/nowhere/wan0.yaml"), &text) {
+                prop_assert!(!error.problems.is_empty());
+                for problem in &error.problems {
+                    let (line, column) = problem.place.unwrap_or((1, 1));
+                    prop_assert!((1..=lines + 1).contains(&line) && column >= 1, "{problem:?}");
+                }
+            }
+        }
+    }
+}
