@@ -1,1 +1,6 @@
 //! The mpt daemon.
+
+pub mod net;
+pub mod tun;
+pub mod udp;
+mod watched;
