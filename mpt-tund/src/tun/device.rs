@@ -1,0 +1,188 @@
+//! Opening, reading and writing the device.
+
+use super::owner::owner_of;
+use crate::net::interface_index;
+use crate::watched::Watched;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::task::{Context, Poll};
+
+const DEVICE: &str = "/dev/net/tun";
+
+/// An open TUN device, registered with the runtime.
+#[derive(Debug)]
+pub struct TunDevice {
+    fd: Watched<File>,
+    name: String,
+    index: u32,
+}
+
+/// Why there is no TUN device.
+#[derive(Debug, thiserror::Error)]
+pub enum TunError {
+    /// `/dev/net/tun` does not exist.
+    #[error(
+        "there is no {DEVICE}: load the driver (`modprobe tun`), or create it (`mkdir -p /dev/net && mknod \
+         {DEVICE} c 10 200`); start a container with `--device {DEVICE}`"
+    )]
+    NoDriver,
+    /// Not root.
+    #[error(
+        "not allowed to create interface {name}: run as root, or give the program CAP_NET_ADMIN"
+    )]
+    NotPermitted {
+        /// The interface.
+        name: String,
+    },
+    /// An interface of that name exists.
+    #[error(
+        "interface {name} exists already{}; end that program or choose another `interface: name`",
+        .owner.as_ref().map(|o| format!(" and belongs to {o}")).unwrap_or_default()
+    )]
+    Busy {
+        /// The interface.
+        name: String,
+        /// The process that holds it, if it is a TUN device whose process can be seen.
+        owner: Option<String>,
+    },
+    /// Not a name the kernel takes.
+    #[error(
+        "{name:?} cannot be the name of an interface: 1 to 15 characters, no blanks, no / : or %"
+    )]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// Anything else.
+    #[error("cannot create interface {name}: {source}")]
+    Io {
+        /// The interface.
+        name: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+impl TunDevice {
+    /// Creates interface `name`, down and without addresses; see
+    /// [`Netlink::configure`](crate::net::Netlink::configure). Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`TunError`].
+    pub fn create(name: &str) -> Result<Self, TunError> {
+        if !is_valid(name) {
+            return Err(TunError::BadName { name: name.to_owned() });
+        }
+        if interface_index(name).is_some() {
+            return Err(TunError::Busy { name: name.to_owned(), owner: owner_of(name) });
+        }
+        let failed = |e| explain(name, e);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(DEVICE)
+            .map_err(failed)?;
+        attach(&file, name).map_err(failed)?;
+        let gone = || io::Error::from_raw_os_error(libc::ENODEV);
+        let index = interface_index(name).ok_or_else(gone).map_err(failed)?;
+        let fd = Watched::new(file).map_err(failed)?;
+        Ok(Self { fd, name: name.to_owned(), index })
+    }
+
+    /// The interface's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The interface's index.
+    #[must_use]
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Ready when there may be a packet to read.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fd.poll_readable(cx)
+    }
+
+    /// Reads one packet into `buffer` and returns its length; what does not fit is cut off.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is none; `EIO` while the interface is down;
+    /// `EBADFD` once it was deleted.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.fd.read(|mut file| file.read(buffer))
+    }
+
+    /// Writes one packet.
+    ///
+    /// # Errors
+    /// `EINVAL` for what is not an IP packet, `EIO` while the interface is down, `EBADFD` once it was
+    /// deleted. The kernel does not push back: a full queue drops.
+    pub fn write(&self, packet: &[u8]) -> io::Result<()> {
+        self.fd.get().write(packet).map(drop)
+    }
+}
+
+/// The kernel's rule for names, and no `%`, which it would replace by a number.
+fn is_valid(name: &str) -> bool {
+    let bad = |b: u8| b.is_ascii_whitespace() || matches!(b, b'/' | b':' | b'%' | 0);
+    !name.is_empty()
+        && name.len() < libc::IFNAMSIZ
+        && !matches!(name, "." | "..")
+        && !name.bytes().any(bad)
+}
+
+fn attach(file: &File, name: &str) -> io::Result<()> {
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_TUN_EXCL;
+    // SAFETY: all zeros is a valid `ifreq`: an empty name and a union of plain numbers.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: the descriptor is open; TUNSETIFF reads and writes one `ifreq`, which `request` is, and
+    // the name is shorter than its field, so a zero byte ends it.
+    let rc = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &raw mut request) };
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn explain(name: &str, source: io::Error) -> TunError {
+    let name = name.to_owned();
+    match source.raw_os_error() {
+        Some(libc::ENOENT | libc::ENXIO | libc::ENODEV | libc::ENOTDIR) => TunError::NoDriver,
+        Some(libc::EPERM | libc::EACCES) => TunError::NotPermitted { name },
+        Some(libc::EBUSY | libc::EEXIST) => TunError::Busy { owner: owner_of(&name), name },
+        _ => TunError::Io { name, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_as_the_kernel_takes_them() {
+        assert!(is_valid("mpt0") && is_valid("a23456789012345"));
+        for bad in ["", "a234567890123456", "a b", "a/b", "mpt%d", ".", "a\0"] {
+            assert!(!is_valid(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        let text = |errno| explain("mpt0", io::Error::from_raw_os_error(errno)).to_string();
+        assert!(text(libc::ENOENT).contains("modprobe tun"));
+        assert!(text(libc::EPERM).contains("run as root"));
+        assert!(text(libc::EBUSY).contains("mpt0 exists already"));
+        let busy = TunError::Busy { name: "mpt0".into(), owner: Some("openvpn (pid 7)".into()) };
+        assert!(busy.to_string().contains("and belongs to openvpn (pid 7)"), "{busy}");
+    }
+}

@@ -1,0 +1,110 @@
+//! A batch of received datagrams.
+
+use super::MAX_BATCH;
+use super::sys::{self, Slot};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+
+/// Buffers for up to [`MAX_BATCH`] datagrams, allocated once and filled again and again.
+pub struct RecvBatch {
+    buffer: Box<[u8]>,
+    size: usize,
+    slots: Box<[Slot]>,
+    filled: usize,
+}
+
+/// A received datagram.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    /// The UDP payload; may be changed in place.
+    pub data: &'a mut [u8],
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// Which of our addresses it was sent to.
+    pub destination: Option<IpAddr>,
+    /// Index of the interface it came in by; 0 when the kernel did not tell.
+    pub interface: u32,
+    /// The IPv4 TOS or IPv6 traffic class byte.
+    pub tos: u8,
+    /// Datagrams the kernel dropped so far because this socket's buffer was full; wraps at 2^32.
+    /// `None` while there was none.
+    pub kernel_drops: Option<u32>,
+    /// It was larger than the buffer and its end is lost.
+    pub truncated: bool,
+}
+
+impl Datagram<'_> {
+    /// The ECN field: 0 not capable, 1 and 2 capable, 3 congestion experienced.
+    #[must_use]
+    pub const fn ecn(&self) -> u8 {
+        self.tos & 3
+    }
+}
+
+impl RecvBatch {
+    /// Room for `count` (1 to [`MAX_BATCH`]) datagrams of up to `size` bytes. Pages that are never filled
+    /// take no memory.
+    #[must_use]
+    pub fn new(count: usize, size: usize) -> Self {
+        let count = count.clamp(1, MAX_BATCH);
+        Self {
+            buffer: vec![0; count * size].into_boxed_slice(),
+            size,
+            slots: vec![Slot::EMPTY; count].into_boxed_slice(),
+            filled: 0,
+        }
+    }
+
+    /// How many datagrams fit.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many are in it.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// Whether it is empty.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// What was received last, in the order of arrival.
+    pub fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
+        let slots = &self.slots[..self.filled];
+        slots.iter().zip(self.buffer.chunks_exact_mut(self.size)).filter_map(|(slot, data)| {
+            let beside = slot.control.received();
+            Some(Datagram {
+                data: &mut data[..slot.len],
+                source: slot.source.get()?,
+                destination: beside.destination,
+                interface: beside.interface,
+                tos: beside.tos,
+                kernel_drops: beside.kernel_drops,
+                truncated: slot.truncated,
+            })
+        })
+    }
+
+    /// Takes what the socket has.
+    pub(super) fn fill(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+        self.filled = 0;
+        self.filled = sys::receive_many(fd, &mut self.buffer, self.size, &mut self.slots)?;
+        Ok(self.filled)
+    }
+}
+
+impl std::fmt::Debug for RecvBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecvBatch")
+            .field("capacity", &self.capacity())
+            .field("size", &self.size)
+            .field("filled", &self.filled)
+            .finish_non_exhaustive()
+    }
+}

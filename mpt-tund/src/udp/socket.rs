@@ -1,0 +1,235 @@
+//! A UDP socket of a path, or of `listen`.
+
+use super::receive::RecvBatch;
+use super::send::{SendError, send_lane};
+use super::spec::{Family, OpenError, SocketSpec};
+use super::sys::set_option;
+use crate::net::interface_index;
+use crate::watched::Watched;
+use mpt_core::{Fragment, Lane};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, SocketAddrV6};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
+
+/// Buffer asked for in each direction, bytes. The default of 208 KiB drops silently in short bursts;
+/// 8 MiB hold about 60 ms at 1 Gbit/s.
+const BUFFER_BYTES: usize = 8 << 20;
+
+/// A UDP socket, registered with the runtime.
+///
+/// Wait with [`poll_readable`](Self::poll_readable), then call [`receive`](Self::receive) until it says
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) or enough was taken for this turn.
+#[derive(Debug)]
+pub struct PathSocket {
+    fd: Watched<Socket>,
+    spec: SocketSpec,
+    local: SocketAddr,
+}
+
+/// Sizes of a socket's buffers as the kernel accounts them (about twice the payload), bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BufferSizes {
+    /// Receive buffer.
+    pub receive: usize,
+    /// Send buffer.
+    pub send: usize,
+}
+
+impl PathSocket {
+    /// Opens a socket. `siblings` are the other sockets of this daemon; those on the same port let it
+    /// join. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; [`OpenError::is_waiting`] tells which ones a path waits for.
+    pub fn open(spec: &SocketSpec, siblings: &[&Self]) -> Result<Self, OpenError> {
+        if let Some(address) = spec.address.filter(|&a| Family::of(a) != spec.family) {
+            return Err(OpenError::WrongFamily { address });
+        }
+        let domain = match spec.family {
+            Family::V4 => Domain::IPV4,
+            Family::V6 => Domain::IPV6,
+        };
+        let socket = Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))
+            .map_err(OpenError::option("open a UDP socket"))?;
+        configure(&socket, spec)?;
+        bind(&socket, spec, siblings)?;
+        let io = |source| OpenError::Io { what: "watch a UDP socket", source };
+        let local = socket
+            .local_addr()
+            .and_then(|a| a.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into()))
+            .map_err(io)?;
+        let fd = Watched::new(socket).map_err(io)?;
+        Ok(Self { fd, spec: spec.clone(), local })
+    }
+
+    /// What it was opened for.
+    #[must_use]
+    pub const fn spec(&self) -> &SocketSpec {
+        &self.spec
+    }
+
+    /// The address and port it is bound to; the address may be unspecified.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The buffers that were granted.
+    ///
+    /// # Errors
+    /// Only when the kernel refuses to tell.
+    pub fn buffer_sizes(&self) -> io::Result<BufferSizes> {
+        let socket = self.fd.get();
+        Ok(BufferSizes { receive: socket.recv_buffer_size()?, send: socket.send_buffer_size()? })
+    }
+
+    /// Ready when there may be something to receive.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fd.poll_readable(cx)
+    }
+
+    /// Ready when a send that stopped short may go on.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fd.poll_writable(cx)
+    }
+
+    /// Takes what has arrived, up to the batch's capacity; returns how many datagrams.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is nothing; others are of no consequence
+    /// for later calls.
+    pub fn receive(&self, batch: &mut RecvBatch) -> io::Result<usize> {
+        self.fd.read(|socket| {
+            match batch.fill(socket.as_fd()) {
+                // A pending ICMP error or a signal came first; the datagrams are behind it.
+                Err(e) if is_passing(&e) => batch.fill(socket.as_fd()),
+                result => result,
+            }
+        })
+    }
+
+    /// Sends the datagrams of `lane` from number `start` on and calls `on_error` with the number of each
+    /// one that the kernel refused; the others go on. Returns the number of the first that was not
+    /// tried: `lane.len()`, or less when the socket's buffer is full (call again when
+    /// [`poll_writable`](Self::poll_writable) is ready, or count them as dropped).
+    #[must_use]
+    pub fn send(&self, lane: &Lane, start: usize, on_error: impl FnMut(usize, SendError)) -> usize {
+        let socket = self.fd.get().as_fd();
+        let fragment = lane.key.fragment == Fragment::Allow;
+        if fragment {
+            // Cannot fail on a socket where it was set before.
+            let _ = set_path_mtu_discovery(socket, self.spec.family, libc::IP_PMTUDISC_DONT);
+        }
+        let next = send_lane(socket, lane, start, on_error);
+        if fragment {
+            let _ = set_path_mtu_discovery(socket, self.spec.family, libc::IP_PMTUDISC_PROBE);
+        }
+        if next < lane.len() {
+            // Tells the runtime that it is not writable, so that `poll_writable` waits.
+            self.fd.set_full();
+        }
+        next
+    }
+}
+
+fn configure(socket: &Socket, spec: &SocketSpec) -> Result<(), OpenError> {
+    let fd = socket.as_fd();
+    let option = OpenError::option;
+    if let Some(interface) = &spec.interface {
+        socket.bind_device(Some(interface.as_bytes())).map_err(|e| match e.raw_os_error() {
+            Some(libc::ENODEV) => OpenError::NoInterface(interface.clone()),
+            _ => option("bind a socket to its interface")(e),
+        })?;
+    }
+    if spec.mark != 0 {
+        socket.set_mark(spec.mark).map_err(option("mark a socket's packets"))?;
+    }
+    let on = |level, name, what| set_option(fd, level, name, 1).map_err(option(what));
+    match spec.family {
+        Family::V4 => {
+            on(libc::IPPROTO_IP, libc::IP_RECVTOS, "ask for the TOS of packets")?;
+            on(libc::IPPROTO_IP, libc::IP_PKTINFO, "ask for the destination of packets")?;
+        }
+        Family::V6 => {
+            socket.set_only_v6(true).map_err(option("make a socket IPv6 only"))?;
+            on(libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS, "ask for the traffic class of packets")?;
+            on(libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, "ask for the destination of packets")?;
+        }
+    }
+    set_path_mtu_discovery(fd, spec.family, libc::IP_PMTUDISC_PROBE)
+        .map_err(option("forbid fragments"))?;
+    on(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, "ask for the kernel's drops")?;
+    enlarge_buffers(socket);
+    Ok(())
+}
+
+/// `IPV6_PMTUDISC_*` have the values of `IP_PMTUDISC_*`.
+fn set_path_mtu_discovery(
+    fd: BorrowedFd<'_>,
+    family: Family,
+    value: libc::c_int,
+) -> io::Result<()> {
+    match family {
+        Family::V4 => set_option(fd, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, value),
+        Family::V6 => set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, value),
+    }
+}
+
+/// Beyond `net.core.{r,w}mem_max` only with CAP_NET_ADMIN outside of any user namespace; what is
+/// granted in the end can be read from [`PathSocket::buffer_sizes`].
+fn enlarge_buffers(socket: &Socket) {
+    let fd = socket.as_fd();
+    let bytes = BUFFER_BYTES as libc::c_int;
+    if set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_err() {
+        let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+    }
+    if set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes).is_err() {
+        let _ = socket.set_send_buffer_size(BUFFER_BYTES);
+    }
+}
+
+/// Binds; our own sockets on the port allow sharing it for that moment only (see the module).
+fn bind(socket: &Socket, spec: &SocketSpec, siblings: &[&PathSocket]) -> Result<(), OpenError> {
+    let address = scoped(spec);
+    let on_port = |s: &&&PathSocket| spec.port != 0 && s.local.port() == spec.port;
+    let sharing = |share: bool| -> io::Result<()> {
+        let mut any = false;
+        for sibling in siblings.iter().filter(on_port) {
+            sibling.fd.get().set_reuse_address(share)?;
+            any = true;
+        }
+        if any { socket.set_reuse_address(share) } else { Ok(()) }
+    };
+    let shared = sharing(true);
+    let bound = socket.bind(&address.into());
+    let unshared = sharing(false);
+    bound.map_err(|e| match (e.raw_os_error(), spec.address) {
+        (Some(libc::EADDRINUSE), _) => OpenError::PortBusy { port: spec.port },
+        (Some(libc::EADDRNOTAVAIL), Some(address)) => OpenError::NoAddress(address),
+        _ => OpenError::option("bind a UDP socket to its address and port")(e),
+    })?;
+    shared.and(unshared).map_err(OpenError::option("share a port among sockets"))
+}
+
+/// A link-local address means nothing without its interface.
+fn scoped(spec: &SocketSpec) -> SocketAddr {
+    match spec.bind_address() {
+        SocketAddr::V6(a) if a.ip().is_unicast_link_local() => {
+            let scope = spec.interface.as_deref().and_then(interface_index).unwrap_or(0);
+            SocketAddrV6::new(*a.ip(), a.port(), 0, scope).into()
+        }
+        address => address,
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted)
+}

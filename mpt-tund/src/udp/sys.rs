@@ -1,0 +1,136 @@
+//! The system calls that no crate wraps the way they are needed here; all `unsafe` code of the
+//! sockets.
+
+use super::MAX_BATCH;
+use super::address::RawAddress;
+use super::cmsg::Control;
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Sets an integer socket option.
+pub(super) fn set_option(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the descriptor is open for the borrow's life; pointer and length describe `value`.
+    let rc = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of_val(&value) as libc::socklen_t,
+        )
+    };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// One place for a received datagram.
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    pub(super) source: RawAddress,
+    pub(super) control: Control,
+    /// Bytes received; more than the buffer holds never.
+    pub(super) len: usize,
+    pub(super) truncated: bool,
+}
+
+impl Slot {
+    pub(super) const EMPTY: Self =
+        Self { source: RawAddress::EMPTY, control: Control::EMPTY, len: 0, truncated: false };
+}
+
+/// Receives up to `slots.len()` datagrams, the `i`-th into the `i`-th `size` bytes of `buffer`. Does not
+/// wait. Returns how many there were, at least one.
+pub(super) fn receive_many(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    size: usize,
+    slots: &mut [Slot],
+) -> io::Result<usize> {
+    let mut vectors = [MaybeUninit::<libc::iovec>::uninit(); MAX_BATCH];
+    let mut headers = [MaybeUninit::<libc::mmsghdr>::uninit(); MAX_BATCH];
+    let mut n = 0;
+    for (((data, slot), vector), header) in
+        buffer.chunks_exact_mut(size).zip(&mut *slots).zip(&mut vectors).zip(&mut headers)
+    {
+        let vector =
+            vector.write(libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() });
+        let header = header.write(empty_header());
+        let (name, control) = (slot.source.bytes_mut(), slot.control.buffer());
+        header.msg_hdr.msg_name = name.as_mut_ptr().cast();
+        header.msg_hdr.msg_namelen = name.len() as libc::socklen_t;
+        header.msg_hdr.msg_control = control.as_mut_ptr().cast();
+        header.msg_hdr.msg_controllen = control.len() as _;
+        header.msg_hdr.msg_iov = vector;
+        header.msg_hdr.msg_iovlen = 1;
+        n += 1;
+    }
+    // SAFETY: the first `n` headers are initialised; their pointers lead to `buffer`, `slots` and
+    // `vectors`, which outlive the call, are borrowed mutably and hold as many bytes as stated.
+    let got = unsafe {
+        libc::recvmmsg(
+            fd.as_raw_fd(),
+            headers.as_mut_ptr().cast(),
+            n as libc::c_uint,
+            libc::MSG_DONTWAIT as _,
+            std::ptr::null_mut(),
+        )
+    };
+    let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+    for (slot, header) in slots.iter_mut().zip(&headers[..got]) {
+        // SAFETY: `got` is at most `n`, and the first `n` headers are initialised.
+        let header = unsafe { header.assume_init_ref() };
+        slot.len = (header.msg_len as usize).min(size);
+        slot.truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+        slot.source.set_len(header.msg_hdr.msg_namelen as usize);
+        slot.control.set_len(header.msg_hdr.msg_controllen as _);
+    }
+    Ok(got)
+}
+
+/// Sends up to [`MAX_BATCH`] datagrams to one destination. Does not wait. Returns how many the
+/// kernel took, at least one; the error is that of the first.
+pub(super) fn send_many<'a>(
+    fd: BorrowedFd<'_>,
+    destination: &RawAddress,
+    control: &Control,
+    datagrams: impl Iterator<Item = &'a [u8]>,
+) -> io::Result<usize> {
+    let mut vectors = [MaybeUninit::<libc::iovec>::uninit(); MAX_BATCH];
+    let mut headers = [MaybeUninit::<libc::mmsghdr>::uninit(); MAX_BATCH];
+    let (name, control) = (destination.bytes(), control.bytes());
+    let mut n = 0;
+    for ((vector, header), data) in vectors.iter_mut().zip(&mut headers).zip(datagrams) {
+        let vector = vector
+            .write(libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() });
+        let header = header.write(empty_header());
+        header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
+        header.msg_hdr.msg_namelen = name.len() as libc::socklen_t;
+        header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
+        header.msg_hdr.msg_controllen = control.len() as _;
+        header.msg_hdr.msg_iov = vector;
+        header.msg_hdr.msg_iovlen = 1;
+        n += 1;
+    }
+    // SAFETY: the first `n` headers are initialised; their pointers lead to `datagrams`,
+    // `destination`, `control` and `vectors`, which outlive the call. The kernel only reads through
+    // them; of the headers themselves it writes `msg_len`.
+    let sent = unsafe {
+        libc::sendmmsg(
+            fd.as_raw_fd(),
+            headers.as_mut_ptr().cast(),
+            n as libc::c_uint,
+            (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
+        )
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+fn empty_header() -> libc::mmsghdr {
+    // SAFETY: all zeros is a valid value: null pointers, zero lengths, no flags.
+    unsafe { mem::zeroed() }
+}

@@ -1,0 +1,47 @@
+//! A descriptor whose readiness the runtime watches.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::task::{Context, Poll};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A non-blocking file or socket, registered with the tokio runtime.
+#[derive(Debug)]
+pub(crate) struct Watched<T: AsRawFd>(AsyncFd<T>);
+
+impl<T: AsRawFd + Into<OwnedFd>> Watched<T> {
+    /// Registers `inner` with the current runtime.
+    pub(crate) fn new(inner: T) -> io::Result<Self> {
+        // SAFETY: `inner` owns its descriptor (it can be turned into an `OwnedFd`), and is given out
+        // by shared reference only, through which the types used here do not change it. So it stays
+        // open and the same until `AsyncFd` drops it.
+        let fd = unsafe { AsyncFd::register(inner) };
+        Ok(Self(fd?))
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        self.0.get_ref()
+    }
+
+    /// Ready when a read may succeed; an error means that the runtime is shutting down.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read_ready(cx).map_ok(drop)
+    }
+
+    /// Ready when a write may succeed; an error means that the runtime is shutting down.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_write_ready(cx).map_ok(drop)
+    }
+
+    /// Reads; on `WouldBlock` the descriptor is no longer readable until more comes.
+    pub(crate) fn read<R>(&self, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
+        self.0.try_io(Interest::READABLE, f)
+    }
+
+    /// Notes that a write said `WouldBlock`: not writable until the kernel says so.
+    pub(crate) fn set_full(&self) {
+        let full = || io::Error::from(io::ErrorKind::WouldBlock);
+        let _ = self.0.try_io(Interest::WRITABLE, |_| Err::<(), _>(full()));
+    }
+}
