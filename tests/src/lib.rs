@@ -14,3 +14,14 @@ pub mod stream;
 mod sys;
 
 pub use sys::time::now;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Waits until no other test of this process measures, and keeps others waiting while it is held:
+/// what runs beside a measurement shows in it.
+#[must_use = "others measure at the same time once it is dropped"]
+pub fn exclusive() -> MutexGuard<'static, ()> {
+    static MEASURING: Mutex<()> = Mutex::new(());
+    // A test that failed left nothing behind that could matter to the next.
+    MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -2,11 +2,14 @@
 
 use crate::netns::Namespace;
 use crate::sys::{ethtool, packet};
-use anyhow::{Context as _, Result};
-use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkMessage};
+use anyhow::{Context as _, Result, ensure};
+use futures_util::TryStreamExt as _;
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, State};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// One end of a veth pair.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +35,13 @@ pub enum Offloads {
 /// When a name is taken, or the kernel has no veth.
 pub fn add_veth(a: VethEnd<'_>, b: VethEnd<'_>, mtu: u32, offloads: Offloads) -> Result<()> {
     let peer = LinkUnspec::new_with_name(b.interface)
+        .index(next_index())
         .setns_by_fd(b.namespace.file().as_raw_fd())
         .mtu(mtu)
         .build();
     let pair = LinkMessageBuilder::<LinkVeth>::new(a.interface, b.interface)
         .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+        .index(next_index())
         .mtu(mtu)
         .build();
     a.namespace
@@ -50,7 +55,19 @@ pub fn add_veth(a: VethEnd<'_>, b: VethEnd<'_>, mtu: u32, offloads: Offloads) ->
         }
         end.namespace.set_up(end.interface)?;
     }
+    // Until the kernel has noticed that both are up, it drops what is sent.
+    for end in [a, b] {
+        end.namespace.wait_running(end.interface)?;
+    }
     Ok(())
+}
+
+/// An interface index no other veth of this process has, in whichever namespace. Where both ends
+/// of a pair happen to have the same one, the kernel thinks the carrier's return not urgent and
+/// takes up to a second to notice it.
+fn next_index() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1000);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Namespace {
@@ -110,9 +127,7 @@ impl Namespace {
         self.netlink(async |handle| {
             handle.address().add(index, address, prefix_length).execute().await
         })
-        .with_context(|| {
-            format!("{}: cannot give {interface} the address {address}", self.name())
-        })
+        .with_context(|| format!("{}: cannot give {interface} the address {address}", self.name()))
     }
 
     /// Takes an address from an interface; routes that came with it go too.
@@ -169,6 +184,26 @@ impl Namespace {
             IpAddr::V6(_) => IpAddr::from([0u16; 8]),
         };
         self.add_route(any, 0, gateway)
+    }
+
+    /// Waits until an interface that is up may send.
+    fn wait_running(&self, interface: &str) -> Result<()> {
+        let index = self.interface_index(interface)?;
+        let up = LinkAttribute::OperState(State::Up);
+        let running = self.netlink(async |handle| {
+            for _ in 0..1500 {
+                let links: Vec<_> =
+                    handle.link().get().match_index(index).execute().try_collect().await?;
+                if links.iter().any(|link| link.attributes.contains(&up)) {
+                    return Ok(true);
+                }
+                // Nothing else is to run on this thread.
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Ok(false)
+        })?;
+        ensure!(running, "{}: {interface} got no carrier within 3 s", self.name());
+        Ok(())
     }
 
     fn interface_index(&self, interface: &str) -> Result<u32> {

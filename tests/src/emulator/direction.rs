@@ -1,7 +1,7 @@
 //! One direction of an emulated link: the model, what is on its way, and the books.
 
-use super::frame::{ETHERNET_HEADER, is_neighbour_discovery};
-use super::records::{Fate, FrameRecord, WireCounters, Timeline};
+use super::frame::{ETHERNET_HEADER, is_housekeeping};
+use super::records::{Fate, FrameRecord, Timeline, WireCounters};
 use crate::link::{Cause, Link, LinkProfile, Verdict};
 use crate::sys::time::now;
 use mpt_core::Time;
@@ -73,7 +73,7 @@ impl DirectionState {
 
     /// Takes a frame that came at `at`.
     pub(super) fn accept(&mut self, frame: &[u8], at: Time) {
-        if is_neighbour_discovery(frame) {
+        if is_housekeeping(frame) {
             if self.plugged && !self.profile().blackhole {
                 self.enqueue(frame, at, None, false);
             }
@@ -117,7 +117,13 @@ impl DirectionState {
     }
 
     /// Puts a frame on its way, past the model.
-    pub(super) fn enqueue(&mut self, frame: &[u8], due: Time, record: Option<usize>, counted: bool) {
+    pub(super) fn enqueue(
+        &mut self,
+        frame: &[u8],
+        due: Time,
+        record: Option<usize>,
+        counted: bool,
+    ) {
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.clear();
         buffer.extend_from_slice(frame);

@@ -1,7 +1,7 @@
 //! The handle by which a running link is changed and looked at.
 
 use super::direction::DirectionState;
-use super::records::{FrameRecord, WireCounters, Timeline};
+use super::records::{FrameRecord, Timeline, WireCounters};
 use super::{Direction, Shared};
 use crate::link::LinkProfile;
 use crate::netns::Namespace;

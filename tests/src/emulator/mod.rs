@@ -7,8 +7,8 @@
 //! it sleeps until a frame comes or falls due, and at least 100 µs after each round, which bounds
 //! both its cost and its error.
 //!
-//! Rates count IP bytes: a frame without its 14-byte header. ARP and IPv6 neighbour discovery pass
-//! at once and uncounted, unless the link is dark; a lost question would stall a path for a second,
+//! Rates count IP bytes: a frame without its 14-byte header. ARP, neighbour discovery and
+//! other housekeeping of the link pass at once and uncounted, unless the link is dark; a lost question would stall a path for a second,
 //! which is the fault of no tunnel.
 
 mod direction;

@@ -50,7 +50,9 @@ pub(super) fn run(shared: &Shared, wakened: &UnixStream) {
             while matches!((&*wakened).read(&mut [0; 64]), Ok(1..)) {}
         }
         let mut state = shared.lock();
-        for (wire, ready) in state.wires.iter_mut().zip(ready.get(1..).unwrap_or_default().chunks(2)) {
+        for (wire, ready) in
+            state.wires.iter_mut().zip(ready.get(1..).unwrap_or_default().chunks(2))
+        {
             let ends = wire.sockets.iter().zip(&mut wire.directions).zip(ready);
             for ((socket, direction), _) in ends.filter(|(_, ready)| **ready) {
                 take(&mut batch, socket, direction);

@@ -1,8 +1,8 @@
 //! Sends packets at their times.
 
+use super::StreamConfig;
 use super::packet::{Header, blank};
 use super::tally::Tally;
-use super::StreamConfig;
 use crate::sys::set_option;
 use crate::sys::time::{now, sharpen_sleep, sleep_until};
 use mpt_core::Time;

@@ -23,17 +23,13 @@ pub(crate) fn disable_offloads(interface: &str) -> io::Result<()> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
     for command in [ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM] {
         let mut value = Value { command, data: 0 };
-        // SAFETY: all-zero is a valid ifreq.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-        // The last byte stays zero and ends the name.
-        let name = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
-        for (to, from) in name.zip(interface.bytes()) {
-            *to = from as libc::c_char;
-        }
+        let mut request = super::packet::interface_request(interface);
         request.ifr_ifru.ifru_data = (&raw mut value).cast();
         // SAFETY: `request` and the value it points to live through the call and are what this
         // ioctl takes.
-        super::check(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request) })?;
+        super::check(unsafe {
+            libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request)
+        })?;
     }
     Ok(())
 }

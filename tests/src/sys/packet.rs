@@ -57,3 +57,15 @@ pub(crate) fn interface_index(interface: &str) -> io::Result<u32> {
         index => Ok(index),
     }
 }
+
+/// A request about `interface`, as ioctls take it.
+pub(super) fn interface_request(interface: &str) -> libc::ifreq {
+    // SAFETY: all-zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays zero and ends the name.
+    let name = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
+    for (to, from) in name.zip(interface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request
+}

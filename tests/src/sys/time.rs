@@ -76,12 +76,7 @@ pub(crate) fn wait_readable(
     let pointer = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: `polled` and the timespec behind `pointer` live through the call; no signal mask.
     let result = check(unsafe {
-        libc::ppoll(
-            polled.as_mut_ptr(),
-            polled.len() as libc::nfds_t,
-            pointer,
-            std::ptr::null(),
-        )
+        libc::ppoll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, pointer, std::ptr::null())
     });
     if let Err(e) = result
         && e.kind() != io::ErrorKind::Interrupted
