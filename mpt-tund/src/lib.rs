@@ -1,1 +1,9 @@
 //! The mpt daemon.
+
+/// Runs `mpt-tund` with these arguments, the program's name first.
+pub fn main_from(
+    _arguments: impl IntoIterator<Item = std::ffi::OsString>,
+) -> std::process::ExitCode {
+    eprintln!("mpt-tund is not built yet");
+    std::process::ExitCode::FAILURE
+}

@@ -5,13 +5,17 @@
 //! numbered packets over them and says what became of each, [`testbed`] puts these together with
 //! `mpt-tund` on its routers.
 
+pub mod demo;
 pub mod emulator;
+pub mod keys;
 pub mod link;
 pub mod netlink;
 pub mod netns;
 pub mod privilege;
 pub mod stream;
 mod sys;
+pub mod testbed;
+pub mod units;
 
 pub use sys::time::now;
 

@@ -37,7 +37,7 @@ impl Pair {
         let mut config = StreamConfig::new((B, 5000).into(), rate_bps);
         config.duration = Duration::from_secs(2);
         change(&mut config);
-        let result = Stream::run(&self.a, &self.b, &config).unwrap();
+        let result = Stream::run(&self.a, &self.b, &config).unwrap_or_else(|e| panic!("{e:#}"));
         let counters = self.link.counters(Direction::Forward);
         assert_eq!(counters.missed, 0, "the emulator lost frames: {counters:?}");
         assert_eq!((result.receiver_dropped, result.corrupt, result.refused), (0, 0, 0));

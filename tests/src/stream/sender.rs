@@ -4,7 +4,7 @@ use super::StreamConfig;
 use super::packet::{Header, blank};
 use super::tally::Tally;
 use crate::sys::set_option;
-use crate::sys::time::{now, sharpen_sleep, sleep_until};
+use crate::sys::time::{now, precede, sharpen_sleep, sleep_until};
 use mpt_core::Time;
 use std::io;
 use std::net::UdpSocket;
@@ -45,6 +45,8 @@ impl Sender {
     /// Sends the stream.
     pub(super) fn run(self, tally: &Mutex<Tally>, stop: &AtomicBool, start: Time) {
         sharpen_sleep();
+        // Another host would not wait for this one's CPU.
+        precede();
         let schedule = Schedule::new(&self.config);
         let mut packet = blank(self.config.size);
         let mut sequences = vec![0u64; self.sockets.len()];

@@ -4,9 +4,9 @@ use super::{check, namespace};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
-use std::sync::Arc;
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 
 /// Makes `command` start in the network namespace `ns`.
 pub(crate) fn start_in(command: &mut Command, ns: Arc<OwnedFd>) {
@@ -14,14 +14,30 @@ pub(crate) fn start_in(command: &mut Command, ns: Arc<OwnedFd>) {
     unsafe { command.pre_exec(move || namespace::enter_net(ns.as_fd())) };
 }
 
-/// Makes the child of `command` die when the thread that spawned it does, however that ends.
-pub(crate) fn die_with_parent(command: &mut Command) {
+/// Starts `command`; the child is killed when this process ends, however that happens.
+pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
+    type Job = (Command, mpsc::Sender<io::Result<Child>>);
+    // The kernel watches the thread that spawned, not its process: one that never ends does it.
+    static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        std::thread::spawn(move || {
+            for (mut command, answer) in queue {
+                // Whoever does not wait for the answer has ended.
+                let _ = answer.send(command.spawn());
+            }
+        });
+        jobs
+    });
     // SAFETY: between fork and exec only one system call is made; nothing is allocated.
     unsafe {
         command.pre_exec(|| {
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)).map(drop)
         })
     };
+    let (answer, result) = mpsc::channel();
+    spawner.send((command, answer)).map_err(io::Error::other)?;
+    result.recv().map_err(io::Error::other)?
 }
 
 /// Sends `signal` to the process `pid`.
