@@ -1,0 +1,35 @@
+//! Offloads of an interface, by the ethtool ioctl.
+
+use std::io;
+use std::os::fd::AsRawFd as _;
+
+const SIOCETHTOOL: libc::c_ulong = 0x8946;
+const ETHTOOL_STXCSUM: u32 = 0x17;
+const ETHTOOL_SSG: u32 = 0x19;
+const ETHTOOL_STSO: u32 = 0x1f;
+const ETHTOOL_SGSO: u32 = 0x24;
+const ETHTOOL_SGRO: u32 = 0x2c;
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct Value {
+    command: u32,
+    data: u32,
+}
+
+/// Turns off what would hand frames on unfinished: without a checksum, larger than the MTU, or
+/// merged. Works in the calling thread's namespace.
+pub(crate) fn disable_offloads(interface: &str) -> io::Result<()> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    for command in [ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM] {
+        let mut value = Value { command, data: 0 };
+        let mut request = super::packet::interface_request(interface);
+        request.ifr_ifru.ifru_data = (&raw mut value).cast();
+        // SAFETY: `request` and the value it points to live through the call and are what this
+        // ioctl takes.
+        super::check(unsafe {
+            libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL as _, &raw mut request)
+        })?;
+    }
+    Ok(())
+}
