@@ -1,3 +1,4 @@
 //! mpt-lab.
 
 pub mod link;
+pub mod sim;

@@ -15,15 +15,17 @@ pub(super) struct Frontier {
 
 impl Frontier {
     /// The packet `pn` said that these paths were open when it was sent: each of the others brings
-    /// nothing more below `pn`.
-    pub(super) fn on_packet(&mut self, pn: u64, open: u16) {
+    /// nothing more below `pn`. Tells whether a path was opened.
+    pub(super) fn on_packet(&mut self, pn: u64, open: u16) -> bool {
         if pn > self.newest {
             let opened = open & !self.open;
             let done = self.newest.saturating_sub(1);
             (self.newest, self.open) = (pn, open);
             self.raise(opened, done);
+            opened != 0
         } else {
             self.raise(self.open & !open, pn.saturating_sub(1));
+            false
         }
     }
 

@@ -8,14 +8,11 @@ use std::time::Duration;
 /// in every small pause; longer lets an idle path hold up for longer what was lost on the others.
 const IDLE: Duration = Duration::from_millis(5);
 
-/// How soon a marker is repeated at first, for it may be lost; …
+/// How soon a marker is repeated at first, for it may be lost. Each pause is twice the one before, …
 const REPEAT: Duration = Duration::from_millis(5);
 
-/// … how many times, …
-const QUICK_REPEATS: u8 = 10;
-
-/// … and how soon after that: the path's round trip is long, or it does not work.
-const SLOW_REPEAT: Duration = Duration::from_millis(50);
+/// … up to this: the path's round trip is long, or it does not work.
+const SLOWEST_REPEAT: Duration = Duration::from_millis(50);
 
 /// Follows the last packet of a path, until the path is used again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +56,8 @@ enum State {
     /// The marker has the path's present `seq`.
     Closing {
         next_marker: Time,
-        sent: u8,
+        /// From that one to the one after it.
+        pause: Duration,
     },
 }
 
@@ -96,15 +94,15 @@ impl OpenPaths {
     pub fn poll_marker(&mut self, now: Time) -> Option<(PathId, Marker)> {
         let path = PathId::all().find(|&p| self.marker_due(p).is_some_and(|due| due <= now))?;
         let p = &mut self.paths[path.index()];
-        let sent = match p.state {
-            State::Closing { sent, .. } => sent,
-            _ => {
+        let pause = match p.state {
+            State::Closing { pause, .. } => pause,
+            State::Open | State::Closed => {
                 p.seq = p.seq.wrapping_add(1);
-                0
+                REPEAT
             }
         };
-        let pause = if sent < QUICK_REPEATS { REPEAT } else { SLOW_REPEAT };
-        p.state = State::Closing { next_marker: now + pause, sent: sent.saturating_add(1) };
+        p.state =
+            State::Closing { next_marker: now + pause, pause: (pause * 2).min(SLOWEST_REPEAT) };
         Some((path, Marker { epoch: p.epoch, last_pn: self.last_pn, seq: p.seq }))
     }
 
@@ -216,7 +214,7 @@ mod tests {
                 sent += 1;
             }
         }
-        assert!((2 * 25..2 * 35).contains(&sent), "{sent}");
+        assert!((2 * 20..2 * 25).contains(&sent), "{sent}");
     }
 
     #[test]

@@ -90,7 +90,8 @@ pub struct Reorder {
     frontier: Frontier,
     paths: [PathProgress; MAX_PATHS],
     clocks: ClockOffset,
-    /// Delay and 4 jitters of the slowest open path, in microseconds, at the end of the last batch.
+    /// Delay and 4 jitters of the slowest open path, in microseconds, at the end of the last batch;
+    /// infinite while that is not known.
     slowest: f64,
     /// Paths with a marker that is not confirmed.
     markers: u16,
@@ -274,14 +275,18 @@ impl Reorder {
     fn note(&mut self, now: Time, path: PathId, arrival: Arrival) {
         let pn = arrival.pn.0;
         let progress = &mut self.paths[path.index()];
-        if arrival.copy == 0 {
-            self.frontier.on_packet(pn, arrival.bitmap | path.bit());
+        let first = progress.last_arrival().is_none();
+        let opened = if arrival.copy == 0 {
             let delay = self.clocks.delay(now, arrival.send_time);
             progress.on_original(now, pn, arrival.seq, delay);
+            self.frontier.on_packet(pn, arrival.bitmap | path.bit())
         } else {
             self.copies = true;
-            self.frontier.on_packet(pn, arrival.bitmap);
             progress.on_copy(now, arrival.seq);
+            self.frontier.on_packet(pn, arrival.bitmap)
+        };
+        if opened || first {
+            self.measure_slowest();
         }
     }
 
@@ -354,15 +359,10 @@ impl Reorder {
     }
 
     fn refresh_paths(&mut self, now: Time) {
-        let mut slowest = f64::MIN;
         for path in self.frontier.open() {
-            let p = &mut self.paths[path.index()];
-            p.refresh(now);
-            if p.last_arrival().is_some() {
-                slowest = slowest.max(p.relative_delay() + 4e6 * p.jitter().as_secs_f64());
-            }
+            self.paths[path.index()].refresh(now);
         }
-        self.slowest = slowest;
+        self.measure_slowest();
         let unconfirmed = self.markers;
         for path in PathId::all().filter(|p| unconfirmed & p.bit() != 0) {
             let p = &mut self.paths[path.index()];
@@ -371,6 +371,15 @@ impl Reorder {
                 self.markers &= !path.bit();
             }
         }
+    }
+
+    /// A path that is open and has never brought anything may be as slow as any.
+    fn measure_slowest(&mut self) {
+        self.slowest = self.frontier.open().fold(f64::MIN, |slowest, path| {
+            let p = &self.paths[path.index()];
+            let delay = p.relative_delay() + 4e6 * p.jitter().as_secs_f64();
+            slowest.max(if p.last_arrival().is_some() { delay } else { f64::INFINITY })
+        });
     }
 
     /// Everything missing at or below this number is lost.

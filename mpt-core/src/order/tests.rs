@@ -308,26 +308,44 @@ fn a_marker_moves_the_frontier() {
     assert_eq!(rx.reorder.marker_ack(A), None);
 }
 
-#[test]
-fn a_stalled_path_is_waited_for_until_the_deadline_and_an_alive_one_until_max_hold() {
-    for (alive, until) in [(false, 50..=52), (true, 500..=500)] {
-        let mut rx = Receiver::new(ReorderLimits::default(), 1 << 20);
-        assert_eq!(rx.on_data(ms(0), A, arrival(5, 1, BOTH), 8), Disposition::Held);
-        let mut released = None;
-        for t in 1..1_000 {
-            if alive {
-                // Older packets keep coming: B is slow, not stalled.
-                let _ = rx.on_data(ms(t), B, Arrival { copy: 1, ..arrival(3, 0, BOTH) }, 8);
-            }
-            rx.on_batch_end(ms(t));
-            if rx.delivered.contains(&5) {
-                released.get_or_insert(t);
-            }
-        }
-        let released = released.unwrap();
-        assert!(until.contains(&released), "alive {alive}: {released}");
-        assert_eq!(rx.reorder.stats().released_deadline, 1);
+/// When the packet 50, whose predecessor is missing, is released; B last brought something at 10 ms.
+fn released_at(b_alive: bool, b_known: bool) -> u64 {
+    let mut rx = Receiver::new(ReorderLimits::default(), 1 << 20);
+    if b_known {
+        assert_eq!(rx.on_data(ms(10), B, arrival(1, 0, BOTH), 8), Disposition::Delivered);
     }
+    let hold = ms(20);
+    let send_time = 200;
+    let a = Arrival { send_time, ..arrival(50, 1, BOTH) };
+    assert_eq!(rx.on_data(hold, A, a, 8), Disposition::Held);
+    for t in 20..1_000 {
+        if b_alive {
+            // B is slow, not stalled: it brings something, but nothing newer.
+            let _ = rx.on_data(ms(t), B, Arrival { copy: 1, ..arrival(3, 0, BOTH) }, 8);
+        }
+        rx.on_batch_end(ms(t));
+        if rx.delivered.contains(&50) {
+            assert_eq!(rx.reorder.stats().released_deadline, 1);
+            return t - 20;
+        }
+    }
+    panic!("never released");
+}
+
+#[test]
+fn a_stalled_path_is_waited_for_until_the_deadline() {
+    // Sent at 0 and come at 10 ms; sent and come at 20 ms: B is 10 ms slower, and 50 ms are patience.
+    assert_eq!(released_at(false, true), 60);
+}
+
+#[test]
+fn a_slow_path_is_waited_for_until_max_hold() {
+    assert_eq!(released_at(true, true), 500);
+}
+
+#[test]
+fn a_path_never_heard_of_may_be_as_slow_as_any() {
+    assert_eq!(released_at(false, false), 500);
 }
 
 #[test]
