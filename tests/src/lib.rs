@@ -29,3 +29,4 @@ pub fn exclusive() -> MutexGuard<'static, ()> {
     // A test that failed left nothing behind that could matter to the next.
     MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
 }
+pub mod sim;

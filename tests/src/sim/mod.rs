@@ -1,0 +1,3 @@
+//! Simulation in virtual time: parts of `mpt-core` over the [link model](crate::link).
+
+pub mod ordering;

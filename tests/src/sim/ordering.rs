@@ -1,0 +1,488 @@
+//! Ordering alone: predecessors and open paths at one end, the reordering ring at the other, links of
+//! any profile between. No cryptography, no probes, no repair.
+//!
+//! Packets of many flows come at random (Poisson), leave by smooth weighted round robin in bytes, and
+//! arrive one by one or in batches. Markers travel as data does; their acknowledgements travel back on
+//! a link of the same profile, so they come late, out of order, or not at all.
+
+use crate::link::{Link, LinkProfile, Verdict};
+use hdrhistogram::Histogram;
+use mpt_core::control::ReorderStatus;
+use mpt_core::order::{
+    Arrival, Disposition, HeldBudget, Marker, OpenPaths, Predecessors, Reorder, ReorderLimits,
+};
+use mpt_core::{PathId, Time};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+/// Bytes of a data packet on the link.
+const DATA_BYTES: usize = 1_200;
+
+/// Bytes of a marker or acknowledgement on the link.
+const CONTROL_BYTES: usize = 80;
+
+/// What is learned by then does not count as out of order on links that reorder.
+pub const WARM_UP: Duration = Duration::from_secs(2);
+
+/// What is simulated.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Stands in the table.
+    pub name: &'static str,
+    /// The paths with their weights.
+    pub paths: Vec<(LinkProfile, u32)>,
+    /// Number of flows, each as busy as the others.
+    pub flows: usize,
+    /// Bits a second of all flows together, while traffic is on.
+    pub rate_bps: f64,
+    /// Traffic comes for the first of these times, pauses for the second; both vary by half.
+    pub on_off: Option<(Duration, Duration)>,
+    /// What has arrived is taken in this often, path by path; zero: at once.
+    pub batch: Duration,
+    /// Virtual time for which packets are sent.
+    pub duration: Duration,
+}
+
+/// What was seen.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Packets sent, and how many of them came.
+    pub sent: u64,
+    /// Packets that arrived at the receiver.
+    pub arrived: u64,
+    /// Packets delivered.
+    pub delivered: u64,
+    /// Delivered after a later one of the same flow.
+    pub out_of_order: u64,
+    /// The same among packets sent after the first [`WARM_UP`].
+    pub out_of_order_warm: u64,
+    /// Packets sent after the first [`WARM_UP`] that were delivered.
+    pub delivered_warm: u64,
+    /// Held although the packet before it in its own flow, or a later one, was delivered.
+    pub held_for_others: u64,
+    /// Packets held.
+    pub held: u64,
+    /// Markers sent.
+    pub markers: u64,
+    /// 99th percentile of the time between arrival and delivery, over all packets.
+    pub wait_p99: Duration,
+    /// 99th percentile of the one-way delay as delivered.
+    pub delay_p99: Duration,
+    /// Median one-way delay as delivered.
+    pub delay_p50: Duration,
+    /// The greatest of the paths' own 99th percentiles.
+    pub slowest_p99: Duration,
+    /// Greatest extent at the end.
+    pub extent: Duration,
+    /// The ring's own account.
+    pub stats: ReorderStatus,
+}
+
+/// Runs `scenario` with all chance taken from `seed`.
+///
+/// # Panics
+/// When packets appear twice or go missing in the ring.
+#[must_use]
+pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
+    Simulation::new(scenario, seed).run()
+}
+
+/// What travels.
+#[derive(Clone, Copy, Debug)]
+enum Flight {
+    Data { path: usize, arrival: Arrival, note: Note },
+    Marker { path: usize, marker: Marker },
+    Ack { path: usize, epoch: u16 },
+}
+
+/// A packet's content: what the simulation wants to know of it again.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    pn: u64,
+    flow: usize,
+    /// The flow's packet before; 0 for the first.
+    before: u64,
+    sent: Time,
+}
+
+struct Simulation<'a> {
+    scenario: &'a Scenario,
+    rng: ChaCha8Rng,
+    now: Time,
+    forth: Vec<Link>,
+    back: Vec<Link>,
+    flights: BinaryHeap<Reverse<(Time, u64, usize)>>,
+    /// What the numbers in `flights` stand for, and slots that are free.
+    cargo: Vec<Flight>,
+    free: Vec<usize>,
+    order: u64,
+    predecessors: Predecessors,
+    open_paths: OpenPaths,
+    credits: Vec<f64>,
+    flow_hashes: Vec<u64>,
+    flow_last: Vec<u64>,
+    next_packet: Option<Time>,
+    /// When the present burst or pause ends.
+    phase_ends: Time,
+    clock_ahead: u64,
+    reorder: Reorder,
+    budget: HeldBudget,
+    next_batch: Option<Time>,
+    acked: Vec<Option<u16>>,
+    seen: Seen,
+}
+
+struct Seen {
+    arrived_at: Vec<Time>,
+    delivered: Vec<bool>,
+    flow_delivered: Vec<u64>,
+    waits: Histogram<u64>,
+    delays: Histogram<u64>,
+    path_delays: Vec<Histogram<u64>>,
+    out: Outcome,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(scenario: &'a Scenario, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let links = |rng: &mut ChaCha8Rng| -> Vec<Link> {
+            scenario.paths.iter().map(|(p, _)| Link::new(*p, rng.next_u64())).collect()
+        };
+        let n = scenario.paths.len();
+        let hash_seed = rng.next_u64();
+        Self {
+            scenario,
+            now: Time::ZERO,
+            forth: links(&mut rng),
+            back: links(&mut rng),
+            flights: BinaryHeap::new(),
+            cargo: Vec::new(),
+            free: Vec::new(),
+            order: 0,
+            predecessors: Predecessors::new(hash_seed),
+            open_paths: OpenPaths::new(),
+            credits: vec![0.0; n],
+            flow_hashes: flows_apart(scenario.flows, hash_seed),
+            flow_last: vec![0; scenario.flows],
+            next_packet: Some(Time::ZERO),
+            phase_ends: Time::ZERO,
+            clock_ahead: rng.next_u64() >> 40,
+            reorder: Reorder::new(ReorderLimits::default()),
+            budget: HeldBudget::new(16 << 20),
+            next_batch: None,
+            acked: vec![None; n],
+            seen: Seen::new(scenario),
+            rng,
+        }
+    }
+
+    fn run(mut self) -> Outcome {
+        while let Some(at) = self.next_event() {
+            debug_assert!(at >= self.now, "time went back");
+            self.now = at;
+            self.send_packets();
+            self.send_markers();
+            let batching = !self.scenario.batch.is_zero();
+            if !batching || self.next_batch.is_some_and(|t| t <= at) {
+                self.next_batch = None;
+                self.receive();
+            }
+            if self.reorder.poll_timeout().is_some_and(|t| t <= at) {
+                self.end_batch();
+            }
+        }
+        let (seen, now) = (&mut self.seen, self.now);
+        self.reorder.flush(now, &mut self.budget, &mut |p| seen.on_delivered(now, p));
+        self.finish()
+    }
+
+    fn next_event(&mut self) -> Option<Time> {
+        let mut first = self.flights.peek().map(|f| f.0.0);
+        let batch = self.scenario.batch;
+        if !batch.is_zero()
+            && let Some(at) = first
+        {
+            let ends = *self.next_batch.get_or_insert(at.max(self.now) + batch);
+            first = Some(ends);
+        }
+        let running = self.next_packet.is_some();
+        // When all is sent and received, only repeats of unanswered markers would be left.
+        let idle = !running && self.flights.is_empty();
+        let markers = if idle { None } else { self.open_paths.poll_timeout() };
+        [first, self.next_packet, markers, self.reorder.poll_timeout()].into_iter().flatten().min()
+    }
+
+    fn send_packets(&mut self) {
+        while let Some(at) = self.next_packet.filter(|&t| t <= self.now) {
+            self.send_packet();
+            let gap = -self.uniform().ln() * DATA_BYTES as f64 * 8.0 / self.scenario.rate_bps;
+            let mut next = at + Duration::from_secs_f64(gap);
+            if let Some((on, off)) = self.scenario.on_off
+                && next > self.phase_ends
+            {
+                next = self.phase_ends.max(at) + off.mul_f64(0.5 + self.uniform());
+                self.phase_ends = next + on.mul_f64(0.5 + self.uniform());
+            }
+            self.next_packet = (next.since(Time::ZERO) < self.scenario.duration).then_some(next);
+        }
+    }
+
+    fn send_packet(&mut self) {
+        let now = self.now;
+        let flow = (self.rng.next_u64() % self.flow_hashes.len() as u64) as usize;
+        let path = self.pick_path();
+        let id = path_id(path);
+        let (pn, distance) = self.predecessors.next(self.flow_hashes[flow]);
+        let seq = self.open_paths.on_data(now, id, pn);
+        let before = std::mem::replace(&mut self.flow_last[flow], pn.0);
+        let note = Note { pn: pn.0, flow, before, sent: now };
+        let arrival = Arrival {
+            pn,
+            distance,
+            bitmap: self.open_paths.bitmap(),
+            seq,
+            send_time: ((now.as_micros() + self.clock_ahead) / 100) as u16,
+            copy: 0,
+        };
+        self.seen.on_sent();
+        self.launch(Direction::Forth, path, DATA_BYTES, Flight::Data { path, arrival, note });
+    }
+
+    /// Smooth weighted round robin; all packets are of one size.
+    fn pick_path(&mut self) -> usize {
+        let total: f64 = self.scenario.paths.iter().map(|p| f64::from(p.1)).sum();
+        for (credit, (_, weight)) in self.credits.iter_mut().zip(&self.scenario.paths) {
+            *credit += f64::from(*weight);
+        }
+        let best = (0..self.credits.len())
+            .rev()
+            .max_by(|&a, &b| self.credits[a].total_cmp(&self.credits[b]));
+        let best = best.unwrap_or(0);
+        self.credits[best] -= total;
+        best
+    }
+
+    fn send_markers(&mut self) {
+        while let Some((id, marker)) = self.open_paths.poll_marker(self.now) {
+            self.seen.out.markers += 1;
+            let path = id.index();
+            self.launch(Direction::Forth, path, CONTROL_BYTES, Flight::Marker { path, marker });
+        }
+    }
+
+    fn launch(&mut self, direction: Direction, path: usize, bytes: usize, flight: Flight) {
+        let link = match direction {
+            Direction::Forth => &mut self.forth[path],
+            Direction::Back => &mut self.back[path],
+        };
+        if let Verdict::Deliver(at) = link.send(self.now, bytes) {
+            let slot = self.free.pop().unwrap_or(self.cargo.len());
+            if slot == self.cargo.len() {
+                self.cargo.push(flight);
+            } else {
+                self.cargo[slot] = flight;
+            }
+            self.order += 1;
+            self.flights.push(Reverse((at, self.order, slot)));
+        }
+    }
+
+    fn receive(&mut self) {
+        let mut landed = Vec::new();
+        while let Some(&Reverse((at, _, slot))) = self.flights.peek() {
+            if at > self.now {
+                break;
+            }
+            self.flights.pop();
+            self.free.push(slot);
+            landed.push((at, self.cargo[slot]));
+        }
+        // A batch is taken in socket by socket.
+        if !self.scenario.batch.is_zero() {
+            landed.sort_by_key(|(_, f)| match f {
+                Flight::Data { path, .. } | Flight::Marker { path, .. } => *path,
+                Flight::Ack { .. } => 0,
+            });
+        }
+        for (at, flight) in landed {
+            self.land(at, flight);
+        }
+        self.end_batch();
+    }
+
+    fn land(&mut self, at: Time, flight: Flight) {
+        let now = self.now;
+        match flight {
+            Flight::Data { path, arrival, note } => {
+                let seen = &mut self.seen;
+                seen.on_arrived(at, path, note);
+                let packet = note.encode();
+                let disposition = self.reorder.on_data(
+                    now,
+                    path_id(path),
+                    arrival,
+                    &packet,
+                    &mut self.budget,
+                    &mut |p| seen.on_delivered(now, p),
+                );
+                seen.on_disposition(disposition, note);
+            }
+            Flight::Marker { path, marker } => {
+                self.reorder.on_marker(now, path_id(path), marker);
+                // A marker that comes again asks again.
+                self.acked[path] = None;
+            }
+            Flight::Ack { path, epoch } => self.open_paths.on_marker_ack(path_id(path), epoch),
+        }
+    }
+
+    fn end_batch(&mut self) {
+        let (seen, now) = (&mut self.seen, self.now);
+        self.reorder.on_batch_end(now, &mut self.budget, &mut |p| seen.on_delivered(now, p));
+        for path in 0..self.acked.len() {
+            let acked = self.reorder.marker_ack(path_id(path));
+            if let Some(epoch) = acked.filter(|_| acked != self.acked[path]) {
+                self.acked[path] = acked;
+                self.launch(Direction::Back, path, CONTROL_BYTES, Flight::Ack { path, epoch });
+            }
+        }
+    }
+
+    fn finish(mut self) -> Outcome {
+        let seen = &mut self.seen;
+        let p = |h: &Histogram<u64>, q| Duration::from_micros(h.value_at_quantile(q));
+        seen.out.wait_p99 = p(&seen.waits, 0.99);
+        seen.out.delay_p99 = p(&seen.delays, 0.99);
+        seen.out.delay_p50 = p(&seen.delays, 0.5);
+        seen.out.slowest_p99 =
+            seen.path_delays.iter().map(|h| p(h, 0.99)).max().unwrap_or_default();
+        seen.out.extent = (0..self.acked.len())
+            .map(|i| self.reorder.extent(path_id(i)))
+            .max()
+            .unwrap_or_default();
+        seen.out.stats = self.reorder.stats();
+        assert_eq!(seen.out.delivered, seen.out.arrived, "what arrives is delivered, once");
+        assert_eq!(self.budget.used(), 0, "memory of held packets is accounted for");
+        self.seen.out
+    }
+
+    /// Uniform over (0, 1].
+    fn uniform(&mut self) -> f64 {
+        ((self.rng.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    Forth,
+    Back,
+}
+
+impl Seen {
+    fn new(scenario: &Scenario) -> Self {
+        // The bounds are constants that fit: a microsecond to a minute.
+        let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).expect("bounds fit");
+        Self {
+            arrived_at: vec![Time::ZERO],
+            delivered: vec![false],
+            flow_delivered: vec![0; scenario.flows],
+            waits: histogram(),
+            delays: histogram(),
+            path_delays: scenario.paths.iter().map(|_| histogram()).collect(),
+            out: Outcome {
+                sent: 0,
+                arrived: 0,
+                delivered: 0,
+                out_of_order: 0,
+                out_of_order_warm: 0,
+                delivered_warm: 0,
+                held_for_others: 0,
+                held: 0,
+                markers: 0,
+                wait_p99: Duration::ZERO,
+                delay_p99: Duration::ZERO,
+                delay_p50: Duration::ZERO,
+                slowest_p99: Duration::ZERO,
+                extent: Duration::ZERO,
+                stats: ReorderStatus::default(),
+            },
+        }
+    }
+
+    fn on_sent(&mut self) {
+        self.out.sent += 1;
+        self.arrived_at.push(Time::ZERO);
+        self.delivered.push(false);
+    }
+
+    fn on_arrived(&mut self, at: Time, path: usize, note: Note) {
+        self.out.arrived += 1;
+        self.arrived_at[note.pn as usize] = at;
+        self.path_delays[path].saturating_record(at.since(note.sent).as_micros() as u64);
+    }
+
+    fn on_disposition(&mut self, disposition: Disposition, note: Note) {
+        if disposition == Disposition::Held {
+            self.out.held += 1;
+            let done = note.before <= self.flow_delivered[note.flow];
+            self.out.held_for_others += u64::from(done);
+        }
+        assert_ne!(disposition, Disposition::Duplicate, "packet {}", note.pn);
+    }
+
+    fn on_delivered(&mut self, now: Time, packet: &[u8]) {
+        let note = Note::decode(packet);
+        let out = &mut self.out;
+        assert!(!std::mem::replace(&mut self.delivered[note.pn as usize], true), "delivered twice");
+        out.delivered += 1;
+        let last = &mut self.flow_delivered[note.flow];
+        let out_of_order = note.pn < *last;
+        *last = note.pn.max(*last);
+        out.out_of_order += u64::from(out_of_order);
+        if note.sent.since(Time::ZERO) >= WARM_UP {
+            out.delivered_warm += 1;
+            out.out_of_order_warm += u64::from(out_of_order);
+        }
+        let waited = now.since(self.arrived_at[note.pn as usize]);
+        self.waits.saturating_record(waited.as_micros() as u64);
+        self.delays.saturating_record(now.since(note.sent).as_micros() as u64);
+    }
+}
+
+impl Note {
+    fn encode(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        let words = [self.pn, self.flow as u64, self.before, self.sent.as_nanos()];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Self {
+        let word = |i: usize| {
+            let mut w = [0; 8];
+            w.copy_from_slice(&bytes[8 * i..8 * i + 8]);
+            u64::from_le_bytes(w)
+        };
+        Self {
+            pn: word(0),
+            flow: word(1) as usize,
+            before: word(2),
+            sent: Time::from_nanos(word(3)),
+        }
+    }
+}
+
+/// Hashes of flows that share no bucket: coupling by collision is wanted, but not what is measured.
+fn flows_apart(n: usize, seed: u64) -> Vec<u64> {
+    let mut trial = Predecessors::new(seed);
+    (1..).filter(|&flow| trial.next(flow).1 == 0).take(n).collect()
+}
+
+fn path_id(i: usize) -> PathId {
+    PathId::all().nth(i).expect("at most 16 paths")
+}
