@@ -11,12 +11,3 @@ mod watch;
 pub use client::{Client, ClientError, RUN_DIR_VARIABLE, run_dir, running};
 pub use command::main_from;
 pub use render::{Line, Span, Tone, render};
-//! mpt-cli.
-
-/// Runs `mpt-cli` with these arguments, the program's name first.
-pub fn main_from(
-    _arguments: impl IntoIterator<Item = std::ffi::OsString>,
-) -> std::process::ExitCode {
-    eprintln!("mpt-cli is not built yet");
-    std::process::ExitCode::FAILURE
-}

@@ -12,6 +12,7 @@ pub mod link;
 pub mod netlink;
 pub mod netns;
 pub mod privilege;
+pub mod sim;
 pub mod stream;
 mod sys;
 pub mod testbed;
@@ -29,4 +30,3 @@ pub fn exclusive() -> MutexGuard<'static, ()> {
     // A test that failed left nothing behind that could matter to the next.
     MEASURING.lock().unwrap_or_else(PoisonError::into_inner)
 }
-pub mod sim;

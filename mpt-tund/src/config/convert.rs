@@ -1,14 +1,13 @@
 //! The same, as the protocol core wants it.
 
 use super::model::{Config, Path, Peer};
-use mpt_core::SocketId;
 use mpt_core::config::{EndpointConfig, MemoryLimits, PathConfig, PeerConfig};
 
 impl Config {
     /// For the core's endpoint. The daemon adds what the file cannot know: whether the CPU does
-    /// AES in hardware, and which socket listens.
+    /// AES in hardware.
     #[must_use]
-    pub fn to_endpoint(&self, aes_in_hardware: bool, listen: Option<SocketId>) -> EndpointConfig {
+    pub fn to_endpoint(&self, aes_in_hardware: bool) -> EndpointConfig {
         EndpointConfig {
             private_key: self.private_key.clone(),
             cipher: self.cipher,
@@ -19,7 +18,6 @@ impl Config {
             mss_clamp: self.interface.mss_clamp,
             mtu: self.interface.mtu.fixed(),
             memory: MemoryLimits::default(),
-            listen,
         }
     }
 }

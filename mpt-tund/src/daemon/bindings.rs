@@ -1,0 +1,160 @@
+//! Which local end each configured path has now.
+
+use super::Daemon;
+use crate::config;
+use crate::net::{Interface, Interfaces, Uplink, interface_index};
+use crate::udp::{Family, SocketSpec};
+use mpt_core::config::LocalEnd;
+use mpt_core::{PathId, PeerId, SocketId};
+use std::net::{IpAddr, SocketAddr};
+
+/// A configured path, and what the daemon knows of its two ends.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub(super) peer: PeerId,
+    pub(super) path: PathId,
+    pub(super) config: config::Path,
+    /// What the remote is, or was last resolved to.
+    pub(super) remote: Option<SocketAddr>,
+    /// Being resolved.
+    pub(super) resolving: bool,
+    /// What the core was told last.
+    pub(super) local: Option<LocalEnd>,
+}
+
+impl Binding {
+    /// IPv4 or IPv6, as the remote or the local address says.
+    pub(super) fn family(&self) -> Family {
+        let ip = self.remote.map(|r| r.ip()).or(self.config.local).or(match &self.config.remote {
+            Some(config::Remote { host: config::Host::Address(ip), .. }) => Some(*ip),
+            _ => None,
+        });
+        ip.map_or(Family::V4, Family::of)
+    }
+
+    /// The family that the configuration insists on, for the resolver.
+    pub(super) fn required_family(&self) -> Option<Family> {
+        self.config.local.map(Family::of)
+    }
+}
+
+/// Why a path's local end cannot be used, or the interface it uses.
+fn usable<'i>(
+    config: &config::Path,
+    family: Family,
+    interfaces: &'i Interfaces,
+) -> Result<Option<&'i Interface>, String> {
+    let version = match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    };
+    let Some(name) = &config.interface else {
+        let Some(local) = config.local else { return Ok(None) };
+        let holder = interfaces
+            .holding(local)
+            .ok_or_else(|| format!("no interface has the address {local} (waiting for it)"))?;
+        return if holder.up { Ok(None) } else { Err(format!("interface {} is down", holder.name)) };
+    };
+    let interface = interfaces
+        .get(name)
+        .ok_or_else(|| format!("interface {name} does not exist (waiting for it)"))?;
+    if !interface.up {
+        return Err(format!("interface {name} is down"));
+    }
+    match config.local {
+        Some(local) if !interface.addresses.contains(&local) => {
+            Err(format!("interface {name} does not have the address {local}"))
+        }
+        None if !interface.addresses.iter().any(|&a| Family::of(a) == family) => {
+            Err(format!("interface {name} has no {version} address"))
+        }
+        _ => Ok(Some(interface)),
+    }
+}
+
+impl Daemon {
+    /// Looks at the interfaces anew and tells the core what changed; opens and closes sockets.
+    pub(super) async fn bind_paths(&mut self) {
+        let interfaces = match self.netlink.interfaces().await {
+            Ok(interfaces) => interfaces,
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the interfaces");
+                return;
+            }
+        };
+        let now = self.clock.now();
+        let mut used = Vec::new();
+        let mut bindings = std::mem::take(&mut self.bindings);
+        for binding in &mut bindings {
+            let local = self.local_end(binding, &interfaces);
+            if let LocalEnd::Ready { socket, .. } = &local {
+                used.push(*socket);
+            }
+            if binding.local.as_ref() != Some(&local) {
+                tracing::debug!(path = %binding.config.name, ?local, "local end");
+                self.endpoint.set_local(now, binding.peer, binding.path, local.clone());
+                binding.local = Some(local);
+            }
+        }
+        self.bindings = bindings;
+        let listening = self.listening.clone();
+        self.sockets.retain(|id| used.contains(&id) || listening.contains(&id));
+        let uplinks = self.uplinks(&interfaces);
+        if let Err(error) = self.net.set_uplinks(uplinks).await {
+            tracing::warn!(%error, "cannot set the paths' routes; see `ip rule` and `ip route`");
+        }
+    }
+
+    fn local_end(&mut self, binding: &Binding, interfaces: &Interfaces) -> LocalEnd {
+        let config = &binding.config;
+        let family = binding.family();
+        let interface = match usable(config, family, interfaces) {
+            Ok(interface) => interface,
+            Err(why) => return LocalEnd::Gone { why },
+        };
+        let spec = SocketSpec {
+            family,
+            interface: config.interface.clone(),
+            address: config.local,
+            port: config.local_port.or(self.config.listen.as_ref().map(|l| l.port)).unwrap_or(0),
+            mark: self.net.numbers().mark(),
+        };
+        let index = config.interface.as_deref().and_then(interface_index);
+        match self.sockets.obtain(&spec, index) {
+            Ok(socket) => LocalEnd::Ready {
+                socket,
+                interface: config.interface.clone(),
+                address: self.address_of(socket, config.local, family, interface),
+                mtu: interface.map_or(1_500, |i| u16::try_from(i.mtu).unwrap_or(u16::MAX)),
+            },
+            Err(error) => LocalEnd::Gone { why: error.to_string() },
+        }
+    }
+
+    /// For the status: where the path's packets come from.
+    fn address_of(
+        &self,
+        socket: SocketId,
+        local: Option<IpAddr>,
+        family: Family,
+        interface: Option<&Interface>,
+    ) -> Option<SocketAddr> {
+        let bound = self.sockets.get(socket)?.local_address();
+        let ip = local
+            .or_else(|| {
+                interface?.addresses.iter().copied().find(|&a| Family::of(a) == family)
+            })
+            .unwrap_or(bound.ip());
+        Some(SocketAddr::new(ip, bound.port()))
+    }
+
+    fn uplinks(&self, interfaces: &Interfaces) -> Vec<Uplink> {
+        self.bindings
+            .iter()
+            .filter_map(|b| {
+                let interface = interfaces.get(b.config.interface.as_deref()?)?;
+                interface.up.then(|| interface.uplink(b.family(), b.config.gateway)).flatten()
+            })
+            .collect()
+    }
+}

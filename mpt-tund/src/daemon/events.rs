@@ -1,0 +1,128 @@
+//! What the endpoint wants done, and what the tasks beside the loop have to say.
+
+use super::{Daemon, Message};
+use crate::config::Host;
+use crate::net::resolve;
+use mpt_core::{Event, PathId, PeerId};
+use std::ops::ControlFlow;
+
+impl Daemon {
+    /// Serves the endpoint's events.
+    pub(super) async fn serve_events(&mut self) {
+        let mut carrying = !self.peers_up.is_empty();
+        while let Some(event) = self.endpoint.poll_event() {
+            match event {
+                Event::PeerUp(peer) => {
+                    if !self.peers_up.contains(&peer) {
+                        self.peers_up.push(peer);
+                    }
+                }
+                Event::PeerDown(peer) => self.peers_up.retain(|&p| p != peer),
+                Event::ResolveRemote(peer, path) => self.start_resolving(peer, path),
+                Event::TunnelMtu(mtu) => self.set_mtu(mtu).await,
+                Event::Warning(text) => self.warn(text),
+                Event::PathUp(..) | Event::PathDown(..) => {}
+            }
+        }
+        if carrying == self.peers_up.is_empty() {
+            carrying = !carrying;
+            if let Err(error) = self.net.set_carrying(carrying).await {
+                tracing::warn!(%error, "cannot change the routes into the tunnel");
+            }
+        }
+        if std::mem::take(&mut self.net_changed) {
+            self.bind_paths().await;
+            if let Err(error) = self.net.refresh().await {
+                tracing::warn!(%error, "cannot restore routes or rules");
+            }
+        }
+    }
+
+    /// Handles a message; breaks when the daemon is to stop.
+    pub(super) fn on_message(&mut self, message: Message) -> ControlFlow<()> {
+        match message {
+            Message::Net => self.net_changed = true,
+            Message::Resolved(peer, path, result) => self.on_resolved(peer, path, result),
+            Message::Control(request, answer) => {
+                let (response, flow) = self.on_request(request);
+                // Whoever asked may be gone; nothing to do about it.
+                let _ = answer.send(response);
+                return flow;
+            }
+            Message::Signal(name) => {
+                tracing::info!("{name}: shutting down");
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Asks the resolver for a path's remote, in a task of its own.
+    pub(super) fn start_resolving(&mut self, peer: PeerId, path: PathId) {
+        let Some(binding) = self.bindings.iter_mut().find(|b| b.peer == peer && b.path == path)
+        else {
+            return;
+        };
+        let Some(remote) = &binding.config.remote else { return };
+        let Host::Name(host) = &remote.host else { return };
+        if std::mem::replace(&mut binding.resolving, true) {
+            return;
+        }
+        let (host, port, family) = (host.clone(), remote.port, binding.required_family());
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let result = resolve(&host, port, family).await.map_err(|e| e.to_string());
+            // The loop is gone: nobody wants to know.
+            let _ = sender.send(Message::Resolved(peer, path, result)).await;
+        });
+    }
+
+    fn on_resolved(
+        &mut self,
+        peer: PeerId,
+        path: PathId,
+        result: Result<std::net::SocketAddr, String>,
+    ) {
+        let now = self.clock.now();
+        let Some(binding) = self.bindings.iter_mut().find(|b| b.peer == peer && b.path == path)
+        else {
+            return;
+        };
+        binding.resolving = false;
+        match result {
+            Ok(address) => {
+                if binding.remote != Some(address) {
+                    tracing::info!(path = %binding.config.name, %address, "remote resolved");
+                    binding.remote = Some(address);
+                    // The address may be of another family than the socket.
+                    self.net_changed = true;
+                    self.endpoint.set_remote(now, peer, path, address);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(path = %binding.config.name, "{error}; trying again");
+            }
+        }
+    }
+
+    async fn set_mtu(&mut self, mtu: u16) {
+        if mtu == self.mtu {
+            return;
+        }
+        match self.netlink.set_mtu(self.tun.index(), u32::from(mtu)).await {
+            Ok(()) => {
+                tracing::info!(mtu, "tunnel MTU");
+                self.mtu = mtu;
+            }
+            Err(error) => tracing::warn!(%error, "MTU"),
+        }
+    }
+
+    /// Notes something a human should act on.
+    pub(super) fn warn(&mut self, text: String) {
+        if !self.warnings.contains(&text) {
+            tracing::warn!("{text}");
+            self.warnings.push(text);
+        }
+    }
+}

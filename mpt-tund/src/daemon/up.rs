@@ -1,0 +1,279 @@
+//! Up and down.
+
+use super::bindings::Binding;
+use super::clock::Clock;
+use super::errors::SendErrors;
+use super::sink::Sink;
+use super::sockets::Sockets;
+use super::{Daemon, Message};
+use crate::config::{Config, Host, Listen};
+use crate::control::ControlServer;
+use crate::net::{Monitor, NetState, Netlink, RouteSpec, WhenDown};
+use crate::tun::TunDevice;
+use crate::udp::{Family, SocketSpec};
+use anyhow::Context as _;
+use mpt_core::config::PeerConfig;
+use mpt_core::control::TunStatus;
+use mpt_core::{Endpoint, Outbox, PathId, SocketId};
+use std::net::SocketAddr;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Messages that may wait for the loop.
+const QUEUE: usize = 64;
+
+/// Runs a tunnel until it is asked to stop; logs to standard error, at the level that `RUST_LOG` says.
+///
+/// # Errors
+/// Whatever keeps the tunnel from coming up, or from going on.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A second daemon in one process has its log already.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .try_init();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(up(config));
+    // A name being resolved must not keep it from ending.
+    runtime.shutdown_background();
+    result
+}
+
+/// Runs a tunnel until it is asked to stop; everything it made is undone then.
+///
+/// # Errors
+/// Whatever keeps the tunnel from coming up, or from going on.
+async fn up(config: Config) -> anyhow::Result<()> {
+    let name = config.name().to_owned();
+    // First of all: only one daemon of a name, and nothing of a running one is touched.
+    let control = ControlServer::bind(&name)?;
+    let tun = TunDevice::create(&name)?;
+    let netlink = Netlink::open()?;
+    let net = NetState::open(netlink.clone(), &name).await?;
+    let (sender, messages) = mpsc::channel(QUEUE);
+    let mut daemon = Daemon::build(config, tun, netlink, net, sender, messages)?;
+    let result = match daemon.start(control).await {
+        Ok(()) => daemon.run().await.map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    let undone = daemon.shut_down().await;
+    result.and(undone)
+}
+
+impl Daemon {
+    fn build(
+        config: Config,
+        tun: TunDevice,
+        netlink: Netlink,
+        net: NetState,
+        sender: mpsc::Sender<Message>,
+        messages: mpsc::Receiver<Message>,
+    ) -> anyhow::Result<Self> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).context("no random numbers from the kernel")?;
+        let clock = Clock::start();
+        let mut sockets = Sockets::default();
+        let mark = net.numbers().mark();
+        let listening = match &config.listen {
+            Some(listen) => open_listening(listen, mark, &mut sockets)?,
+            None => Vec::new(),
+        };
+        let mut endpoint = Endpoint::new(config.to_endpoint(aes_in_hardware()), seed);
+        let mut bindings = Vec::new();
+        for peer in &config.peers {
+            let id = endpoint.add_peer(clock.now(), PeerConfig::from(peer))?;
+            for (path, number) in peer.paths.iter().zip(PathId::all()) {
+                let remote = path.remote.as_ref().and_then(|r| match r.host {
+                    Host::Address(ip) => Some(SocketAddr::new(ip, r.port)),
+                    Host::Name(_) => None,
+                });
+                if let Some(remote) = remote {
+                    endpoint.set_remote(clock.now(), id, number, remote);
+                }
+                bindings.push(Binding {
+                    peer: id,
+                    path: number,
+                    config: path.clone(),
+                    remote,
+                    resolving: false,
+                    local: None,
+                });
+            }
+        }
+        let mtu = endpoint.mtu();
+        Ok(Self {
+            name: config.name().to_owned(),
+            config,
+            clock,
+            endpoint,
+            out: Outbox::new(),
+            sink: Sink::default(),
+            tun,
+            tun_readable: true,
+            tun_counters: TunStatus::default(),
+            sockets,
+            listening,
+            bindings,
+            netlink,
+            net,
+            net_changed: false,
+            send_errors: SendErrors::default(),
+            messages,
+            sender,
+            peers_up: Vec::new(),
+            warnings: Vec::new(),
+            mtu,
+        })
+    }
+
+    /// Addresses, routes, sockets, and the tasks beside the loop.
+    async fn start(&mut self, control: ControlServer) -> anyhow::Result<()> {
+        let addresses: Vec<_> =
+            self.config.interface.addresses.iter().map(|a| (a.address, a.length)).collect();
+        self.netlink.configure(self.tun.index(), &addresses, u32::from(self.mtu)).await?;
+        let routes = self.config.routes.iter().map(route_spec).collect();
+        self.net.set_routes(self.tun.index(), routes).await?;
+        self.bind_paths().await;
+        for i in 0..self.bindings.len() {
+            let (peer, path) = (self.bindings[i].peer, self.bindings[i].path);
+            self.start_resolving(peer, path);
+        }
+        let interfaces: std::collections::BTreeSet<_> =
+            self.bindings.iter().filter_map(|b| b.config.interface.clone()).collect();
+        for text in interfaces.iter().filter_map(|i| crate::check::strict_rp_filter(i)) {
+            self.warn(text);
+        }
+        self.watch_network()?;
+        self.watch_signals()?;
+        self.serve_control(control);
+        tracing::info!(
+            interface = %self.name,
+            mtu = self.mtu,
+            peers = self.config.peers.len(),
+            paths = self.bindings.len(),
+            "mpt-tund is up"
+        );
+        Ok(())
+    }
+
+    fn watch_network(&self) -> anyhow::Result<()> {
+        let mut monitor = Monitor::start(self.netlink.clone())?;
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            while let Some(event) = monitor.next().await {
+                tracing::debug!(?event, "network");
+                if sender.send(Message::Net).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn watch_signals(&self) -> anyhow::Result<()> {
+        let kinds = [
+            (SignalKind::terminate(), "SIGTERM"),
+            (SignalKind::interrupt(), "SIGINT"),
+            (SignalKind::hangup(), "SIGHUP"),
+        ];
+        for (kind, name) in kinds {
+            let mut stream = signal(kind)?;
+            let sender = self.sender.clone();
+            tokio::spawn(async move {
+                while stream.recv().await.is_some() {
+                    if sender.send(Message::Signal(name)).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn serve_control(&self, control: ControlServer) {
+        let sender = self.sender.clone();
+        let (calls, mut received) = mpsc::channel(QUEUE);
+        tokio::spawn(control.serve(calls));
+        tokio::spawn(async move {
+            while let Some((request, answer)) = received.recv().await {
+                if sender.send(Message::Control(request, answer)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Says goodbye, delivers what is held, and undoes what was made.
+    async fn shut_down(mut self) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        self.endpoint.close(now, &mut self.out, &mut self.sink.to(&self.tun));
+        self.flush();
+        self.net.undo().await.context("cannot remove all routes and rules")?;
+        tracing::info!(interface = %self.name, "mpt-tund is down");
+        Ok(())
+    }
+}
+
+fn open_listening(
+    listen: &Listen,
+    mark: u32,
+    sockets: &mut Sockets,
+) -> anyhow::Result<Vec<SocketId>> {
+    let spec = |family, address| SocketSpec {
+        family,
+        interface: None,
+        address,
+        port: listen.port,
+        mark,
+    };
+    let specs: Vec<_> = if listen.addresses.is_empty() {
+        vec![spec(Family::V4, None), spec(Family::V6, None)]
+    } else {
+        listen.addresses.iter().map(|&a| spec(Family::of(a), Some(a))).collect()
+    };
+    let mut open = Vec::new();
+    for spec in &specs {
+        match sockets.obtain(spec, None) {
+            Ok(id) => open.push(id),
+            // A kernel without IPv6.
+            Err(crate::udp::OpenError::Io { ref source, .. })
+                if spec.family == Family::V6
+                    && source.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+            Err(error) => return Err(error).context(format!("listen: {listen}")),
+        }
+    }
+    Ok(open)
+}
+
+fn route_spec(route: &crate::config::Route) -> RouteSpec {
+    RouteSpec {
+        to: route.to,
+        protocols: route.protocols.iter().map(|p| p.number()).collect(),
+        when_down: match route.when_down {
+            crate::config::WhenDown::Keep => WhenDown::Keep,
+            crate::config::WhenDown::Bypass => WhenDown::Bypass,
+        },
+    }
+}
+
+/// Whether AES-GCM runs on this CPU's own instructions.
+fn aes_in_hardware() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        std::arch::is_x86_feature_detected!("aes")
+            && std::arch::is_x86_feature_detected!("pclmulqdq")
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        std::arch::is_aarch64_feature_detected!("aes")
+            && std::arch::is_aarch64_feature_detected!("pmull")
+    }
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        false
+    }
+}
