@@ -83,7 +83,7 @@ fn lower(tcp: &mut [u8], at: usize, limit: u16) {
         return;
     }
     let new = limit.to_be_bytes();
-    if at % 2 == 0 {
+    if at.is_multiple_of(2) {
         replace_u16(tcp, at, limit, CHECKSUM);
     } else {
         let high = u16::from_be_bytes([tcp[at - 1], new[0]]);
