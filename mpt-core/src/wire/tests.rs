@@ -9,6 +9,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// `bytes` are what `expected` says, blanks apart, and `docs/protocol.md` says the same.
+#[track_caller]
+fn assert_vector(bytes: &[u8], expected: &str) {
+    const PAGE: &str = include_str!("../../../docs/protocol.md");
+    let dense = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(hex(bytes), dense(expected));
+    let examples = PAGE.split("```text").skip(1).filter_map(|rest| rest.split("```").next());
+    let shown = examples.map(dense).any(|example| example == dense(expected));
+    assert!(shown, "docs/protocol.md does not show {expected}");
+}
+
 fn path(id: u8) -> PathId {
     PathId::new(id).unwrap()
 }
@@ -35,7 +46,7 @@ fn vectors() {
     };
     let mut bytes = [0; DATA_HEADER_LEN];
     header.encode(&mut bytes);
-    assert_eq!(hex(&bytes), "041203040506070809 0a0b0c0d0e0f1011121314".replace(' ', ""));
+    assert_vector(&bytes, "041203040506070809 0a0b0c0d0e0f1011121314");
     assert_eq!(DataHeader::decode(&bytes), Some(header));
 
     let probe = Probe {
@@ -45,15 +56,12 @@ fn vectors() {
         open: Some(Open { weight: 2, priority: 1, rate_limit: 2_500_000, name: "dsl" }),
     };
     let bytes = encoded(|b| probe.encode(b));
-    assert_eq!(
-        hex(&bytes),
-        "01020304050607080100020001 00000000002625a0 03 64736c".replace(' ', "")
-    );
+    assert_vector(&bytes, "01020304050607080100020001 00000000002625a0 03 64736c");
     assert_eq!(Probe::decode(&bytes), Some(probe));
 
     let echo = Echo { token: 1, introduced: true, disabled: true, path: Some(path(3)), size: 1472 };
     let bytes = encoded(|b| echo.encode(b));
-    assert_eq!(hex(&bytes), "000000000000000103 03 05c0".replace(' ', ""));
+    assert_vector(&bytes, "000000000000000103 03 05c0");
     assert_eq!(Echo::decode(&bytes), Some(echo));
 
     let marker = Marker {
@@ -63,11 +71,11 @@ fn vectors() {
         seq: 9,
     };
     let bytes = encoded(|b| marker.encode(b));
-    assert_eq!(hex(&bytes), "00 0007 0000000100000001 00000009".replace(' ', ""));
+    assert_vector(&bytes, "00 0007 0000000100000001 00000009");
     assert_eq!(Marker::decode(&bytes), Some(marker));
 
     let close = Close { reason: CloseReason::Shutdown };
-    assert_eq!(hex(&encoded(|b| close.encode(b))), "01");
+    assert_vector(&encoded(|b| close.encode(b)), "01");
     assert_eq!(Close::decode(&[77]), Some(Close { reason: CloseReason::Other }));
 
     let mut report =
@@ -84,13 +92,14 @@ fn vectors() {
     let bytes = encoded(|b| report.encode(b));
     let expected = "00 0002 0064 00000000000003e8 01 22 \
                     01 01 0005 00000258 00000000000003e7 0000000000000256 00000000000aae60 000c";
-    assert_eq!(hex(&bytes), expected.replace([' ', '\n'], ""));
+    assert_vector(&bytes, expected);
     assert_eq!(Report::decode(&bytes), Some(report));
 }
 
 #[test]
 fn control_header_vector() {
     let bytes = [5, 0, 0, 0, 0xe7, 0x7b, 0x85, 0xc6, 0, 0, 0, 0, 0, 0, 0, 42];
+    assert_vector(&bytes, "05 000000 e77b85c6 000000000000002a");
     let header = ControlHeader { kind: MessageType::Probe, index: 0xe77b_85c6, counter: 42 };
     assert_eq!(ControlHeader::decode(&bytes), Some(header));
     assert_eq!(ControlHeader::decode(&bytes[..15]), None);
