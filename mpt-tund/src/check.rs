@@ -279,8 +279,8 @@ fn routes(config: &Config, warnings: &mut Vec<String>) {
             if covered && path.interface.is_none() && is_for_udp(route) {
                 warnings.push(format!(
                     "path {} has no `interface`, and its far end lies within the route {}; \
-                     only the mark {:#x} keeps its packets out of the tunnel: name the interface",
-                    path.name, route.to, config.fwmark
+                     only its mark keeps its packets out of the tunnel: name the interface",
+                    path.name, route.to
                 ));
             }
         }
@@ -303,6 +303,11 @@ fn notes(config: &Config) -> Vec<String> {
     }
     if matches!(config.workers, Workers::Fixed(n) if n > 1) {
         unused("`workers`", "there is one");
+    }
+    for (key, number) in [("fwmark", config.fwmark), ("table", config.table)] {
+        if number.is_some() {
+            unused(&format!("`{key}`"), "numbers are chosen by the interface's name");
+        }
     }
     for (_, path) in all_paths(config) {
         if path.rate_limit.is_some() {

@@ -32,11 +32,10 @@ pub struct Config {
     pub workers: Workers,
     /// Probe intervals.
     pub probe: ProbeIntervals,
-    /// Firewall mark of the outer packets.
-    pub fwmark: u32,
-    /// Routing table for marked packets: each path's own route. The next number is the table of
-    /// `routes`.
-    pub table: u32,
+    /// Firewall mark of the outer packets; not used yet, the daemon chooses by the name.
+    pub fwmark: Option<u32>,
+    /// Routing table of marked packets; not used yet, the daemon chooses by the name.
+    pub table: Option<u32>,
     /// The peers.
     pub peers: Vec<Peer>,
     /// What is led into the tunnel by policy routing.

@@ -67,12 +67,10 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
     let repair = map.get("repair").and_then(|node| repair(&node));
     let workers = map.read("workers", workers).unwrap_or_default();
     let probe = map.get("probe").and_then(|node| probe(&node)).unwrap_or_default();
-    let name = interface.as_ref().map_or("", |i| i.name.as_str());
-    let table = map.read("table", table).unwrap_or_else(|| default_table(name));
+    let table = map.read("table", table);
     let fwmark = map
         .read("fwmark", units::number("a firewall mark", 1..=u32::MAX.into()))
-        .and_then(|mark| u32::try_from(mark).ok())
-        .unwrap_or(table);
+        .and_then(|mark| u32::try_from(mark).ok());
     let peers = map
         .require("peers", "peers: [{name: roof, public_key: …}]")
         .and_then(|node| peers::peers(file, &node, listen.is_some()));
@@ -311,23 +309,11 @@ fn probe(node: &Node<'_>) -> Option<ProbeIntervals> {
 }
 
 fn table(value: &Yaml) -> Result<u32, String> {
-    let table = units::number("a routing table", 1..=u64::from(u32::MAX) - 1)(value)?;
-    if (252..=255).contains(&table) {
-        return Err(format!(
-            "tables 253 to 255 are the kernel's own, and this takes {table} and {}",
-            table + 1
-        ));
+    let table = units::number("a routing table", 1..=u32::MAX.into())(value)?;
+    if (253..=255).contains(&table) {
+        return Err(format!("table {table} is the kernel's own, as are 253 to 255"));
     }
     u32::try_from(table).map_err(|e| e.to_string())
-}
-
-/// A pair of tables from 20 000 up, by the interface's name (FNV-1a), so that several tunnels of
-/// one machine, and each of them from start to start, have their own.
-fn default_table(name: &str) -> u32 {
-    let hash = name
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    20_000 + 2 * (hash % 10_000)
 }
 
 fn route(node: &Node<'_>) -> Option<Route> {

@@ -117,7 +117,7 @@ fn a_small_file_is_filled_with_defaults() {
     assert_eq!((config.cipher, config.scheduler), (CipherChoice::Auto, SchedulerKind::Weighted));
     assert_eq!((config.interface.mtu, config.interface.mss_clamp), (Mtu::Auto, MssClamp::Auto));
     assert_eq!((config.workers, config.max_hold), (Workers::Auto, Duration::from_millis(500)));
-    assert!(config.table >= 20_000 && config.fwmark == config.table);
+    assert_eq!((config.table, config.fwmark), (None, None));
     let path = &config.peers[0].paths[1];
     assert_eq!((path.weight, path.priority, path.enabled), (None, 100, true));
     assert_eq!(config.routes[0].protocols, [Protocol(17), Protocol(6)]);
@@ -141,7 +141,8 @@ fn every_key_is_read() {
     assert_eq!(listen.to_string(), "192.0.2.1:4511, [2001:db8::1]:4511");
     assert_eq!((config.cipher, config.scheduler), (CipherChoice::None, SchedulerKind::Failover));
     assert_eq!(config.repair, Some(Repair::default()));
-    assert_eq!((config.workers, config.fwmark, config.table), (Workers::Fixed(2), 0x77, 777));
+    assert_eq!(config.workers, Workers::Fixed(2));
+    assert_eq!((config.fwmark, config.table), (Some(0x77), Some(777)));
     assert_eq!(config.probe.idle, Duration::from_secs(60));
     let (roof, yard) = (&config.peers[0], &config.peers[1]);
     assert_eq!(roof.preshared_key.as_bytes(), ours().as_bytes());
@@ -376,7 +377,7 @@ fn what_the_example_leaves_out_is_right() {
         .collect();
     let config = place.parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let path = &config.peers[0].paths[1];
-    assert_eq!((config.table, config.workers), (28_016, Workers::Auto));
+    assert_eq!((config.table, config.workers), (Some(28_016), Workers::Auto));
     assert_eq!((path.local_port, path.dscp), (Some(4600), Dscp::Fixed(46)));
     assert!(config.repair.is_some() && path.rate_limit.is_some() && path.offloads.is_some());
 }

@@ -9,19 +9,20 @@ const GROUP: &str = "mpt";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Access {
     own_user: u32,
-    group: u32,
+    /// The group's number; `None` where there is no such group.
+    members: Option<u32>,
 }
 
 impl Access {
     /// The group is `mpt` where there is one, else root's.
     pub(super) fn of_this_machine() -> Self {
         let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-        Self { own_user: own_user(), group: group_id(&groups, GROUP).unwrap_or(0) }
+        Self { own_user: own_user(), members: group_id(&groups, GROUP) }
     }
 
     /// The socket's group.
-    pub(super) const fn group(self) -> u32 {
-        self.group
+    pub(super) fn group(self) -> u32 {
+        self.members.unwrap_or(0)
     }
 
     /// Whether whoever has these credentials may ask.
@@ -36,18 +37,23 @@ impl Access {
         if self.allows(credentials.uid(), credentials.gid(), supplementary) {
             return Ok(());
         }
-        Err(format!(
-            "user {} may not use this socket; be root, or join the group `{GROUP}` (`usermod -aG {GROUP} USER`, then log in again)",
-            credentials.uid()
-        ))
+        let remedy = match self.members {
+            Some(_) => {
+                format!("join the group `{GROUP}` (`usermod -aG {GROUP} USER`, then log in again)")
+            }
+            None => format!(
+                "make a group `{GROUP}` for those who may (`groupadd -r {GROUP}`) and restart the daemon"
+            ),
+        };
+        Err(format!("user {} may not use this socket; be root, or {remedy}", credentials.uid()))
     }
 
     /// `status` is the text of the process's `/proc/PID/status`, asked for only when it decides.
     fn allows(self, user: u32, group: u32, status: impl FnOnce() -> Option<String>) -> bool {
         user == 0
             || user == self.own_user
-            || group == self.group
-            || status().is_some_and(|text| supplementary_groups(&text).any(|g| g == self.group))
+            || group == self.group()
+            || status().is_some_and(|text| supplementary_groups(&text).any(|g| g == self.group()))
     }
 }
 
@@ -86,7 +92,7 @@ mod tests {
 
     #[test]
     fn root_this_user_and_the_group_may() {
-        let access = Access { own_user: 500, group: 990 };
+        let access = Access { own_user: 500, members: Some(990) };
         let none = || None;
         assert!(access.allows(0, 7, none));
         assert!(access.allows(500, 7, none));
