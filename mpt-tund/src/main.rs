@@ -1,7 +1,5 @@
-//! The mpt daemon.
+//! `mpt-tund`.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    mpt_tund::cli::main_from(std::env::args_os(), |_config| anyhow::bail!("up is not built yet"))
+fn main() -> std::process::ExitCode {
+    mpt_tund::main_from(std::env::args_os())
 }

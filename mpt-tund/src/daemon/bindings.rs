@@ -53,7 +53,11 @@ fn usable<'i>(
         let holder = interfaces
             .holding(local)
             .ok_or_else(|| format!("no interface has the address {local} (waiting for it)"))?;
-        return if holder.up { Ok(None) } else { Err(format!("interface {} is down", holder.name)) };
+        return if holder.up {
+            Ok(None)
+        } else {
+            Err(format!("interface {} is down", holder.name))
+        };
     };
     let interface = interfaces
         .get(name)
@@ -141,9 +145,7 @@ impl Daemon {
     ) -> Option<SocketAddr> {
         let bound = self.sockets.get(socket)?.local_address();
         let ip = local
-            .or_else(|| {
-                interface?.addresses.iter().copied().find(|&a| Family::of(a) == family)
-            })
+            .or_else(|| interface?.addresses.iter().copied().find(|&a| Family::of(a) == family))
             .unwrap_or(bound.ip());
         Some(SocketAddr::new(ip, bound.port()))
     }

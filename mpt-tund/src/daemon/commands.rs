@@ -63,8 +63,7 @@ impl Daemon {
         for (socket, total) in self.sockets.kernel_drops() {
             self.endpoint.set_kernel_drops(socket, total);
         }
-        self.endpoint
-            .count_drops(DropReason::TunWrite, std::mem::take(&mut self.sink.refused));
+        self.endpoint.count_drops(DropReason::TunWrite, std::mem::take(&mut self.sink.refused));
         let core = self.endpoint.status(now);
         let mut tun = self.tun_counters;
         tun.written_packets = self.sink.packets;

@@ -166,7 +166,8 @@ impl Daemon {
                     return Ok(false);
                 }
                 Err(e) => {
-                    let text = format!("reading from {}: {e} (was the interface deleted?)", self.name);
+                    let text =
+                        format!("reading from {}: {e} (was the interface deleted?)", self.name);
                     return Err(io::Error::new(e.kind(), text));
                 }
             }

@@ -223,13 +223,8 @@ fn open_listening(
     mark: u32,
     sockets: &mut Sockets,
 ) -> anyhow::Result<Vec<SocketId>> {
-    let spec = |family, address| SocketSpec {
-        family,
-        interface: None,
-        address,
-        port: listen.port,
-        mark,
-    };
+    let spec =
+        |family, address| SocketSpec { family, interface: None, address, port: listen.port, mark };
     let specs: Vec<_> = if listen.addresses.is_empty() {
         vec![spec(Family::V4, None), spec(Family::V6, None)]
     } else {
@@ -252,7 +247,7 @@ fn open_listening(
 fn route_spec(route: &crate::config::Route) -> RouteSpec {
     RouteSpec {
         to: route.to,
-        protocols: route.protocols.iter().map(|p| p.number()).collect(),
+        protocols: route.protocols.iter().map(|p| p.0).collect(),
         when_down: match route.when_down {
             crate::config::WhenDown::Keep => WhenDown::Keep,
             crate::config::WhenDown::Bypass => WhenDown::Bypass,
