@@ -1,0 +1,460 @@
+//! The search for a path's MTU by padded probes (RFC 8899), without ICMP.
+
+use super::{ProbeToSend, TokenSource};
+use crate::Time;
+use std::time::Duration;
+
+/// Assumed before anything is known: less is rare, and IPv6 guarantees it (RFC 8899's BASE_PLPMTU).
+const BASE: u16 = 1_280;
+
+/// Assumed where even that does not pass; nothing smaller is looked for.
+const FLOOR: u16 = 576;
+
+/// Sizes that occur, largest first: jumbo frames, Ethernet, PPPoE and what tunnels leave of them.
+const COMMON: &[u16] = &[
+    9_000, 4_000, 2_000, 1_500, 1_492, 1_480, 1_472, 1_460, 1_454, 1_440, 1_420, 1_400, 1_380,
+    1_360, 1_340, 1_320, 1_300, 1_280, 1_240, 1_200, 1_100, 1_006, 800, 576,
+];
+
+/// The search ends when what passes and what does not are this close.
+const PRECISION: u16 = 8;
+
+/// A size failed when so many probes of it were lost (RFC 8899's MAX_PROBES).
+const TRIES: u8 = 3;
+
+/// An answer is waited for at least this long: three tries then outlast the time in which a path
+/// that carries traffic is found dead.
+const LEAST_WAIT: Duration = Duration::from_millis(200);
+
+/// And at most this long.
+const MOST_WAIT: Duration = Duration::from_secs(3);
+
+/// After this time it is tried whether more passes by now (RFC 8899's PMTU_RAISE_TIMER).
+const RAISE_AFTER: Duration = Duration::from_secs(600);
+
+/// Tokens remembered; a late answer is still an answer.
+const REMEMBERED: usize = 8;
+
+/// Finds out how large an outer IP packet may be on one path.
+///
+/// The largest size is tried first, so an ordinary path is done after one round trip; then the next
+/// common size below, since that is the frequent case (PPPoE); then the common sizes by bisection,
+/// and at last the bytes between two of them. Until the first answer 1 280 is assumed.
+///
+/// All sizes are bytes of the outer IP packet. [`restart`](Self::restart) when the path comes up,
+/// [`pause`](Self::pause) when it goes down: probes lost with the path say nothing about sizes.
+#[derive(Clone, Debug)]
+pub struct MtuSearch {
+    tokens: TokenSource,
+    max: u16,
+    /// Passes, or is assumed to.
+    confirmed: u16,
+    trust: Trust,
+    /// The least size known not to pass; above `max` when none is.
+    failed: u32,
+    running: bool,
+    probe: Option<Probe>,
+    sent: [Option<(u64, u16)>; REMEMBERED],
+    sent_next: usize,
+    raise_at: Option<Time>,
+    wait: Duration,
+    told: u16,
+}
+
+/// How well the confirmed size is founded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Trust {
+    /// It was never probed.
+    Assumed,
+    /// It passed once, and is to be probed again first of all.
+    Stale,
+    /// It passed.
+    Verified,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    size: u16,
+    tries: u8,
+    at: Time,
+}
+
+impl MtuSearch {
+    /// A search up to `max`, the MTU of the interface; not yet running. `tokens` must be its own.
+    #[must_use]
+    pub fn new(tokens: TokenSource, max: u16) -> Self {
+        let confirmed = max.min(BASE);
+        Self {
+            tokens,
+            max,
+            confirmed,
+            trust: Trust::Assumed,
+            failed: u32::from(max) + 1,
+            running: false,
+            probe: None,
+            sent: [None; REMEMBERED],
+            sent_next: 0,
+            raise_at: None,
+            wait: LEAST_WAIT,
+            told: confirmed,
+        }
+    }
+
+    /// The largest outer IP packet to send.
+    #[must_use]
+    pub fn mtu(&self) -> u16 {
+        self.confirmed
+    }
+
+    /// Whether [`mtu`](Self::mtu) was found out rather than assumed.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.trust != Trust::Assumed
+    }
+
+    /// The path came up: what passed before is verified first, then more is tried.
+    pub fn restart(&mut self) {
+        if self.trust == Trust::Verified {
+            self.trust = Trust::Stale;
+        }
+        self.running = true;
+        self.search_again();
+    }
+
+    /// The path went down.
+    pub fn pause(&mut self) {
+        self.running = false;
+        self.probe = None;
+    }
+
+    /// The interface's MTU is `max` now.
+    pub fn set_max(&mut self, max: u16) {
+        if max == self.max {
+            return;
+        }
+        self.max = max;
+        if self.trust == Trust::Assumed {
+            self.confirmed = max.min(BASE);
+        }
+        self.confirmed = self.confirmed.min(max);
+        self.search_again();
+    }
+
+    /// The kernel refused a packet of `size` (`EMSGSIZE`).
+    pub fn on_packet_too_big(&mut self, size: u16) {
+        if self.probe.is_some_and(|p| p.size >= size) {
+            self.probe = None;
+        }
+        self.fails(size);
+    }
+
+    /// Large packets seem not to arrive, while small ones do.
+    pub fn on_large_loss(&mut self) {
+        if self.trust == Trust::Verified && self.confirmed > self.floor() {
+            self.trust = Trust::Stale;
+        }
+    }
+
+    /// An echo brought `token`. Returns whether it was one of ours.
+    pub fn on_echo(&mut self, token: u64) -> bool {
+        let Some((_, size)) = self
+            .sent
+            .iter_mut()
+            .find(|s| s.is_some_and(|(t, _)| t == token))
+            .and_then(Option::take)
+        else {
+            return false;
+        };
+        if size > self.max {
+            return true;
+        }
+        if u32::from(size) >= self.failed {
+            self.failed = u32::from(self.max) + 1;
+        }
+        if size >= self.confirmed {
+            self.confirmed = size;
+            self.trust = Trust::Verified;
+        }
+        if self.probe.is_some_and(|p| p.size <= size) {
+            self.probe = None;
+        }
+        true
+    }
+
+    /// A probe that is due, to be padded to that many bytes of outer IP packet. `patience` is how
+    /// long an answer on this path may take ([`Rtt::timeout`](super::Rtt::timeout)).
+    #[must_use]
+    pub fn poll_probe(&mut self, now: Time, patience: Duration) -> Option<(ProbeToSend, u16)> {
+        if !self.running {
+            return None;
+        }
+        self.wait = patience.clamp(LEAST_WAIT, MOST_WAIT);
+        if self.raise_at.is_some_and(|at| at <= now) {
+            self.search_again();
+        }
+        let mut tries = 0;
+        if let Some(probe) = self.probe {
+            if now < probe.at + self.wait {
+                return None;
+            }
+            self.probe = None;
+            if probe.tries >= TRIES {
+                self.fails(probe.size);
+            } else {
+                tries = probe.tries;
+            }
+        }
+        let Some(size) = self.next_size() else {
+            self.raise_at.get_or_insert(now + RAISE_AFTER);
+            return None;
+        };
+        let token = self.tokens.next_token();
+        self.sent[self.sent_next] = Some((token, size));
+        self.sent_next = (self.sent_next + 1) % REMEMBERED;
+        self.probe = Some(Probe { size, tries: tries + 1, at: now });
+        Some((ProbeToSend { token }, size))
+    }
+
+    /// The new MTU, if it changed since the last call.
+    #[must_use]
+    pub fn poll_change(&mut self) -> Option<u16> {
+        let changed = self.told != self.confirmed;
+        self.told = self.confirmed;
+        changed.then_some(self.confirmed)
+    }
+
+    /// When [`poll_probe`](Self::poll_probe) wants to be called next: a probe is due or was lost,
+    /// or it is time to try larger sizes.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        if !self.running {
+            return None;
+        }
+        match self.probe {
+            Some(probe) => Some(probe.at + self.wait),
+            None if self.next_size().is_some() => Some(Time::ZERO),
+            None => Some(self.raise_at.unwrap_or(Time::ZERO)),
+        }
+    }
+
+    fn next_size(&self) -> Option<u16> {
+        let untried = self.failed > u32::from(self.max);
+        match self.trust {
+            Trust::Stale => return Some(self.confirmed),
+            _ if untried && self.confirmed < self.max => return Some(self.max),
+            Trust::Assumed => return Some(self.confirmed),
+            Trust::Verified => {}
+        }
+        if untried || self.failed - u32::from(self.confirmed) <= u32::from(PRECISION) {
+            return None;
+        }
+        let between = |&&size: &&u16| size > self.confirmed && u32::from(size) < self.failed;
+        let common = COMMON.iter().filter(between);
+        let count = common.clone().count();
+        let first_below_max = self.failed == u32::from(self.max);
+        common
+            .copied()
+            .nth(if first_below_max { 0 } else { count / 2 })
+            .or_else(|| u16::try_from((u32::from(self.confirmed) + self.failed) / 2).ok())
+    }
+
+    /// `size` does not pass.
+    fn fails(&mut self, size: u16) {
+        if size <= self.floor() {
+            // Nothing smaller is looked for: believe in it until something answers.
+            self.trust = Trust::Verified;
+            return;
+        }
+        self.failed = self.failed.min(u32::from(size));
+        if size <= self.confirmed {
+            let base = BASE.min(self.max);
+            let (confirmed, trust) = match size > base {
+                true => (base, Trust::Assumed),
+                false => (self.floor(), Trust::Verified),
+            };
+            self.confirmed = confirmed;
+            self.trust = trust;
+        }
+    }
+
+    fn search_again(&mut self) {
+        self.failed = u32::from(self.max) + 1;
+        self.probe = None;
+        self.raise_at = None;
+    }
+
+    fn floor(&self) -> u16 {
+        FLOOR.min(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: u64 = 20;
+
+    /// A path on which packets up to `mtu` pass, each probe or its echo lost with probability
+    /// `loss`.
+    struct Path {
+        mtu: u16,
+        loss: f64,
+        random: u64,
+    }
+
+    impl Path {
+        fn loses(&mut self) -> bool {
+            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((self.random >> 33) as f64 / f64::from(1u32 << 31)) < self.loss
+        }
+
+        /// Runs `search` from `from` for `millis`; returns the probes sent.
+        fn run(&mut self, search: &mut MtuSearch, from: u64, millis: u64) -> Vec<u16> {
+            let (mut sizes, mut echoes) = (Vec::new(), Vec::new());
+            for t in from..from + millis {
+                let now = Time::from_millis(t);
+                echoes.retain(|&(at, token)| at > t || !search.on_echo(token));
+                let due = search.poll_timeout().is_some_and(|at| at <= now);
+                let probe = search.poll_probe(now, Duration::from_millis(30));
+                assert!(probe.is_none() || due, "a probe that no timeout announced");
+                if let Some((probe, size)) = probe {
+                    sizes.push(size);
+                    if size <= self.mtu && !self.loses() {
+                        echoes.push((t + RTT, probe.token));
+                    }
+                }
+            }
+            sizes
+        }
+    }
+
+    fn search(max: u16) -> MtuSearch {
+        let mut search = MtuSearch::new(TokenSource::new([9; 16]), max);
+        search.restart();
+        search
+    }
+
+    fn clean(mtu: u16) -> Path {
+        Path { mtu, loss: 0.0, random: 1 }
+    }
+
+    #[test]
+    fn an_ordinary_path_takes_one_round_trip() {
+        let mut search = search(1_500);
+        assert_eq!((search.mtu(), search.is_known()), (1_280, false));
+        assert_eq!(clean(1_500).run(&mut search, 0, RTT + 1), [1_500]);
+        assert_eq!((search.mtu(), search.poll_change()), (1_500, Some(1_500)));
+        assert!(search.is_known() && search.poll_change().is_none());
+        assert!(clean(1_500).run(&mut search, RTT + 1, 1_000_000).is_empty());
+    }
+
+    #[test]
+    fn finds_every_mtu_within_its_precision() {
+        for mtu in (FLOOR..=1_500).chain([1_700, 2_000, 4_470, 8_996, 9_000]) {
+            for max in [1_500, 9_000] {
+                let mut search = search(max);
+                let probes = clean(mtu).run(&mut search, 0, 20_000);
+                let found = search.mtu();
+                let most = mtu.min(max);
+                assert!(found <= most && most - found < PRECISION, "{found} of {most} in {max}");
+                assert!(probes.len() < 48, "{mtu}: {probes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn common_sizes_are_found_fast_and_exactly() {
+        for (mtu, within) in [(1_492, 1_000), (1_420, 3_000), (1_300, 6_000), (1_280, 8_000)] {
+            let mut search = search(1_500);
+            clean(mtu).run(&mut search, 0, within);
+            assert_eq!(search.mtu(), mtu);
+        }
+        let mut search = search(1_500);
+        clean(1_000).run(&mut search, 0, 8_000);
+        assert!((993..=1_000).contains(&search.mtu()), "{}", search.mtu());
+    }
+
+    #[test]
+    fn random_loss_only_makes_it_careful_and_the_raise_timer_mends_it() {
+        for seed in 0..50 {
+            for mtu in [1_500, 1_492, 1_420, 1_300, 1_280, 1_000] {
+                let mut search = search(1_500);
+                let mut path = Path { mtu, loss: 0.2, random: seed };
+                let mut found = 0;
+                // Eight rounds of ten minutes: one alone misses a size now and then.
+                for round in 0..8 {
+                    path.run(&mut search, round * 610_000, 40_000);
+                    found = found.max(search.mtu());
+                }
+                assert!(found <= mtu || mtu < BASE, "seed {seed}: {found} of {mtu}");
+                assert!(
+                    mtu.saturating_sub(search.mtu()) < PRECISION,
+                    "seed {seed}: {found} of {mtu}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn raised_after_ten_minutes() {
+        let mut search = search(1_500);
+        clean(1_400).run(&mut search, 0, 10_000);
+        assert_eq!(search.mtu(), 1_400);
+        assert!(clean(1_500).run(&mut search, 10_000, 580_000).is_empty());
+        clean(1_500).run(&mut search, 590_000, 20_000);
+        assert_eq!(search.mtu(), 1_500);
+    }
+
+    #[test]
+    fn a_black_hole_is_verified_before_it_is_believed() {
+        let mut search = search(1_500);
+        clean(1_500).run(&mut search, 0, 100);
+        search.on_large_loss();
+        clean(1_500).run(&mut search, 100, 100);
+        assert_eq!(search.mtu(), 1_500, "false alarm");
+        search.on_large_loss();
+        clean(1_400).run(&mut search, 200, 700);
+        assert_eq!(search.mtu(), 1_280);
+        clean(1_400).run(&mut search, 900, 5_000);
+        assert_eq!(search.mtu(), 1_400);
+    }
+
+    #[test]
+    fn local_errors_count_at_once() {
+        let mut search = search(1_500);
+        clean(1_500).run(&mut search, 0, 100);
+        search.on_packet_too_big(1_500);
+        assert_eq!(search.mtu(), 1_280);
+        clean(1_492).run(&mut search, 100, 100);
+        assert_eq!(search.mtu(), 1_492);
+        search.set_max(1_400);
+        assert_eq!(search.mtu(), 1_400);
+        assert!(clean(1_400).run(&mut search, 200, 100).is_empty(), "less than what passes");
+        search.set_max(9_000);
+        clean(9_000).run(&mut search, 300, 100);
+        assert_eq!(search.mtu(), 9_000);
+    }
+
+    #[test]
+    fn a_path_that_went_down_loses_nothing_and_is_verified_first() {
+        let mut search = search(1_500);
+        clean(1_492).run(&mut search, 0, 2_000);
+        search.on_large_loss();
+        let _ = search.poll_probe(Time::from_millis(2_000), LEAST_WAIT);
+        search.pause();
+        assert_eq!((search.poll_timeout(), search.mtu()), (None, 1_492));
+        assert!(clean(0).run(&mut search, 2_000, 10_000).is_empty());
+        search.restart();
+        assert_eq!(clean(1_492).run(&mut search, 20_000, 50), [1_492, 1_500]);
+    }
+
+    #[test]
+    fn tiny_interfaces_and_the_largest_possible() {
+        let mut small = search(500);
+        clean(400).run(&mut small, 0, 5_000);
+        assert_eq!(small.mtu(), 500, "nothing is smaller than the smallest");
+        let mut large = search(u16::MAX);
+        clean(u16::MAX).run(&mut large, 0, 100);
+        assert_eq!(large.mtu(), u16::MAX);
+    }
+}

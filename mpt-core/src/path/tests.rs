@@ -1,0 +1,6 @@
+//! Whole paths in virtual time.
+
+mod failure;
+mod rebinding;
+mod simulation;
+mod states;
