@@ -35,7 +35,7 @@ fn plug(sim: &mut Simulation) -> Time {
 fn links() -> impl Iterator<Item = Link> {
     [1, 2, 5, 6, 10, 20, 35, 50, 70, 85, 99]
         .into_iter()
-        .flat_map(|rtt| [0, 1, 3].map(|jitter| Link { jitter: ms(jitter), ..Link::of(ms(rtt)) }))
+        .flat_map(|rtt| [0, 1, 3, 5].map(|jitter| Link { jitter: ms(jitter), ..Link::of(ms(rtt)) }))
 }
 
 #[test]
