@@ -180,6 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn a_silence_is_not_thin_traffic() {
+        let mut schedule = ReportSchedule::new();
+        let mut stated = Vec::new();
+        for t in (0..500).chain(60_000..61_000) {
+            schedule.on_received(at(t * 1_000), 1_200);
+            if schedule.due(at(t * 1_000), RTT) {
+                schedule.on_sent(at(t * 1_000), REPORT);
+                stated.push((t, schedule.interval()));
+            }
+        }
+        let settled = stated.iter().filter(|(t, _)| *t >= 60_250);
+        assert!(settled.clone().count() > 30);
+        assert!(settled.into_iter().all(|(_, i)| *i == Duration::from_millis(20)), "{stated:?}");
+    }
+
+    #[test]
     fn urgent_ones_go_at_once_but_one_a_millisecond() {
         let mut schedule = ReportSchedule::new();
         assert!(!schedule.due(at(0), RTT) && schedule.poll_timeout().is_none());

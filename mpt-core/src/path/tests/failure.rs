@@ -175,6 +175,19 @@ fn a_peer_that_is_busy_for_a_moment_is_not_down() {
 }
 
 #[test]
+fn a_path_whose_echoes_alone_are_lost_goes_on_carrying_data() {
+    let mut sim = running(1, Link::of(ms(20)), BUSY);
+    sim.link.back_dead = true;
+    let start = sim.now;
+    sim.run_for(ms(10_000));
+    assert_eq!((sim.health.downs(), sim.out_of_use(start)), (0, None));
+    // No data to speak for it any more.
+    sim.traffic = None;
+    sim.run_for(ms(10_000));
+    assert_eq!(sim.health.state(), State::Down);
+}
+
+#[test]
 fn a_sudden_longer_round_trip_is_learned_from_late_echoes() {
     let mut sim = running(1, Link::of(ms(20)), THIN);
     sim.link.rtt = ms(600);
@@ -232,13 +245,29 @@ fn probes_are_sparing() {
     assert!((99..=101).contains(&sent(&sim, start)), "dead, traffic: {}", sent(&sim, start));
     sim.traffic = None;
     sim.run_for(ms(10_000));
-    let start = sim.now;
+    let (start, wakeups) = (sim.now, sim.wakeups);
     sim.run_for(ms(20_000));
+    assert!(sim.wakeups - wakeups < 100, "{} wakeups", sim.wakeups - wakeups);
     assert!((19..=21).contains(&sent(&sim, start)), "dead, idle: {}", sent(&sim, start));
     let wake = sim.now;
     sim.traffic = Some(BUSY);
     sim.run_for(ms(100));
     assert!(sent(&sim, wake) >= 1);
+}
+
+#[test]
+fn backing_off_wakes_nobody_for_nothing() {
+    let mut sim = running(1, Link::of(ms(20)), BUSY);
+    sim.traffic = None;
+    unplug(&mut sim);
+    sim.run_for(ms(600));
+    assert_eq!(sim.health.state(), State::Down);
+    let (wakeups, probes) = (sim.wakeups, sim.probes.len());
+    sim.run_for(ms(8_000));
+    let (wakeups, probes) = (sim.wakeups - wakeups, sim.probes.len() - probes);
+    assert!((10..40).contains(&probes), "{probes} probes");
+    // Each is sent, and missed.
+    assert!(wakeups <= 2 * probes + 2, "{wakeups} wakeups for {probes} probes");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_binding_that_both_ports_lead_to_is_followed_too() {
     // The NAT still forwards the old port; all answers leave by the new one.
     let (old, new) = (addr(1, 1_000), addr(1, 2_000));
     let mut remote = learned(1, old);
-    let mut client = |t: u64| (t % 100 == 0).then_some(new);
+    let mut client = |t: u64| (t.is_multiple_of(100)).then_some(new);
     let moved = drive(&mut remote, 1_000, 2_000, 20, &mut client, &|_, _| Some(new));
     assert_eq!(moved.len(), 1);
     assert_eq!(remote.current(), Some(new));
@@ -104,7 +104,7 @@ fn somebody_who_relays_does_not_take_over_while_the_true_address_answers() {
     for rtt in [1, 20, 99, 300] {
         let mut remote = learned(2, client);
         // Every packet arrives by way of the thief first, who also passes challenges on.
-        let mut source = |t: u64| (t % 100 == 0).then_some(thief);
+        let mut source = |t: u64| (t.is_multiple_of(100)).then_some(thief);
         let moved = drive(&mut remote, 1_000, 60_000, rtt, &mut source, &|_, to| Some(to));
         assert_eq!((moved, remote.current()), (vec![], Some(client)), "round trip {rtt}");
     }
@@ -122,7 +122,7 @@ fn one_answer_in_three_keeps_the_present_address() {
         count.set(count.get() + 1);
         (count.get() % 3 == 0).then_some(client)
     };
-    let mut source = |t: u64| (t % 100 == 0).then_some(thief);
+    let mut source = |t: u64| (t.is_multiple_of(100)).then_some(thief);
     let moved = drive(&mut remote, 1_000, 60_000, 20, &mut source, &answers);
     assert_eq!(moved, []);
 }
@@ -191,7 +191,7 @@ fn a_first_address_that_was_false_gives_way_to_one_that_answers() {
     let mut remote = RemoteAddress::new(TokenSource::new([6; 16]), None);
     remote.on_authenticated(at(0), victim, 200, Freshness::Newest);
     assert_eq!(remote.poll_change(), Some(victim));
-    let mut source = |t: u64| (t % 100 == 0).then_some(client);
+    let mut source = |t: u64| (t.is_multiple_of(100)).then_some(client);
     let answers = |_: Time, to: SocketAddr| (to == client).then_some(client);
     let moved = drive(&mut remote, 1, 1_000, 20, &mut source, &answers);
     assert_eq!(moved.last().map(|m| m.1), Some(client));

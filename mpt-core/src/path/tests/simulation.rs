@@ -87,6 +87,8 @@ pub(super) struct Simulation {
     /// When probes were sent.
     pub probes: Vec<Time>,
     pub large_losses: Vec<Time>,
+    /// How often something was due.
+    pub wakeups: usize,
     schedule: ReportSchedule,
     highest: Option<u32>,
     next_seq: u32,
@@ -115,6 +117,7 @@ impl Simulation {
             ranks: Vec::new(),
             probes: Vec::new(),
             large_losses: Vec::new(),
+            wakeups: 0,
             schedule: ReportSchedule::new(),
             highest: None,
             next_seq: 1,
@@ -146,6 +149,7 @@ impl Simulation {
             same_time = if next == self.now { same_time + 1 } else { 0 };
             assert!(same_time < 100, "a timeout that never passes, at {next:?}");
             self.now = next;
+            self.wakeups += 1;
             self.step();
         }
     }
