@@ -22,7 +22,7 @@ pub(super) struct FlapGuard {
 impl FlapGuard {
     /// The path failed.
     pub(super) fn on_down(&mut self, now: Time) {
-        if self.up_since.take().is_some_and(|up| now.since(up) >= FORGIVEN_AFTER) {
+        if self.up_since.is_some_and(|up| now.since(up) >= FORGIVEN_AFTER) {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);

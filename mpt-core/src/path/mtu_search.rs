@@ -323,7 +323,6 @@ mod tests {
                         echoes.push((t + RTT, probe.token));
                     }
                 }
-                assert!(search.mtu() <= self.mtu || self.loss == 0.0 || search.mtu() <= BASE);
             }
             sizes
         }
@@ -382,15 +381,16 @@ mod tests {
                 let mut search = search(1_500);
                 let mut path = Path { mtu, loss: 0.2, random: seed };
                 let mut found = 0;
-                // Eight rounds: one alone misses a size once in a hundred tries.
+                // Eight rounds of ten minutes: one alone misses a size now and then.
                 for round in 0..8 {
-                    path.run(&mut search, round * 601_000, 30_000);
-                    search
-                        .poll_probe(Time::from_millis(round * 601_000 + 600_999), LEAST_WAIT)
-                        .map(drop);
+                    path.run(&mut search, round * 610_000, 40_000);
                     found = found.max(search.mtu());
                 }
-                assert!(mtu - found < PRECISION, "seed {seed}: {found} of {mtu}");
+                assert!(found <= mtu || mtu < BASE, "seed {seed}: {found} of {mtu}");
+                assert!(
+                    mtu.saturating_sub(search.mtu()) < PRECISION,
+                    "seed {seed}: {found} of {mtu}"
+                );
             }
         }
     }

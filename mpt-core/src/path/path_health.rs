@@ -17,8 +17,9 @@ const LEAST_QUICK: Duration = Duration::from_millis(20);
 /// At most this many probes in a hurry are under way at once, whatever the round trip takes.
 const MAX_UNDER_WAY: u32 = 32;
 
-/// A peer that is busy for this long has not failed: quick probes are given that much more time.
-const LEAST_GRACE: Duration = Duration::from_millis(50);
+/// A peer that is busy for this long has not failed: quick probes are given that much more time. It
+/// delays only *down*; a path that is suspected is out of use already.
+const LEAST_GRACE: Duration = Duration::from_millis(100);
 
 /// The longest interval of probes to a path that is down.
 const MAX_DOWN_INTERVAL: Duration = Duration::from_secs(1);

@@ -26,8 +26,10 @@ pub struct ReportSchedule {
     unreported_since: Option<Time>,
     urgent: bool,
     last_sent: Option<Time>,
-    /// Bytes received since then.
+    /// Bytes received, and the time that took: what counted for the last report counts three
+    /// quarters for the next, so that a moment's jitter does not read as thin traffic.
     received: u64,
+    elapsed: Duration,
     /// Bytes of the last report, all its copies.
     size: u64,
     /// Promised in the last report, or about to be in the next.
@@ -49,6 +51,7 @@ impl ReportSchedule {
             urgent: false,
             last_sent: None,
             received: 0,
+            elapsed: Duration::ZERO,
             size: 0,
             interval: LEAST_INTERVAL,
         }
@@ -91,8 +94,11 @@ impl ReportSchedule {
         } else if bytes > 0 {
             self.size = bytes as u64;
         }
+        if self.last_sent != Some(now) {
+            self.elapsed = self.elapsed_at(now) * 3 / 4;
+            self.received = self.received * 3 / 4;
+        }
         self.last_sent = Some(now);
-        self.received = 0;
         self.unreported_since = None;
         self.urgent = false;
     }
@@ -112,10 +118,15 @@ impl ReportSchedule {
     /// what comes at the present rate.
     fn next_interval(&self, now: Time, srtt: Option<Duration>) -> Duration {
         let wanted = srtt.map_or(LEAST_INTERVAL, |srtt| srtt / 4);
-        let since = self.last_sent.map_or(Duration::ZERO, |last| now.since(last));
-        let elapsed = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        let elapsed = u64::try_from(self.elapsed_at(now).as_nanos()).unwrap_or(u64::MAX);
         let affordable = elapsed.saturating_mul(self.size * SHARE) / self.received.max(1);
         wanted.max(Duration::from_nanos(affordable)).clamp(LEAST_INTERVAL, MOST_INTERVAL)
+    }
+
+    fn elapsed_at(&self, now: Time) -> Duration {
+        // A longer silence is no slower traffic, it is none.
+        self.elapsed
+            + self.last_sent.map_or(Duration::ZERO, |last| now.since(last)).min(MOST_INTERVAL)
     }
 }
 
@@ -154,7 +165,7 @@ mod tests {
     #[test]
     fn a_quarter_of_the_round_trip_under_load() {
         let (_, intervals) = run(1_200, 500);
-        assert!(intervals[5..].iter().all(|i| *i == Duration::from_millis(20)));
+        assert!(intervals[25..].iter().all(|i| *i == Duration::from_millis(20)));
     }
 
     #[test]
@@ -163,9 +174,25 @@ mod tests {
         let (bytes, intervals) = run(1_000, 5_000);
         let share = bytes as f64 / (60.0 * 200_000.0);
         assert!((0.008..0.0105).contains(&share), "{share}");
-        assert!(intervals[5..].iter().all(|i| (45..=55).contains(&i.as_millis())));
+        assert!(intervals[25..].iter().all(|i| (45..=55).contains(&i.as_millis())));
         let (_, intervals) = run(100, 40_000);
-        assert!(intervals[5..].iter().all(|i| *i == MOST_INTERVAL));
+        assert!(intervals[25..].iter().all(|i| *i == MOST_INTERVAL));
+    }
+
+    #[test]
+    fn a_silence_is_not_thin_traffic() {
+        let mut schedule = ReportSchedule::new();
+        let mut stated = Vec::new();
+        for t in (0..500).chain(60_000..61_000) {
+            schedule.on_received(at(t * 1_000), 1_200);
+            if schedule.due(at(t * 1_000), RTT) {
+                schedule.on_sent(at(t * 1_000), REPORT);
+                stated.push((t, schedule.interval()));
+            }
+        }
+        let settled = stated.iter().filter(|(t, _)| *t >= 60_250);
+        assert!(settled.clone().count() > 30);
+        assert!(settled.into_iter().all(|(_, i)| *i == Duration::from_millis(20)), "{stated:?}");
     }
 
     #[test]
