@@ -12,9 +12,6 @@ async fn next(monitor: &mut Monitor) -> NetEvent {
         match monitor.next().await.expect("an event") {
             NetEvent::Link(l) if l.name == "lo" => {}
             NetEvent::AddressAdded { index: 1, .. } | NetEvent::RoutesChanged => {}
-            // Link-local addresses come when duplicate detection is done.
-            NetEvent::AddressAdded { address: IpAddr::V6(ip), .. }
-                if ip.is_unicast_link_local() => {}
             event => return event,
         }
     }

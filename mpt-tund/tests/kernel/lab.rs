@@ -5,6 +5,7 @@ use mpt_tund::net::interface_index;
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
+use rtnetlink::packet_route::link::{AfSpecInet6, AfSpecUnspec, In6AddrGenMode, LinkAttribute};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteType};
 use rtnetlink::{Handle, IpVersion, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::fs::File;
@@ -73,8 +74,15 @@ impl Far {
         home.link().add(LinkVeth::new(near, far).build()).execute().await.unwrap();
         let moved = LinkUnspec::new_with_name(far).setns_by_fd(self.there.as_raw_fd()).build();
         home.link().change(moved).execute().await.unwrap();
-        up(&self.handle, far).await;
-        up(&home, near).await;
+        for (handle, name) in [(&self.handle, far), (&home, near)] {
+            // Link-local addresses would come in the middle of a test.
+            let quiet = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![
+                AfSpecInet6::AddrGenMode(In6AddrGenMode::None),
+            ])]);
+            let quiet = LinkUnspec::new_with_name(name).append_extra_attribute(quiet).build();
+            handle.link().change(quiet).execute().await.unwrap();
+            up(handle, name).await;
+        }
         interface_index(near).unwrap()
     }
 
@@ -97,6 +105,11 @@ pub(crate) async fn add_address(handle: &Handle, index: u32, address: &str) {
         request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
     }
     request.execute().await.unwrap();
+    settled(handle, ip).await;
+}
+
+/// Waits until the kernel takes packets for an address of its own.
+pub(crate) async fn settled(handle: &Handle, ip: &str) {
     while route(handle, ip, Vec::new()).await.is_none_or(|r| r.header.kind != RouteType::Local) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -109,7 +122,10 @@ pub(crate) async fn address(interface: &str, address: &str) {
 
 /// A default route here.
 pub(crate) async fn default_route(gateway: &str, interface: &str, metric: u32) {
-    let index = interface_index(interface).unwrap();
+    add_default_route(&connect(), gateway, interface_index(interface).unwrap(), metric).await;
+}
+
+pub(crate) async fn add_default_route(handle: &Handle, gateway: &str, index: u32, metric: u32) {
     let message = match gateway.parse().unwrap() {
         IpAddr::V4(ip) => RouteMessageBuilder::<Ipv4Addr>::new()
             .gateway(ip)
@@ -122,7 +138,7 @@ pub(crate) async fn default_route(gateway: &str, interface: &str, metric: u32) {
             .priority(metric)
             .build(),
     };
-    connect().route().add(message).execute().await.unwrap();
+    handle.route().add(message).execute().await.unwrap();
 }
 
 /// Every rule and every route of every table, both families, as text.

@@ -1,9 +1,11 @@
 //! Uplinks, routes into the tunnel, and their removal.
 
-use crate::lab::{Far, address, connect, default_route, dump, in_namespace, way_out};
+use crate::lab::{
+    Far, add_default_route, address, connect, default_route, dump, in_namespace, settled, way_out,
+};
 use mpt_core::config::Prefix;
 use mpt_core::{Fragment, LaneKey, Outbox, SocketId};
-use mpt_tund::net::{NetState, Netlink, RouteSpec, WhenDown};
+use mpt_tund::net::{NetState, Netlink, RouteSpec, WhenDown, interface_index};
 use mpt_tund::tun::TunDevice;
 use mpt_tund::udp::{Family, PathSocket, RecvBatch, SocketSpec};
 use std::future::poll_fn;
@@ -28,6 +30,9 @@ async fn tun(netlink: &Netlink, name: &str, addresses: &[&str]) -> TunDevice {
         })
         .collect();
     netlink.configure(tun.index(), &addresses, 1380).await.unwrap();
+    for (ip, _) in addresses {
+        settled(&connect(), &ip.to_string()).await;
+    }
     tun
 }
 
@@ -159,6 +164,53 @@ fn only_the_protocols_asked_for_go_in_and_the_lan_stays() {
 }
 
 #[test]
+fn udp_of_a_lan_host_behind_the_router_goes_in() {
+    in_namespace(|| async {
+        let _far = two_uplinks().await;
+        let lan = Far::new().await;
+        lan.cable("lan1", "host").await;
+        address("lan1", "192.168.1.1/24").await;
+        lan.address("host", "192.168.1.2/24").await;
+        let host = lan.enter(|| interface_index("host")).unwrap();
+        add_default_route(&lan.handle, "192.168.1.1", host, 0).await;
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        let netlink = Netlink::open().unwrap();
+        let mut state = NetState::open(netlink.clone(), "mpt0").await.unwrap();
+        let device = tun(&netlink, "mpt0", &["10.77.0.1/30"]).await;
+        let routes = vec![route("0.0.0.0/0", &[UDP], WhenDown::Keep)];
+        state.set_routes(device.index(), routes).await.unwrap();
+
+        let socket = lan.enter(|| std::net::UdpSocket::bind("192.168.1.2:4000").unwrap());
+        // First to where it must not go in: an uplink's own network.
+        socket.send_to(b"stays", "10.2.0.1:9").unwrap();
+        socket.send_to(b"goes in", "198.51.100.1:9").unwrap();
+        let mut packet = [0; 2000];
+        let length = loop {
+            poll_fn(|cx| device.poll_readable(cx)).await.unwrap();
+            if let Ok(length) = device.read(&mut packet) {
+                break length;
+            }
+        };
+        assert_eq!(packet[12..20], [192, 168, 1, 2, 198, 51, 100, 1]);
+        assert_eq!(&packet[28..length], b"goes in");
+        // And back, through the reverse-path check.
+        for i in 12..16 {
+            packet.swap(i, i + 4);
+        }
+        packet.swap(20, 22);
+        packet.swap(21, 23);
+        device.write(&packet[..length]).unwrap();
+        socket.set_read_timeout(Some(std::time::Duration::from_secs(2))).unwrap();
+        let (length, from) = socket.recv_from(&mut packet).unwrap();
+        assert_eq!(
+            (&packet[..length], from.to_string().as_str()),
+            (&b"goes in"[..], "198.51.100.1:9")
+        );
+        state.undo().await.unwrap();
+    });
+}
+
+#[test]
 fn all_is_undone_and_another_tunnel_untouched() {
     in_namespace(|| async {
         let _far = two_uplinks().await;
@@ -205,7 +257,12 @@ fn the_next_start_removes_what_a_killed_daemon_left() {
 /// A tunnel with everything.
 async fn populate(netlink: &Netlink, name: &str) -> (TunDevice, NetState) {
     let mut state = NetState::open(netlink.clone(), name).await.unwrap();
-    let device = tun(netlink, name, &["10.77.0.1/30", "fd77::1/64"]).await;
+    // Each its own: an address on two interfaces counts on one of them only.
+    let addresses = match name {
+        "mpt0" => ("10.77.0.1/30", "fd77::1/64"),
+        _ => ("10.78.0.1/30", "fd78::1/64"),
+    };
+    let device = tun(netlink, name, &[addresses.0, addresses.1]).await;
     let routes = vec![
         route("0.0.0.0/0", &[UDP, 1], WhenDown::Bypass),
         route("::/0", &[], WhenDown::Keep),
