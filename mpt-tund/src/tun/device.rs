@@ -30,7 +30,7 @@ pub enum TunError {
     NoDriver,
     /// Not root.
     #[error(
-        "not allowed to create interface {name}: run as root, or give the program CAP_NET_ADMIN"
+        "not allowed to create interface {name}: run as root, or give the program CAP_NET_ADMIN and access to {DEVICE}"
     )]
     NotPermitted {
         /// The interface.

@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-/// `name (pid N)` of the first process with a descriptor on TUN device `interface`.
+/// `name (pid N)` of the first process with a descriptor on TUN device `interface` and a thread in
+/// this thread's network namespace (elsewhere the same name means another interface).
 pub(super) fn owner_of(interface: &str) -> Option<String> {
+    let here = fs::read_link("/proc/thread-self/ns/net").ok()?;
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        holds(&entry.path().join("fdinfo"), interface).then(|| {
-            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        let process = entry.path();
+        (holds(&process.join("fdinfo"), interface) && is_in(&process, &here)).then(|| {
+            let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
             format!("{} (pid {pid})", name.trim_end())
         })
     })
@@ -20,4 +23,9 @@ fn holds(fdinfo: &Path, interface: &str) -> bool {
     descriptors.flatten().filter_map(|d| fs::read_to_string(d.path()).ok()).any(|text| {
         text.lines().any(|line| line.strip_prefix("iff:").is_some_and(|n| n.trim() == interface))
     })
+}
+
+fn is_in(process: &Path, namespace: &Path) -> bool {
+    let Ok(threads) = fs::read_dir(process.join("task")) else { return false };
+    threads.flatten().any(|t| fs::read_link(t.path().join("ns/net")).is_ok_and(|n| n == namespace))
 }

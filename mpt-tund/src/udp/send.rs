@@ -14,7 +14,7 @@ pub enum SendError {
     /// Larger than the interface's MTU, or than the route's where fragments are allowed.
     #[error("larger than the interface's MTU")]
     TooLarge,
-    /// No route, or the next hop does not answer.
+    /// No route, or the next hop does not answer; for IPv4 also: the source address is none of ours.
     #[error("no route to the remote address")]
     Unreachable,
     /// The interface was deleted.

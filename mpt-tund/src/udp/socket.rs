@@ -101,7 +101,8 @@ impl PathSocket {
         self.fd.poll_writable(cx)
     }
 
-    /// Takes what has arrived, up to the batch's capacity; returns how many datagrams.
+    /// Takes what has arrived, up to the batch's capacity; returns how many datagrams. To be called after
+    /// [`poll_readable`](Self::poll_readable) was ready, until it says `WouldBlock`.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is nothing; others are of no consequence
@@ -183,8 +184,8 @@ fn set_path_mtu_discovery(
     }
 }
 
-/// Beyond `net.core.{r,w}mem_max` only with CAP_NET_ADMIN outside of any user namespace; what is
-/// granted in the end can be read from [`PathSocket::buffer_sizes`].
+/// Beyond `net.core.{r,w}mem_max` only with CAP_NET_ADMIN, on older kernels outside of any user
+/// namespace; what is granted in the end can be read from [`PathSocket::buffer_sizes`].
 fn enlarge_buffers(socket: &Socket) {
     let fd = socket.as_fd();
     let bytes = BUFFER_BYTES as libc::c_int;
