@@ -4,7 +4,7 @@
 //! addresses; packet sockets there take every frame off one end and put it back at the other, at
 //! the time and in the order that the [`Link`](crate::link::Link) model of that direction decides. The kernel's own
 //! queues stay empty, so the model alone makes rate, delay and loss. One thread serves all links:
-//! it sleeps until a frame comes or falls due, and at least 100 µs after each round, which bounds
+//! it sleeps until a frame comes or falls due, and at least 200 µs after each round, which bounds
 //! both its cost and its error.
 //!
 //! Rates count IP bytes: a frame without its 14-byte header. ARP, neighbour discovery and

@@ -16,7 +16,7 @@ const MAX_FRAME: usize = 9_216;
 
 /// Least time between two rounds. It batches work under load, and is the most a frame is late
 /// while the CPU is free.
-const RESOLUTION: Duration = Duration::from_micros(100);
+const RESOLUTION: Duration = Duration::from_micros(200);
 
 /// Most batches taken from one socket in a round, so that the others get their turn.
 const ROUNDS: usize = 8;
