@@ -190,3 +190,46 @@ fn a_lost_carrier_is_seen_and_comes_back() {
     .unwrap();
     assert!(back.received > 150, "{} of {}", back.received, back.sent);
 }
+
+#[test]
+fn a_nat_changes_source_ports_and_lets_in_answers_only() {
+    let pair = Pair::new(LinkProfile::default()).unwrap();
+    let bind = |ns: &Namespace, address: IpAddr, port: u16| {
+        let socket = ns.run(|| std::net::UdpSocket::bind((address, port))).unwrap();
+        socket.set_read_timeout(Some(ms(300))).unwrap();
+        socket
+    };
+    let (a, b) = (bind(&pair.a, A, 4000), bind(&pair.b, B, 4511));
+    let mut buffer = [0; 64];
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        a.send_to(b"question", (B, 4511)).unwrap();
+        let (length, from) = b.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"question");
+        b.send_to(b"answer", from).unwrap();
+        assert_eq!(a.recv_from(&mut buffer).unwrap().1, (B, 4511).into());
+        seen.push(from.port());
+        pair.link.rebind();
+        b.send_to(b"answer", from).unwrap();
+        a.recv_from(&mut buffer).unwrap_err();
+    }
+    assert_eq!(seen, [4000, 5000, 6000]);
+    assert_eq!(pair.link.counters(Direction::Backward).nat_refused, 3);
+}
+
+#[test]
+fn frames_are_captured_and_injected() {
+    let pair = Pair::new(LinkProfile::default()).unwrap();
+    pair.link.capture(Direction::Forward, 5);
+    let [socket, sender] = [(&pair.b, B), (&pair.a, A)]
+        .map(|(ns, address)| ns.run(|| std::net::UdpSocket::bind((address, 6000))).unwrap());
+    socket.set_read_timeout(Some(ms(500))).unwrap();
+    sender.send_to(b"once", (B, 6000)).unwrap();
+    let mut buffer = [0; 64];
+    assert_eq!(socket.recv(&mut buffer).unwrap(), 4);
+    let frames = pair.link.captured(Direction::Forward);
+    assert_eq!(frames.len(), 1);
+    pair.link.inject(Direction::Forward, &frames[0]);
+    assert_eq!(socket.recv(&mut buffer).unwrap(), 4, "the same again");
+    assert_eq!(&buffer[..4], b"once");
+}
