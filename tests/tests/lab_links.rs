@@ -190,3 +190,92 @@ fn a_lost_carrier_is_seen_and_comes_back() {
     .unwrap();
     assert!(back.received > 150, "{} of {}", back.received, back.sent);
 }
+
+#[test]
+fn a_nat_changes_source_ports_and_lets_in_answers_only() {
+    let _alone = mpt_lab::exclusive();
+    let pair = Pair::new(LinkProfile::default()).unwrap();
+    let bind = |ns: &Namespace, address: IpAddr, port: u16| {
+        let socket = ns.run(|| std::net::UdpSocket::bind((address, port))).unwrap();
+        socket.set_read_timeout(Some(ms(300))).unwrap();
+        socket
+    };
+    let (a, b) = (bind(&pair.a, A, 4000), bind(&pair.b, B, 4511));
+    let mut buffer = [0; 64];
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        a.send_to(b"question", (B, 4511)).unwrap();
+        let (length, from) = b.recv_from(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"question");
+        b.send_to(b"answer", from).unwrap();
+        assert_eq!(a.recv_from(&mut buffer).unwrap().1, (B, 4511).into());
+        seen.push(from.port());
+        pair.link.rebind();
+        b.send_to(b"answer", from).unwrap();
+        a.recv_from(&mut buffer).unwrap_err();
+    }
+    assert_eq!(seen, [4000, 5000, 6000]);
+    assert_eq!(pair.link.counters(Direction::Backward).nat_refused, 3);
+}
+
+#[test]
+fn frames_are_captured_and_injected() {
+    let _alone = mpt_lab::exclusive();
+    let pair = Pair::new(LinkProfile::default()).unwrap();
+    pair.link.capture(Direction::Forward, 5);
+    let [socket, sender] = [(&pair.b, B), (&pair.a, A)]
+        .map(|(ns, address)| ns.run(|| std::net::UdpSocket::bind((address, 6000))).unwrap());
+    socket.set_read_timeout(Some(ms(500))).unwrap();
+    sender.send_to(b"once", (B, 6000)).unwrap();
+    let mut buffer = [0; 64];
+    assert_eq!(socket.recv(&mut buffer).unwrap(), 4);
+    let frames = pair.link.captured(Direction::Forward);
+    assert_eq!(frames.len(), 1);
+    pair.link.inject(Direction::Forward, &frames[0]);
+    assert_eq!(socket.recv(&mut buffer).unwrap(), 4, "the same again");
+    assert_eq!(&buffer[..4], b"once");
+}
+
+#[test]
+fn a_dozen_links_keep_their_rates_at_once() {
+    let _alone = mpt_lab::exclusive();
+    let (a, b) = (Namespace::new("a").unwrap(), Namespace::new("b").unwrap());
+    let emulator = Emulator::new().unwrap();
+    let profile =
+        LinkProfile { rate_bps: Some(10_000_000), delay: ms(5), ..LinkProfile::default() };
+    let address = |link: u8, end: u8| IpAddr::from([10, link, 0, end]);
+    let links: Vec<LinkHandle> = (1..=12)
+        .map(|link| {
+            let interface = format!("wan{link}");
+            let [near, far] =
+                [&a, &b].map(|namespace| VethEnd { namespace, interface: &interface });
+            let handle = emulator.add_link(near, far, 1500, profile, link.into()).unwrap();
+            a.add_address(&interface, address(link, 1), 24).unwrap();
+            b.add_address(&interface, address(link, 2), 24).unwrap();
+            handle
+        })
+        .collect();
+    let streams: Vec<Stream> = (1..=12)
+        .map(|link| {
+            let config = StreamConfig::new((address(link, 2), 5000).into(), 11_000_000);
+            Stream::start(&a, &b, &StreamConfig { duration: ms(2000), ..config }).unwrap()
+        })
+        .collect();
+    for (stream, link) in streams.into_iter().zip(&links) {
+        let result = stream.finish();
+        let rate = result.rate(0.5, 1.9) * 1.028;
+        assert!((9.7e6..10.3e6).contains(&rate), "{rate} bit/s on a link of 10 Mbit/s");
+        assert_eq!((result.out_of_order, result.receiver_dropped), (0, 0));
+        assert_eq!(link.counters(Direction::Forward).missed, 0);
+    }
+    let used = std::fs::read_dir("/proc/self/task").unwrap().flatten().filter_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let (name, fields) = stat.rsplit_once(')')?;
+        let ticks = |field: usize| fields.split_whitespace().nth(field)?.parse::<u64>().ok();
+        // Fields 14 and 15 of proc_pid_stat(5), of which two are before the name's end.
+        name.ends_with("(emulator").then_some(ticks(11)? + ticks(12)?)
+    });
+    let used: u64 = used.sum();
+    assert!(used < 150, "the emulator took {used} of 200 ticks");
+    println!("the emulator took {used} of 200 ticks");
+}

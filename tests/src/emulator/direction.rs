@@ -156,6 +156,12 @@ impl DirectionState {
         self.spare.push(pending.frame);
     }
 
+    /// Books a frame the NAT did not let in, and keeps its buffer.
+    pub(super) fn refused(&mut self, pending: Pending) {
+        self.counters.nat_refused += 1;
+        self.spare.push(pending.frame);
+    }
+
     /// Loses what is on the way, and everything that comes until it is plugged in again.
     pub(super) fn unplug(&mut self) {
         self.plugged = false;

@@ -66,6 +66,13 @@ impl LinkHandle {
         Direction::BOTH.iter().for_each(|&d| self.with(d, |d| d.plugged = true));
     }
 
+    /// Puts a NAT in front of the first end, or makes the one that is there forget its bindings: UDP
+    /// flows from there are seen with another source port from now on, and nothing gets in but
+    /// answers to what was sent since.
+    pub fn rebind(&self) {
+        self.shared.lock().wires[self.index].nat.get_or_insert_default().rebind();
+    }
+
     /// Takes the carrier from the interfaces at both ends, or gives it back.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! addresses; packet sockets there take every frame off one end and put it back at the other, at
 //! the time and in the order that the [`Link`](crate::link::Link) model of that direction decides. The kernel's own
 //! queues stay empty, so the model alone makes rate, delay and loss. One thread serves all links:
-//! it sleeps until a frame comes or falls due, and at least 100 µs after each round, which bounds
+//! it sleeps until a frame comes or falls due, and at least 200 µs after each round, which bounds
 //! both its cost and its error.
 //!
 //! Rates count IP bytes: a frame without its 14-byte header. ARP, neighbour discovery and
@@ -14,6 +14,7 @@
 mod direction;
 mod frame;
 mod handle;
+mod nat;
 mod records;
 mod worker;
 
@@ -26,6 +27,7 @@ use crate::netns::Namespace;
 use crate::sys::packet::PacketSocket;
 use anyhow::{Context as _, Result};
 use direction::DirectionState;
+use nat::Nat;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -102,7 +104,7 @@ impl Emulator {
             DirectionState::new(profile, seed.wrapping_mul(2)),
             DirectionState::new(profile, seed.wrapping_mul(2).wrapping_add(1)),
         ];
-        self.shared.lock().wires.push(Wire { sockets, directions });
+        self.shared.lock().wires.push(Wire { sockets, directions, nat: None });
         self.shared.wake();
         Ok(LinkHandle::new(Arc::clone(&self.shared), index, self.wire.clone(), names))
     }
@@ -138,6 +140,8 @@ struct Wire {
     sockets: [PacketSocket; 2],
     /// `directions[0]` goes from `sockets[0]` to `sockets[1]`.
     directions: [DirectionState; 2],
+    /// In front of the first end.
+    nat: Option<Nat>,
 }
 
 impl Shared {

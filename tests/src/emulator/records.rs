@@ -26,6 +26,8 @@ pub struct WireCounters {
     pub unplugged: u64,
     /// Packets that were on it when it was unplugged.
     pub lost_in_flight: u64,
+    /// Packets the NAT did not let in.
+    pub nat_refused: u64,
     /// Packets the emulator itself failed to take or to hand on: not to be trusted when not zero.
     pub missed: u64,
 }

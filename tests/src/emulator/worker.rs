@@ -1,7 +1,7 @@
 //! The thread that carries frames.
 
 use super::direction::{DirectionState, Pending};
-use super::{Shared, State, Wire};
+use super::{Direction, Shared, State, Wire};
 use crate::sys::batch::{ReceiveBatch, send_batch};
 use crate::sys::packet::PacketSocket;
 use crate::sys::time::{now, precede, sharpen_sleep, sleep_until, wait_readable};
@@ -16,7 +16,7 @@ const MAX_FRAME: usize = 9_216;
 
 /// Least time between two rounds. It batches work under load, and is the most a frame is late
 /// while the CPU is free.
-const RESOLUTION: Duration = Duration::from_micros(100);
+const RESOLUTION: Duration = Duration::from_micros(200);
 
 /// Most batches taken from one socket in a round, so that the others get their turn.
 const ROUNDS: usize = 8;
@@ -89,9 +89,22 @@ fn take(batch: &mut ReceiveBatch, socket: &PacketSocket, direction: &mut Directi
 /// Puts out what is due, on both sides.
 fn put_out(wire: &mut Wire, due: &mut Vec<Pending>) {
     let now = now();
-    for (direction, socket) in wire.directions.iter_mut().zip(wire.sockets.iter().rev()) {
-        while let Some(pending) = direction.pop_due(now) {
-            due.push(pending);
+    let ways = Direction::BOTH.into_iter().zip(&mut wire.directions);
+    for ((way, direction), socket) in ways.zip(wire.sockets.iter().rev()) {
+        while let Some(mut pending) = direction.pop_due(now) {
+            let passes = match (&mut wire.nat, way) {
+                (None, _) => true,
+                (Some(nat), Direction::Forward) => {
+                    nat.outbound(&mut pending.frame);
+                    true
+                }
+                (Some(nat), Direction::Backward) => nat.inbound(&mut pending.frame),
+            };
+            if passes {
+                due.push(pending);
+            } else {
+                direction.refused(pending);
+            }
         }
         let mut sent = 0;
         while sent < due.len() {

@@ -194,3 +194,59 @@ fn ask(socket: &std::path::Path, request: &Request) -> Result<Response> {
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpt_core::control::{PathStatus, PeerStatus};
+    use std::os::unix::net::UnixListener;
+
+    /// A daemon that does nothing, in a directory of its own.
+    fn idle(directory: &std::path::Path) -> Daemon {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo here; exec sleep 60"]);
+        let file = |name| directory.join(name);
+        Daemon::start("a", command, file("socket"), file("log")).unwrap()
+    }
+
+    #[test]
+    fn it_is_up_when_its_status_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
+        std::thread::spawn(move || {
+            // The first answer says no, later ones yes.
+            for (i, stream) in listener.incoming().flatten().enumerate() {
+                let mut line = String::new();
+                BufReader::new(&stream).read_line(&mut line).unwrap();
+                assert_eq!(line, "{\"command\":\"status\"}\n");
+                let path = PathStatus { in_use: i > 0, ..PathStatus::default() };
+                let peer = PeerStatus {
+                    state: "established".into(),
+                    paths: vec![path],
+                    ..PeerStatus::default()
+                };
+                let status = Status { peers: vec![peer], ..Status::default() };
+                let answer = serde_json::to_string(&Response::Status(Box::new(status))).unwrap();
+                writeln!(&stream, "{answer}").unwrap();
+            }
+        });
+        let mut daemon = idle(directory.path());
+        assert!(daemon.wait_up(Duration::from_secs(2)).unwrap().peers[0].paths[0].in_use);
+        assert!(daemon.resident_bytes().unwrap() > 0);
+        let pid = daemon.pid();
+        assert!(!daemon.stop().unwrap().success(), "sleep dies of SIGTERM");
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn one_that_never_answers_or_ends_is_told_with_its_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut daemon = idle(directory.path());
+        let error = daemon.wait_up(Duration::from_millis(300)).unwrap_err().to_string();
+        assert!(error.contains("not every path in use within 300ms"), "{error}");
+        assert!(error.contains("no answer at") && error.contains("here"), "{error}");
+        process::signal(daemon.pid(), libc::SIGKILL).unwrap();
+        let error = daemon.wait_up(Duration::from_secs(2)).unwrap_err().to_string();
+        assert!(error.contains("ended") && error.contains("here"), "{error}");
+    }
+}
