@@ -40,10 +40,25 @@ pub struct Scenario {
     pub rate_bps: f64,
     /// Traffic comes for the first of these times, pauses for the second; both vary by half.
     pub on_off: Option<(Duration, Duration)>,
+    /// A path that is cut and comes back.
+    pub unplugged: Option<Unplugged>,
     /// What has arrived is taken in this often, path by path; zero: at once.
     pub batch: Duration,
     /// Virtual time for which packets are sent.
     pub duration: Duration,
+}
+
+/// A path that swallows everything for a time, both ways.
+#[derive(Clone, Copy, Debug)]
+pub struct Unplugged {
+    /// Which.
+    pub path: usize,
+    /// From then …
+    pub from: Time,
+    /// … to then.
+    pub to: Time,
+    /// The sender takes it out of use, and into use again, so much later.
+    pub noticed_after: Duration,
 }
 
 /// What was seen.
@@ -69,6 +84,8 @@ pub struct Outcome {
     pub markers: u64,
     /// 99th percentile of the time between arrival and delivery, over all packets.
     pub wait_p99: Duration,
+    /// Longest time between arrival and delivery.
+    pub wait_max: Duration,
     /// 99th percentile of the one-way delay as delivered.
     pub delay_p99: Duration,
     /// Median one-way delay as delivered.
@@ -122,6 +139,7 @@ struct Simulation<'a> {
     predecessors: Predecessors,
     open_paths: OpenPaths,
     credits: Vec<f64>,
+    down: Option<usize>,
     flow_hashes: Vec<u64>,
     flow_last: Vec<u64>,
     next_packet: Option<Time>,
@@ -165,6 +183,7 @@ impl<'a> Simulation<'a> {
             predecessors: Predecessors::new(hash_seed),
             open_paths: OpenPaths::new(),
             credits: vec![0.0; n],
+            down: None,
             flow_hashes: flows_apart(scenario.flows, hash_seed),
             flow_last: vec![0; scenario.flows],
             next_packet: Some(Time::ZERO),
@@ -183,6 +202,7 @@ impl<'a> Simulation<'a> {
         while let Some(at) = self.next_event() {
             debug_assert!(at >= self.now, "time went back");
             self.now = at;
+            self.plug();
             self.send_packets();
             self.send_markers();
             let batching = !self.scenario.batch.is_zero();
@@ -213,6 +233,24 @@ impl<'a> Simulation<'a> {
         let idle = !running && self.flights.is_empty();
         let markers = if idle { None } else { self.open_paths.poll_timeout() };
         [first, self.next_packet, markers, self.reorder.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Cuts the link and joins it, and lets the sender notice.
+    fn plug(&mut self) {
+        let Some(u) = self.scenario.unplugged else { return };
+        let within = |after| u.from + after <= self.now && self.now < u.to + after;
+        for link in [&mut self.forth[u.path], &mut self.back[u.path]] {
+            let blackhole = within(Duration::ZERO);
+            if link.profile().blackhole != blackhole {
+                link.set_profile(LinkProfile { blackhole, ..*link.profile() });
+            }
+        }
+        let down = within(u.noticed_after).then_some(u.path);
+        if down != self.down {
+            self.down = down;
+            self.open_paths.on_path_down(path_id(u.path));
+            self.credits.fill(0.0);
+        }
     }
 
     fn send_packets(&mut self) {
@@ -253,13 +291,18 @@ impl<'a> Simulation<'a> {
 
     /// Smooth weighted round robin; all packets are of one size.
     fn pick_path(&mut self) -> usize {
-        let total: f64 = self.scenario.paths.iter().map(|p| f64::from(p.1)).sum();
-        for (credit, (_, weight)) in self.credits.iter_mut().zip(&self.scenario.paths) {
-            *credit += f64::from(*weight);
+        let mut best = None;
+        let mut total = 0.0;
+        for (i, (_, weight)) in self.scenario.paths.iter().enumerate() {
+            if self.down == Some(i) {
+                continue;
+            }
+            self.credits[i] += f64::from(*weight);
+            total += f64::from(*weight);
+            if best.is_none_or(|b: usize| self.credits[i] > self.credits[b]) {
+                best = Some(i);
+            }
         }
-        let best = (0..self.credits.len())
-            .rev()
-            .max_by(|&a, &b| self.credits[a].total_cmp(&self.credits[b]));
         let best = best.unwrap_or(0);
         self.credits[best] -= total;
         best
@@ -355,6 +398,7 @@ impl<'a> Simulation<'a> {
         let seen = &mut self.seen;
         let p = |h: &Histogram<u64>, q| Duration::from_micros(h.value_at_quantile(q));
         seen.out.wait_p99 = p(&seen.waits, 0.99);
+        seen.out.wait_max = Duration::from_micros(seen.waits.max());
         seen.out.delay_p99 = p(&seen.delays, 0.99);
         seen.out.delay_p50 = p(&seen.delays, 0.5);
         seen.out.slowest_p99 =
@@ -403,6 +447,7 @@ impl Seen {
                 held: 0,
                 markers: 0,
                 wait_p99: Duration::ZERO,
+                wait_max: Duration::ZERO,
                 delay_p99: Duration::ZERO,
                 delay_p50: Duration::ZERO,
                 slowest_p99: Duration::ZERO,
