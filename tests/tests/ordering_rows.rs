@@ -5,7 +5,8 @@
 
 use mpt_core::Time;
 use mpt_lab::link::{BurstLoss, LinkProfile, QueueLimit};
-use mpt_lab::sim::ordering::{Outcome, Scenario, Unplugged, run};
+use mpt_lab::sim::ordering::{Scenario, Unplugged, run};
+use mpt_lab::sim::outcome::Outcome;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -67,9 +68,9 @@ fn scenario(name: &'static str, links: &[LinkProfile]) -> Scenario {
     }
 }
 
-/// At 5 % load each path idles and opens again all the time.
+/// At 5 % load each path idles and opens again all the time. Longer, for enough packets to count.
 fn sparse(s: Scenario) -> Scenario {
-    Scenario { rate_bps: s.rate_bps / 16.0, ..s }
+    Scenario { rate_bps: s.rate_bps / 16.0, duration: s.duration * 8, ..s }
 }
 
 fn short(s: Scenario) -> Scenario {
@@ -170,7 +171,7 @@ fn cut_rows() -> Vec<(Bounds, Scenario)> {
 }
 
 fn seeds() -> u64 {
-    std::env::var("MPT_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1)
+    std::env::var("MPT_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(5)
 }
 
 #[test]

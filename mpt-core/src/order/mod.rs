@@ -31,6 +31,7 @@
 //! given up, which releases who waits for them. What comes after it was given up is delivered late.
 
 mod checkpoints;
+mod clock_offset;
 mod deadlines;
 mod extent;
 mod frontier;

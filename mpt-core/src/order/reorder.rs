@@ -1,5 +1,6 @@
 //! The receiver's ordering of one sending worker.
 
+use super::clock_offset::ClockOffset;
 use super::deadlines::Deadlines;
 use super::frontier::Frontier;
 use super::held::{HeldBudget, HeldStore};
@@ -472,23 +473,4 @@ struct Exit<'a> {
     now: Time,
     budget: &'a mut HeldBudget,
     deliver: &'a mut dyn FnMut(&[u8]),
-}
-
-/// One-way delays from send times that wrap every 6.55 s, on clocks that have nothing in common.
-/// The delay that was seen last picks the turn; it follows the clocks' drift.
-#[derive(Clone, Copy, Debug, Default)]
-struct ClockOffset {
-    last: Option<i64>,
-}
-
-impl ClockOffset {
-    /// One-way delay in microseconds plus a constant.
-    fn delay(&mut self, now: Time, send_time: u16) -> i64 {
-        const TURN: i64 = 100 << 16;
-        let raw = now.as_micros() as i64 - 100 * i64::from(send_time);
-        let last = self.last.unwrap_or(raw);
-        let delay = last + (raw - last + TURN / 2).rem_euclid(TURN) - TURN / 2;
-        self.last = Some(delay);
-        delay
-    }
 }

@@ -5,11 +5,10 @@
 //! arrive one by one or in batches. Markers travel as data does; their acknowledgements travel back on
 //! a link of the same profile, so they come late, out of order, or not at all.
 
+use super::outcome::{Account, Note, Outcome};
 use crate::link::{Link, LinkProfile, Verdict};
-use hdrhistogram::Histogram;
-use mpt_core::control::ReorderStatus;
 use mpt_core::order::{
-    Arrival, Disposition, HeldBudget, Marker, OpenPaths, Predecessors, Reorder, ReorderLimits,
+    Arrival, HeldBudget, Marker, OpenPaths, Predecessors, Reorder, ReorderLimits,
 };
 use mpt_core::{PathId, Time};
 use rand_chacha::ChaCha8Rng;
@@ -23,9 +22,6 @@ const DATA_BYTES: usize = 1_200;
 
 /// Bytes of a marker or acknowledgement on the link.
 const CONTROL_BYTES: usize = 80;
-
-/// What is learned by then does not count as out of order on links that reorder.
-pub const WARM_UP: Duration = Duration::from_secs(2);
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -61,43 +57,6 @@ pub struct Unplugged {
     pub noticed_after: Duration,
 }
 
-/// What was seen.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Packets sent, and how many of them came.
-    pub sent: u64,
-    /// Packets that arrived at the receiver.
-    pub arrived: u64,
-    /// Packets delivered.
-    pub delivered: u64,
-    /// Delivered after a later one of the same flow.
-    pub out_of_order: u64,
-    /// The same among packets sent after the first [`WARM_UP`].
-    pub out_of_order_warm: u64,
-    /// Packets sent after the first [`WARM_UP`] that were delivered.
-    pub delivered_warm: u64,
-    /// Held although the packet before it in its own flow, or a later one, was delivered.
-    pub held_for_others: u64,
-    /// Packets held.
-    pub held: u64,
-    /// Markers sent.
-    pub markers: u64,
-    /// 99th percentile of the time between arrival and delivery, over all packets.
-    pub wait_p99: Duration,
-    /// Longest time between arrival and delivery.
-    pub wait_max: Duration,
-    /// 99th percentile of the one-way delay as delivered.
-    pub delay_p99: Duration,
-    /// Median one-way delay as delivered.
-    pub delay_p50: Duration,
-    /// The greatest of the paths' own 99th percentiles.
-    pub slowest_p99: Duration,
-    /// Greatest extent at the end.
-    pub extent: Duration,
-    /// The ring's own account.
-    pub stats: ReorderStatus,
-}
-
 /// Runs `scenario` with all chance taken from `seed`.
 ///
 /// # Panics
@@ -113,16 +72,6 @@ enum Flight {
     Data { path: usize, arrival: Arrival, note: Note },
     Marker { path: usize, marker: Marker },
     Ack { path: usize, epoch: u16 },
-}
-
-/// A packet's content: what the simulation wants to know of it again.
-#[derive(Clone, Copy, Debug)]
-struct Note {
-    pn: u64,
-    flow: usize,
-    /// The flow's packet before; 0 for the first.
-    before: u64,
-    sent: Time,
 }
 
 struct Simulation<'a> {
@@ -150,17 +99,7 @@ struct Simulation<'a> {
     budget: HeldBudget,
     next_batch: Option<Time>,
     acked: Vec<Option<u16>>,
-    seen: Seen,
-}
-
-struct Seen {
-    arrived_at: Vec<Time>,
-    delivered: Vec<bool>,
-    flow_delivered: Vec<u64>,
-    waits: Histogram<u64>,
-    delays: Histogram<u64>,
-    path_delays: Vec<Histogram<u64>>,
-    out: Outcome,
+    account: Account,
 }
 
 impl<'a> Simulation<'a> {
@@ -193,7 +132,7 @@ impl<'a> Simulation<'a> {
             budget: HeldBudget::new(16 << 20),
             next_batch: None,
             acked: vec![None; n],
-            seen: Seen::new(scenario),
+            account: Account::new(scenario.flows, n),
             rng,
         }
     }
@@ -214,9 +153,10 @@ impl<'a> Simulation<'a> {
                 self.end_batch();
             }
         }
-        let (seen, now) = (&mut self.seen, self.now);
-        self.reorder.flush(now, &mut self.budget, &mut |p| seen.on_delivered(now, p));
-        self.finish()
+        let (account, now) = (&mut self.account, self.now);
+        self.reorder.flush(now, &mut self.budget, &mut |p| account.on_delivered(now, p));
+        assert_eq!(self.budget.used(), 0, "memory of held packets is accounted for");
+        self.account.finish(&self.reorder)
     }
 
     fn next_event(&mut self) -> Option<Time> {
@@ -285,7 +225,7 @@ impl<'a> Simulation<'a> {
             send_time: ((now.as_micros() + self.clock_ahead) / 100) as u16,
             copy: 0,
         };
-        self.seen.on_sent();
+        self.account.on_sent();
         self.launch(Direction::Forth, path, DATA_BYTES, Flight::Data { path, arrival, note });
     }
 
@@ -310,7 +250,7 @@ impl<'a> Simulation<'a> {
 
     fn send_markers(&mut self) {
         while let Some((id, marker)) = self.open_paths.poll_marker(self.now) {
-            self.seen.out.markers += 1;
+            self.account.on_marker_sent();
             let path = id.index();
             self.launch(Direction::Forth, path, CONTROL_BYTES, Flight::Marker { path, marker });
         }
@@ -360,8 +300,8 @@ impl<'a> Simulation<'a> {
         let now = self.now;
         match flight {
             Flight::Data { path, arrival, note } => {
-                let seen = &mut self.seen;
-                seen.on_arrived(at, path, note);
+                let account = &mut self.account;
+                account.on_arrived(at, path, note);
                 let packet = note.encode();
                 let disposition = self.reorder.on_data(
                     now,
@@ -369,9 +309,9 @@ impl<'a> Simulation<'a> {
                     arrival,
                     &packet,
                     &mut self.budget,
-                    &mut |p| seen.on_delivered(now, p),
+                    &mut |p| account.on_delivered(now, p),
                 );
-                seen.on_disposition(disposition, note);
+                account.on_disposition(disposition, note);
             }
             Flight::Marker { path, marker } => {
                 self.reorder.on_marker(now, path_id(path), marker);
@@ -383,8 +323,8 @@ impl<'a> Simulation<'a> {
     }
 
     fn end_batch(&mut self) {
-        let (seen, now) = (&mut self.seen, self.now);
-        self.reorder.on_batch_end(now, &mut self.budget, &mut |p| seen.on_delivered(now, p));
+        let (account, now) = (&mut self.account, self.now);
+        self.reorder.on_batch_end(now, &mut self.budget, &mut |p| account.on_delivered(now, p));
         for path in 0..self.acked.len() {
             let acked = self.reorder.marker_ack(path_id(path));
             if let Some(epoch) = acked.filter(|_| acked != self.acked[path]) {
@@ -392,25 +332,6 @@ impl<'a> Simulation<'a> {
                 self.launch(Direction::Back, path, CONTROL_BYTES, Flight::Ack { path, epoch });
             }
         }
-    }
-
-    fn finish(mut self) -> Outcome {
-        let seen = &mut self.seen;
-        let p = |h: &Histogram<u64>, q| Duration::from_micros(h.value_at_quantile(q));
-        seen.out.wait_p99 = p(&seen.waits, 0.99);
-        seen.out.wait_max = Duration::from_micros(seen.waits.max());
-        seen.out.delay_p99 = p(&seen.delays, 0.99);
-        seen.out.delay_p50 = p(&seen.delays, 0.5);
-        seen.out.slowest_p99 =
-            seen.path_delays.iter().map(|h| p(h, 0.99)).max().unwrap_or_default();
-        seen.out.extent = (0..self.acked.len())
-            .map(|i| self.reorder.extent(path_id(i)))
-            .max()
-            .unwrap_or_default();
-        seen.out.stats = self.reorder.stats();
-        assert_eq!(seen.out.delivered, seen.out.arrived, "what arrives is delivered, once");
-        assert_eq!(self.budget.used(), 0, "memory of held packets is accounted for");
-        self.seen.out
     }
 
     /// Uniform over (0, 1].
@@ -423,103 +344,6 @@ impl<'a> Simulation<'a> {
 enum Direction {
     Forth,
     Back,
-}
-
-impl Seen {
-    fn new(scenario: &Scenario) -> Self {
-        // The bounds are constants that fit: a microsecond to a minute.
-        let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).expect("bounds fit");
-        Self {
-            arrived_at: vec![Time::ZERO],
-            delivered: vec![false],
-            flow_delivered: vec![0; scenario.flows],
-            waits: histogram(),
-            delays: histogram(),
-            path_delays: scenario.paths.iter().map(|_| histogram()).collect(),
-            out: Outcome {
-                sent: 0,
-                arrived: 0,
-                delivered: 0,
-                out_of_order: 0,
-                out_of_order_warm: 0,
-                delivered_warm: 0,
-                held_for_others: 0,
-                held: 0,
-                markers: 0,
-                wait_p99: Duration::ZERO,
-                wait_max: Duration::ZERO,
-                delay_p99: Duration::ZERO,
-                delay_p50: Duration::ZERO,
-                slowest_p99: Duration::ZERO,
-                extent: Duration::ZERO,
-                stats: ReorderStatus::default(),
-            },
-        }
-    }
-
-    fn on_sent(&mut self) {
-        self.out.sent += 1;
-        self.arrived_at.push(Time::ZERO);
-        self.delivered.push(false);
-    }
-
-    fn on_arrived(&mut self, at: Time, path: usize, note: Note) {
-        self.out.arrived += 1;
-        self.arrived_at[note.pn as usize] = at;
-        self.path_delays[path].saturating_record(at.since(note.sent).as_micros() as u64);
-    }
-
-    fn on_disposition(&mut self, disposition: Disposition, note: Note) {
-        if disposition == Disposition::Held {
-            self.out.held += 1;
-            let done = note.before <= self.flow_delivered[note.flow];
-            self.out.held_for_others += u64::from(done);
-        }
-        assert_ne!(disposition, Disposition::Duplicate, "packet {}", note.pn);
-    }
-
-    fn on_delivered(&mut self, now: Time, packet: &[u8]) {
-        let note = Note::decode(packet);
-        let out = &mut self.out;
-        assert!(!std::mem::replace(&mut self.delivered[note.pn as usize], true), "delivered twice");
-        out.delivered += 1;
-        let last = &mut self.flow_delivered[note.flow];
-        let out_of_order = note.pn < *last;
-        *last = note.pn.max(*last);
-        out.out_of_order += u64::from(out_of_order);
-        if note.sent.since(Time::ZERO) >= WARM_UP {
-            out.delivered_warm += 1;
-            out.out_of_order_warm += u64::from(out_of_order);
-        }
-        let waited = now.since(self.arrived_at[note.pn as usize]);
-        self.waits.saturating_record(waited.as_micros() as u64);
-        self.delays.saturating_record(now.since(note.sent).as_micros() as u64);
-    }
-}
-
-impl Note {
-    fn encode(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        let words = [self.pn, self.flow as u64, self.before, self.sent.as_nanos()];
-        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Self {
-        let word = |i: usize| {
-            let mut w = [0; 8];
-            w.copy_from_slice(&bytes[8 * i..8 * i + 8]);
-            u64::from_le_bytes(w)
-        };
-        Self {
-            pn: word(0),
-            flow: word(1) as usize,
-            before: word(2),
-            sent: Time::from_nanos(word(3)),
-        }
-    }
 }
 
 /// Hashes of flows that share no bucket: coupling by collision is wanted, but not what is measured.
