@@ -64,7 +64,7 @@ fn run(packets: u64, paths: usize, behind: usize) -> (u64, u64) {
         reorder.on_batch_end(now, &mut budget, &mut |_| delivered += 1);
         let _ = (reorder.poll_timeout(), open_paths.poll_marker(now), open_paths.poll_timeout());
     }
-    assert!(delivered > packets - 500, "{delivered}");
+    assert!(delivered > packets - 2_000, "{delivered}");
     (ALLOCATIONS.get() - before, reorder.stats().held)
 }
 

@@ -171,7 +171,7 @@ fn cut_rows() -> Vec<(Bounds, Scenario)> {
 }
 
 fn seeds() -> u64 {
-    std::env::var("MPT_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(5)
+    std::env::var("MPT_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(4)
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::frontier::Frontier;
 use super::held::{HeldBudget, HeldStore};
 use super::open_paths::Marker;
 use super::path_progress::PathProgress;
+use super::paths_in;
 use super::ring::{Ring, State};
 use crate::control::ReorderStatus;
 use crate::id::MAX_PATHS;
@@ -210,10 +211,8 @@ impl Reorder {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let now = self.now;
-        let markers = PathId::all()
-            .filter(|p| self.markers & p.bit() != 0)
-            .filter_map(|p| self.paths[p.index()].marker_settles_at())
-            .min();
+        let markers =
+            paths_in(self.markers).filter_map(|p| self.paths[p.index()].marker_settles_at()).min();
         let packets = if self.held.len() > 0 {
             let blocking = self.frontier.open().min_by_key(|&p| self.vouched(now, p));
             let matures = blocking.and_then(|p| self.paths[p.index()].next_vouched_at(now));
@@ -364,8 +363,7 @@ impl Reorder {
             self.paths[path.index()].refresh(now);
         }
         self.measure_slowest();
-        let unconfirmed = self.markers;
-        for path in PathId::all().filter(|p| unconfirmed & p.bit() != 0) {
+        for path in paths_in(self.markers) {
             let p = &mut self.paths[path.index()];
             p.settle_marker(now);
             if p.marker_settles_at().is_none() {
