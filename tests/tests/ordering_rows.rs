@@ -45,6 +45,11 @@ fn correlated(delay: u32, jitter: u32) -> LinkProfile {
     LinkProfile { jitter_correlation: 20 * MS, ..link(delay, jitter) }
 }
 
+/// Jitter that swells and ebbs, as a busy radio channel's does.
+fn slow(profile: LinkProfile) -> LinkProfile {
+    LinkProfile { jitter_correlation: 300 * MS, ..profile }
+}
+
 fn reordering(profile: LinkProfile) -> LinkProfile {
     LinkProfile { reorder: true, ..profile }
 }
@@ -81,6 +86,11 @@ fn batched(s: Scenario) -> Scenario {
     Scenario { batch: MS, ..s }
 }
 
+/// More than the links carry: full queues, which drop.
+fn overload(s: Scenario) -> Scenario {
+    Scenario { rate_bps: s.rate_bps * 1.1 / 0.8, ..s }
+}
+
 fn on_off(s: Scenario) -> Scenario {
     Scenario { on_off: Some((100 * MS, 100 * MS)), ..s }
 }
@@ -110,6 +120,13 @@ fn fifo_rows() -> Vec<(Bounds, Scenario)> {
         scenario("unshaped, no delay", &[unshaped(l(0, 0)); 2]),
         short(scenario("5/25 ms, jitter 5, 400 Mbit/s each", &[fast(l(5, 5)), fast(l(25, 5))])),
         batched(scenario("5/25 ms, jitter 5, taken in every ms", &[l(5, 5), l(25, 5)])),
+        scenario("5/60 ms, slow jitter 5/40", &[l(5, 5), slow(l(60, 40))]),
+        scenario("60/60 ms, slow jitter 40", &[slow(l(60, 40)); 2]),
+        overload(scenario("5/25 ms, jitter 5, 110 % load", &[l(5, 5), l(25, 5)])),
+        overload(scenario(
+            "20/120 ms, queues 100/300 ms, 110 % load",
+            &[LinkProfile { queue: QueueLimit::Time(100 * MS), ..l(20, 5) }, l(120, 5)],
+        )),
         on_off(scenario("5/25 ms, jitter 5, on/off", &[l(5, 5), l(25, 5)])),
         on_off(scenario(
             "20/120 ms, loss 0.5 %, on/off",
