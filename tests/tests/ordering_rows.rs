@@ -68,6 +68,7 @@ fn scenario(name: &'static str, links: &[LinkProfile]) -> Scenario {
         rate_bps: 0.8 * links.iter().map(|l| rate(l) as f64).sum::<f64>(),
         on_off: None,
         unplugged: None,
+        pauses: None,
         batch: Duration::ZERO,
         duration: DURATION,
     }
@@ -84,6 +85,11 @@ fn short(s: Scenario) -> Scenario {
 
 fn batched(s: Scenario) -> Scenario {
     Scenario { batch: MS, ..s }
+}
+
+/// Once a second the second path brings nothing for 50 ms, as radio links do: patience bridges that.
+fn pausing(s: Scenario) -> Scenario {
+    Scenario { pauses: Some((1_000 * MS, 50 * MS)), ..s }
 }
 
 /// More than the links carry: full queues, which drop.
@@ -122,6 +128,7 @@ fn fifo_rows() -> Vec<(Bounds, Scenario)> {
         batched(scenario("5/25 ms, jitter 5, taken in every ms", &[l(5, 5), l(25, 5)])),
         scenario("5/60 ms, slow jitter 5/40", &[l(5, 5), slow(l(60, 40))]),
         scenario("60/60 ms, slow jitter 40", &[slow(l(60, 40)); 2]),
+        pausing(scenario("5/25 ms, jitter 5, pauses of 50 ms", &[l(5, 5), l(25, 5)])),
         overload(scenario("5/25 ms, jitter 5, 110 % load", &[l(5, 5), l(25, 5)])),
         overload(scenario(
             "20/120 ms, queues 100/300 ms, 110 % load",

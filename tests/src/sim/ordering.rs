@@ -38,6 +38,8 @@ pub struct Scenario {
     pub on_off: Option<(Duration, Duration)>,
     /// A path that is cut and comes back.
     pub unplugged: Option<Unplugged>,
+    /// The second path pauses so often and so long, and then brings all it kept.
+    pub pauses: Option<(Duration, Duration)>,
     /// What has arrived is taken in this often, path by path; zero: at once.
     pub batch: Duration,
     /// Virtual time for which packets are sent.
@@ -177,6 +179,7 @@ impl<'a> Simulation<'a> {
 
     /// Cuts the link and joins it, and lets the sender notice.
     fn plug(&mut self) {
+        self.pause();
         let Some(u) = self.scenario.unplugged else { return };
         let within = |after| u.from + after <= self.now && self.now < u.to + after;
         for link in [&mut self.forth[u.path], &mut self.back[u.path]] {
@@ -190,6 +193,17 @@ impl<'a> Simulation<'a> {
             self.down = down;
             self.open_paths.on_path_down(path_id(u.path));
             self.credits.fill(0.0);
+        }
+    }
+
+    /// Whatever is sent during a pause comes when it is over.
+    fn pause(&mut self) {
+        let Some((every, length)) = self.scenario.pauses else { return };
+        let base = self.scenario.paths[1].0;
+        let since = self.now.as_nanos() % every.as_nanos() as u64;
+        let delay = base.delay + length.saturating_sub(Duration::from_nanos(since));
+        if self.forth[1].profile().delay != delay {
+            self.forth[1].set_profile(LinkProfile { delay, ..base });
         }
     }
 
