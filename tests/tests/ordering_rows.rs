@@ -3,8 +3,10 @@
 //! `MPT_SEEDS=100 cargo test --release -p mpt-lab --test ordering_rows -- --nocapture` runs more seeds
 //! and shows the table.
 
+use mpt_core::Time;
 use mpt_lab::link::{BurstLoss, LinkProfile, QueueLimit};
-use mpt_lab::sim::ordering::{Outcome, Scenario, run};
+use mpt_lab::sim::ordering::{Scenario, Unplugged, run};
+use mpt_lab::sim::outcome::Outcome;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -22,7 +24,12 @@ struct Bounds {
 }
 
 const FIFO: Bounds = Bounds { out_of_order: 0.0, delay: Duration::from_millis(2) };
-const REORDERS: Bounds = Bounds { out_of_order: 0.0001, delay: Duration::MAX };
+const REORDERS: Bounds = Bounds { out_of_order: 0.000_1, ..FIFO };
+const ON_OFF: Bounds = Bounds { out_of_order: 0.000_12, ..FIFO };
+/// What is lost on a link that reorders is known one extent later.
+const LOSES: Bounds = Bounds { delay: Duration::from_millis(25), ..REORDERS };
+/// What waits for a path that is gone waits for the delays' difference, and then 50 ms of patience.
+const CUT: Bounds = Bounds { delay: Duration::from_millis(50), ..FIFO };
 
 fn link(delay: u32, jitter: u32) -> LinkProfile {
     LinkProfile {
@@ -36,6 +43,11 @@ fn link(delay: u32, jitter: u32) -> LinkProfile {
 
 fn correlated(delay: u32, jitter: u32) -> LinkProfile {
     LinkProfile { jitter_correlation: 20 * MS, ..link(delay, jitter) }
+}
+
+/// Jitter that swells and ebbs, as a busy radio channel's does.
+fn slow(profile: LinkProfile) -> LinkProfile {
+    LinkProfile { jitter_correlation: 300 * MS, ..profile }
 }
 
 fn reordering(profile: LinkProfile) -> LinkProfile {
@@ -55,124 +67,168 @@ fn scenario(name: &'static str, links: &[LinkProfile]) -> Scenario {
         flows: 32,
         rate_bps: 0.8 * links.iter().map(|l| rate(l) as f64).sum::<f64>(),
         on_off: None,
+        unplugged: None,
+        pauses: None,
         batch: Duration::ZERO,
         duration: DURATION,
     }
 }
 
-/// At 5 % load each path idles and opens again all the time.
+/// At 5 % load each path idles and opens again all the time. Longer, for enough packets to count.
 fn sparse(s: Scenario) -> Scenario {
-    Scenario { rate_bps: s.rate_bps / 16.0, ..s }
+    Scenario { rate_bps: s.rate_bps / 16.0, duration: s.duration * 8, ..s }
+}
+
+fn short(s: Scenario) -> Scenario {
+    Scenario { duration: Duration::from_secs(3), ..s }
+}
+
+fn batched(s: Scenario) -> Scenario {
+    Scenario { batch: MS, ..s }
+}
+
+/// Once a second the second path brings nothing for 50 ms, as radio links do: patience bridges that.
+fn pausing(s: Scenario) -> Scenario {
+    Scenario { pauses: Some((1_000 * MS, 50 * MS)), ..s }
+}
+
+/// More than the links carry: full queues, which drop.
+fn overload(s: Scenario) -> Scenario {
+    Scenario { rate_bps: s.rate_bps * 1.1 / 0.8, ..s }
 }
 
 fn on_off(s: Scenario) -> Scenario {
     Scenario { on_off: Some((100 * MS, 100 * MS)), ..s }
 }
 
-fn rows() -> Vec<(Scenario, Bounds)> {
-    let unequal = LinkProfile { rate_bps: Some(5_000_000), ..link(25, 0) };
-    let unshaped = LinkProfile { rate_bps: None, ..link(0, 0) };
-    let burst = Some(BurstLoss { mean_length: 5.0, loss: 0.01 });
-    let mut rows = Vec::new();
-    let mut fifo = |s| rows.push((s, FIFO));
-    fifo(scenario("10/10 ms", &[link(10, 0); 2]));
-    fifo(scenario("5/25 ms", &[link(5, 0), link(25, 0)]));
-    fifo(scenario("20/120 ms", &[link(20, 0), link(120, 0)]));
-    fifo(scenario("5/25 ms, jitter 5 ms", &[link(5, 5), link(25, 5)]));
-    fifo(scenario("5/25 ms, correlated jitter 5 ms", &[correlated(5, 5), correlated(25, 5)]));
-    fifo(scenario("20/120 ms, jitter 5/20 ms", &[link(20, 5), link(120, 20)]));
-    fifo(scenario("20/120 ms, correlated 5/20 ms", &[correlated(20, 5), correlated(120, 20)]));
-    fifo(scenario("5/25 ms, jitter 5, loss 1 % on one", &[link(5, 5), lossy(link(25, 5), 0.01)]));
-    fifo(scenario(
-        "5/25 ms, jitter 5, loss 2 % on both",
-        &[lossy(link(5, 5), 0.02), lossy(link(25, 5), 0.02)],
-    ));
-    fifo(scenario(
-        "5/25 ms, burst loss 1 %",
-        &[LinkProfile { burst, ..link(5, 0) }, LinkProfile { burst, ..link(25, 0) }],
-    ));
-    fifo(scenario("5/15/40 ms, jitter 5 ms", &[link(5, 5), link(15, 5), link(40, 5)]));
-    fifo(scenario("20 + 5 Mbit/s, 5/25 ms", &[link(5, 0), unequal]));
-    fifo(scenario("two unshaped", &[unshaped; 2]));
-    fifo(Scenario {
-        batch: MS,
-        ..scenario("5/25 ms, jitter 5, batches of 1 ms", &[link(5, 5), link(25, 5)])
-    });
-    fifo(on_off(scenario("5/25 ms, jitter 5, on/off", &[link(5, 5), link(25, 5)])));
-    fifo(on_off(scenario(
-        "20/120 ms, on/off, loss 0.5 %",
-        &[lossy(link(20, 0), 0.005), lossy(link(120, 0), 0.005)],
-    )));
-    fifo(sparse(scenario("5/25 ms, jitter 5, 5 % load", &[link(5, 5), link(25, 5)])));
-    fifo(sparse(on_off(scenario(
-        "20/120 ms, jitter 5, loss 1 %, 5 % on/off",
-        &[lossy(link(20, 5), 0.01), lossy(link(120, 5), 0.01)],
-    ))));
-    fifo(Scenario {
-        rate_bps: 480_000.0,
-        flows: 2,
-        ..scenario("20/120 ms, jitter 5, 50 packets/s", &[link(20, 5), link(120, 5)])
-    });
+/// Links that are FIFO, with whatever jitter.
+fn fifo_rows() -> Vec<(Bounds, Scenario)> {
+    let l = link;
+    let c = correlated;
+    let fast = |l| LinkProfile { rate_bps: Some(400_000_000), ..l };
+    let thin = |l| LinkProfile { rate_bps: Some(5_000_000), ..l };
+    let unshaped = |l| LinkProfile { rate_bps: None, ..l };
+    let bursts = |l| LinkProfile { burst: Some(BurstLoss { mean_length: 5.0, loss: 0.01 }), ..l };
+    let calls = |s| Scenario { rate_bps: 480_000.0, flows: 2, ..s };
+    [
+        scenario("10/10 ms", &[l(10, 0); 2]),
+        scenario("5/25 ms", &[l(5, 0), l(25, 0)]),
+        scenario("20/120 ms", &[l(20, 0), l(120, 0)]),
+        scenario("5/25 ms, jitter 5", &[l(5, 5), l(25, 5)]),
+        scenario("5/25 ms, correlated jitter 5", &[c(5, 5), c(25, 5)]),
+        scenario("20/120 ms, jitter 5/20", &[l(20, 5), l(120, 20)]),
+        scenario("20/120 ms, correlated jitter 5/20", &[c(20, 5), c(120, 20)]),
+        scenario("5/25 ms, jitter 5, loss 1 % on one", &[l(5, 5), lossy(l(25, 5), 0.01)]),
+        scenario("5/25 ms, jitter 5, loss 2 %", &[lossy(l(5, 5), 0.02), lossy(l(25, 5), 0.02)]),
+        scenario("5/25 ms, burst loss 1 %", &[bursts(l(5, 0)), bursts(l(25, 0))]),
+        scenario("5/15/40 ms, jitter 5", &[l(5, 5), l(15, 5), l(40, 5)]),
+        scenario("5/25 ms, 20 + 5 Mbit/s", &[l(5, 0), thin(l(25, 0))]),
+        scenario("unshaped, no delay", &[unshaped(l(0, 0)); 2]),
+        short(scenario("5/25 ms, jitter 5, 400 Mbit/s each", &[fast(l(5, 5)), fast(l(25, 5))])),
+        batched(scenario("5/25 ms, jitter 5, taken in every ms", &[l(5, 5), l(25, 5)])),
+        scenario("5/60 ms, slow jitter 5/40", &[l(5, 5), slow(l(60, 40))]),
+        scenario("60/60 ms, slow jitter 40", &[slow(l(60, 40)); 2]),
+        pausing(scenario("5/25 ms, jitter 5, pauses of 50 ms", &[l(5, 5), l(25, 5)])),
+        overload(scenario("5/25 ms, jitter 5, 110 % load", &[l(5, 5), l(25, 5)])),
+        overload(scenario(
+            "20/120 ms, queues 100/300 ms, 110 % load",
+            &[LinkProfile { queue: QueueLimit::Time(100 * MS), ..l(20, 5) }, l(120, 5)],
+        )),
+        on_off(scenario("5/25 ms, jitter 5, on/off", &[l(5, 5), l(25, 5)])),
+        on_off(scenario(
+            "20/120 ms, loss 0.5 %, on/off",
+            &[lossy(l(20, 0), 0.005), lossy(l(120, 0), 0.005)],
+        )),
+        sparse(scenario("5/25 ms, jitter 5, 5 % load", &[l(5, 5), l(25, 5)])),
+        on_off(sparse(scenario("5/25 ms, jitter 5, 5 % load on/off", &[l(5, 5), l(25, 5)]))),
+        on_off(sparse(scenario(
+            "20/120 ms, jitter 5, loss 1 %, 5 % on/off",
+            &[lossy(l(20, 5), 0.01), lossy(l(120, 5), 0.01)],
+        ))),
+        calls(scenario("20/120 ms, jitter 5, 50 packets/s", &[l(20, 5), l(120, 5)])),
+    ]
+    .map(|s| (FIFO, s))
+    .into()
+}
 
-    let mut reorders = |s, out_of_order| rows.push((s, Bounds { out_of_order, ..REORDERS }));
+/// Links whose jitter reorders.
+fn reordering_rows() -> Vec<(Bounds, Scenario)> {
     let r = |delay, jitter| reordering(link(delay, jitter));
-    let rc = |delay, jitter| reordering(correlated(delay, jitter));
-    reorders(scenario("5/25 ms, jitter 5 ms", &[r(5, 5), r(25, 5)]), 0.0001);
-    reorders(scenario("20/120 ms, jitter 5/20 ms", &[r(20, 5), r(120, 20)]), 0.0001);
-    reorders(scenario("5/25 ms, correlated jitter 5 ms", &[rc(5, 5), rc(25, 5)]), 0.0001);
-    reorders(scenario("20/120 ms, correlated 5/20 ms", &[rc(20, 5), rc(120, 20)]), 0.0001);
-    reorders(scenario("one FIFO, one reorders, 5/25 ms", &[link(5, 5), r(25, 5)]), 0.0001);
-    reorders(
-        scenario("5/25 ms, jitter 5, loss 1 %", &[lossy(r(5, 5), 0.01), lossy(r(25, 5), 0.01)]),
-        0.0001,
-    );
-    reorders(scenario("5/15/40 ms, jitter 5 ms", &[r(5, 5), r(15, 5), r(40, 5)]), 0.0001);
-    reorders(on_off(scenario("5/25 ms, jitter 5, on/off", &[r(5, 5), r(25, 5)])), 0.00012);
-    reorders(on_off(scenario("20/120 ms, jitter 5/20, on/off", &[r(20, 5), r(120, 20)])), 0.00012);
-    reorders(sparse(scenario("5/25 ms, jitter 5, 5 % load", &[r(5, 5), r(25, 5)])), 0.00012);
-    rows
+    let c = |delay, jitter| reordering(correlated(delay, jitter));
+    let fast = |l| LinkProfile { rate_bps: Some(400_000_000), ..l };
+    vec![
+        (REORDERS, scenario("5/25 ms, jitter 5", &[r(5, 5), r(25, 5)])),
+        (REORDERS, scenario("20/120 ms, jitter 5/20", &[r(20, 5), r(120, 20)])),
+        (REORDERS, scenario("5/25 ms, correlated jitter 5", &[c(5, 5), c(25, 5)])),
+        (REORDERS, scenario("20/120 ms, correlated jitter 5/20", &[c(20, 5), c(120, 20)])),
+        (REORDERS, scenario("5/25 ms, jitter 5, one is FIFO", &[link(5, 5), r(25, 5)])),
+        (REORDERS, scenario("5/15/40 ms, jitter 5", &[r(5, 5), r(15, 5), r(40, 5)])),
+        (
+            REORDERS,
+            short(scenario("5/25 ms, jitter 5, 400 Mbit/s each", &[fast(r(5, 5)), fast(r(25, 5))])),
+        ),
+        (
+            LOSES,
+            scenario("5/25 ms, jitter 5, loss 1 %", &[lossy(r(5, 5), 0.01), lossy(r(25, 5), 0.01)]),
+        ),
+        (ON_OFF, on_off(scenario("5/25 ms, jitter 5, on/off", &[r(5, 5), r(25, 5)]))),
+        (ON_OFF, on_off(scenario("20/120 ms, jitter 5/20, on/off", &[r(20, 5), r(120, 20)]))),
+        (ON_OFF, sparse(scenario("5/25 ms, jitter 5, 5 % load", &[r(5, 5), r(25, 5)]))),
+    ]
+}
+
+/// A path that is cut from 3 to 6 s; the sender notices after 300 ms.
+fn cut_rows() -> Vec<(Bounds, Scenario)> {
+    let cut = |path, s: Scenario| {
+        let (from, to) = (Time::from_millis(3_000), Time::from_millis(6_000));
+        let unplugged = Some(Unplugged { path, from, to, noticed_after: 300 * MS });
+        Scenario { unplugged, rate_bps: s.rate_bps / 2.0, ..s }
+    };
+    [
+        cut(1, scenario("5/25 ms, jitter 5, 25 is cut", &[link(5, 5), link(25, 5)])),
+        cut(0, scenario("5/25 ms, jitter 5, 5 is cut", &[link(5, 5), link(25, 5)])),
+        cut(0, scenario("20/120 ms, jitter 5, 20 is cut", &[link(20, 5), link(120, 5)])),
+        cut(1, scenario("20/120 ms, jitter 5, 120 is cut", &[link(20, 5), link(120, 5)])),
+    ]
+    .map(|s| (CUT, s))
+    .into()
 }
 
 fn seeds() -> u64 {
-    std::env::var("MPT_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1)
+    std::env::var("MPT_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(4)
 }
 
 #[test]
-fn the_table() {
-    let only = std::env::var("MPT_ROW").ok();
-    println!(
-        "{:<44} {:>8} {:>10} {:>7} {:>7} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7}",
-        "links",
-        "packets",
-        "disorder",
-        "warm",
-        "held %",
-        "hold p99",
-        "wait p99",
-        "p50",
-        "p99",
-        "path99",
-        "others",
-        "markers"
-    );
+fn fifo_links_are_never_out_of_order() {
+    run_table("FIFO", fifo_rows());
+}
+
+#[test]
+fn links_that_reorder_are_learned() {
+    run_table("reordering", reordering_rows());
+}
+
+#[test]
+fn a_link_that_is_cut_delays_no_longer_than_patience() {
+    run_table("FIFO", cut_rows());
+}
+
+fn run_table(title: &str, rows: Vec<(Bounds, Scenario)>) {
+    let only = std::env::var("MPT_ROW").unwrap_or_default();
+    let mut table = format!("{title:<44} {HEADINGS}\n");
     let mut failures = Vec::new();
-    for (scenario, bounds) in rows() {
-        let kind = if bounds.out_of_order == 0.0 { "FIFO " } else { "reord" };
-        let name = format!("{kind} {}", scenario.name);
-        if only.as_ref().is_some_and(|o| !name.contains(o.as_str())) {
-            continue;
-        }
-        let outcomes: Vec<(u64, Outcome)> =
-            (0..seeds()).map(|seed| (seed, run(&scenario, seed))).collect();
-        print_row(&name, &outcomes);
-        check(&name, bounds, &outcomes, &mut failures);
+    for (bounds, scenario) in rows.into_iter().filter(|r| r.1.name.contains(&only)) {
+        let outcomes: Vec<Outcome> = (0..seeds()).map(|seed| run(&scenario, seed)).collect();
+        table += &row(scenario.name, &outcomes);
+        check(scenario.name, bounds, &outcomes, &mut failures);
     }
+    println!("{table}");
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
-fn check(name: &str, bounds: Bounds, outcomes: &[(u64, Outcome)], failures: &mut Vec<String>) {
-    let sum = |f: fn(&Outcome) -> u64| outcomes.iter().map(|(_, o)| f(o)).sum::<u64>();
-    for (seed, o) in outcomes {
+fn check(name: &str, bounds: Bounds, outcomes: &[Outcome], failures: &mut Vec<String>) {
+    let sum = |f: fn(&Outcome) -> u64| outcomes.iter().map(f).sum::<u64>();
+    for (seed, o) in outcomes.iter().enumerate() {
         if bounds.out_of_order == 0.0 && o.out_of_order > 0 {
             failures.push(format!("{name}, seed {seed}: {} out of order", o.out_of_order));
         }
@@ -192,24 +248,30 @@ fn check(name: &str, bounds: Bounds, outcomes: &[(u64, Outcome)], failures: &mut
     }
 }
 
-fn print_row(name: &str, outcomes: &[(u64, Outcome)]) {
-    let sum = |f: fn(&Outcome) -> u64| outcomes.iter().map(|(_, o)| f(o)).sum::<u64>();
-    let worst = |f: fn(&Outcome) -> f64| outcomes.iter().map(|(_, o)| f(o)).fold(0.0, f64::max);
-    let ms = |d: Duration| d.as_secs_f64() * 1e3;
+/// Out of order in all and after the first 2 s; held packets; hold time (of the held), wait and
+/// one-way delay (of all), and the slowest path's own, in ms, each the worst seed's; packets held for
+/// another flow's sake; markers sent.
+const HEADINGS: &str = " packets  disorder  after 2s  held  hold99  wait99 waitmax     p50     p99  path99 others markers";
+
+fn row(name: &str, outcomes: &[Outcome]) -> String {
+    let sum = |f: fn(&Outcome) -> u64| outcomes.iter().map(f).sum::<u64>();
+    let percent = |part: u64, of: u64| part as f64 * 100.0 / of.max(1) as f64;
+    let worst = |f: fn(&Outcome) -> Duration| {
+        outcomes.iter().map(f).max().unwrap_or_default().as_secs_f64() * 1e3
+    };
     let packets = sum(|o| o.delivered);
-    println!(
-        "{:<44} {:>8} {:>9.5}% {:>6.4}% {:>7.2} {:>8.1} {:>8.1} {:>8.1} {:>8.1} {:>7.1} {:>7} {:>7}",
-        name,
-        packets,
-        sum(|o| o.out_of_order) as f64 * 100.0 / packets as f64,
-        sum(|o| o.out_of_order_warm) as f64 * 100.0 / sum(|o| o.delivered_warm).max(1) as f64,
-        sum(|o| o.held) as f64 * 100.0 / packets as f64,
-        worst(|o| o.stats.hold_p99 * 1e3),
-        worst(|o| o.wait_p99.as_secs_f64() * 1e3),
-        worst(|o| o.delay_p50.as_secs_f64() * 1e3),
-        ms(outcomes.iter().map(|(_, o)| o.delay_p99).max().unwrap_or_default()),
-        ms(outcomes.iter().map(|(_, o)| o.slowest_p99).max().unwrap_or_default()),
+    format!(
+        "{name:<44} {packets:>8} {:>8.5}% {:>8.5}% {:>4.0}% {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>6} {:>7}\n",
+        percent(sum(|o| o.out_of_order), packets),
+        percent(sum(|o| o.out_of_order_warm), sum(|o| o.delivered_warm)),
+        percent(sum(|o| o.held), packets),
+        worst(|o| Duration::from_secs_f64(o.stats.hold_p99)),
+        worst(|o| o.wait_p99),
+        worst(|o| o.wait_max),
+        worst(|o| o.delay_p50),
+        worst(|o| o.delay_p99),
+        worst(|o| o.slowest_p99),
         sum(|o| o.held_for_others),
         sum(|o| o.markers),
-    );
+    )
 }

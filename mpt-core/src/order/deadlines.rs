@@ -1,5 +1,6 @@
 //! When to look whether a held packet waits in vain.
 
+use super::paths_in;
 use crate::id::MAX_PATHS;
 use crate::{PathId, Time};
 use std::collections::VecDeque;
@@ -12,6 +13,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     queues: [VecDeque<Deadline>; MAX_PATHS],
+    /// Paths whose queues have entries.
+    waiting: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,11 +28,12 @@ impl Deadlines {
         let queue = &mut self.queues[path.index()];
         let at = queue.back().map_or(at, |last| last.at.max(at));
         queue.push_back(Deadline { at, pn });
+        self.waiting |= path.bit();
     }
 
     /// The first deadline at or before `now`.
     pub(super) fn due(&self, now: Time) -> Option<(PathId, Deadline)> {
-        PathId::all()
+        paths_in(self.waiting)
             .filter_map(|p| self.queues[p.index()].front().map(|&d| (p, d)))
             .filter(|(_, d)| d.at <= now)
             .min_by_key(|(_, d)| d.at)
@@ -44,15 +48,19 @@ impl Deadlines {
 
     /// Forgets packets at the front that are not held any more.
     pub(super) fn prune(&mut self, is_held: impl Fn(u64) -> bool) {
-        for queue in &mut self.queues {
+        for path in paths_in(self.waiting) {
+            let queue = &mut self.queues[path.index()];
             while queue.front().is_some_and(|d| !is_held(d.pn)) {
                 queue.pop_front();
+            }
+            if queue.is_empty() {
+                self.waiting &= !path.bit();
             }
         }
     }
 
     pub(super) fn next(&self) -> Option<Time> {
-        self.queues.iter().filter_map(|q| q.front().map(|d| d.at)).min()
+        paths_in(self.waiting).filter_map(|p| self.queues[p.index()].front().map(|d| d.at)).min()
     }
 
     /// Gives back memory, when nothing is held.

@@ -1,5 +1,6 @@
 //! What the open-path bitmaps tell.
 
+use super::paths_in;
 use crate::PathId;
 use crate::id::MAX_PATHS;
 
@@ -31,8 +32,7 @@ impl Frontier {
 
     /// The paths open in the newest packet.
     pub(super) fn open(&self) -> impl Iterator<Item = PathId> + use<> {
-        let open = self.open;
-        PathId::all().filter(move |p| open & p.bit() != 0)
+        paths_in(self.open)
     }
 
     /// Up to where an open path brings nothing more because it was closed then.
@@ -40,11 +40,10 @@ impl Frontier {
         self.closed_through[path.index()]
     }
 
-    fn raise(&mut self, mut paths: u16, through: u64) {
-        while paths != 0 {
-            let p = &mut self.closed_through[paths.trailing_zeros() as usize];
+    fn raise(&mut self, paths: u16, through: u64) {
+        for path in paths_in(paths) {
+            let p = &mut self.closed_through[path.index()];
             *p = (*p).max(through);
-            paths &= paths - 1;
         }
     }
 }

@@ -31,6 +31,7 @@
 //! given up, which releases who waits for them. What comes after it was given up is delivered late.
 
 mod checkpoints;
+mod clock_offset;
 mod deadlines;
 mod extent;
 mod frontier;
@@ -52,3 +53,13 @@ pub use reorder::{Arrival, Disposition, Reorder, ReorderLimits};
 /// A predecessor distance that saturated: the predecessor is at least this far back, and the packet
 /// may be delivered once all numbers up to this far back are resolved.
 pub const DISTANCE_SATURATED: u16 = u16::MAX;
+
+/// The paths whose bits are set.
+fn paths_in(mut bitmap: u16) -> impl Iterator<Item = crate::PathId> {
+    std::iter::from_fn(move || {
+        // 16 when no bit is left, which is no path.
+        let path = crate::PathId::new(bitmap.trailing_zeros() as u8)?;
+        bitmap &= bitmap - 1;
+        Some(path)
+    })
+}

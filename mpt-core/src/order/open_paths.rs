@@ -1,5 +1,6 @@
 //! On which paths packets may be under way, at the sender.
 
+use super::paths_in;
 use crate::id::MAX_PATHS;
 use crate::{PacketNumber, PathId, Time};
 use std::time::Duration;
@@ -92,7 +93,8 @@ impl OpenPaths {
     /// A marker that is to be sent now on its path. To be called until there is none.
     #[must_use]
     pub fn poll_marker(&mut self, now: Time) -> Option<(PathId, Marker)> {
-        let path = PathId::all().find(|&p| self.marker_due(p).is_some_and(|due| due <= now))?;
+        let path =
+            paths_in(self.bitmap).find(|&p| self.marker_due(p).is_some_and(|due| due <= now))?;
         let p = &mut self.paths[path.index()];
         let pause = match p.state {
             State::Closing { pause, .. } => pause,
@@ -124,7 +126,7 @@ impl OpenPaths {
     /// enough, or a marker is to be repeated.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        PathId::all().filter_map(|p| self.marker_due(p)).min()
+        paths_in(self.bitmap).filter_map(|p| self.marker_due(p)).min()
     }
 
     fn close(&mut self, path: PathId) {

@@ -1,10 +1,12 @@
 //! The receiver's ordering of one sending worker.
 
+use super::clock_offset::ClockOffset;
 use super::deadlines::Deadlines;
 use super::frontier::Frontier;
 use super::held::{HeldBudget, HeldStore};
 use super::open_paths::Marker;
 use super::path_progress::PathProgress;
+use super::paths_in;
 use super::ring::{Ring, State};
 use crate::control::ReorderStatus;
 use crate::id::MAX_PATHS;
@@ -209,10 +211,8 @@ impl Reorder {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let now = self.now;
-        let markers = PathId::all()
-            .filter(|p| self.markers & p.bit() != 0)
-            .filter_map(|p| self.paths[p.index()].marker_settles_at())
-            .min();
+        let markers =
+            paths_in(self.markers).filter_map(|p| self.paths[p.index()].marker_settles_at()).min();
         let packets = if self.held.len() > 0 {
             let blocking = self.frontier.open().min_by_key(|&p| self.vouched(now, p));
             let matures = blocking.and_then(|p| self.paths[p.index()].next_vouched_at(now));
@@ -363,8 +363,7 @@ impl Reorder {
             self.paths[path.index()].refresh(now);
         }
         self.measure_slowest();
-        let unconfirmed = self.markers;
-        for path in PathId::all().filter(|p| unconfirmed & p.bit() != 0) {
+        for path in paths_in(self.markers) {
             let p = &mut self.paths[path.index()];
             p.settle_marker(now);
             if p.marker_settles_at().is_none() {
@@ -472,23 +471,4 @@ struct Exit<'a> {
     now: Time,
     budget: &'a mut HeldBudget,
     deliver: &'a mut dyn FnMut(&[u8]),
-}
-
-/// One-way delays from send times that wrap every 6.55 s, on clocks that have nothing in common.
-/// The delay that was seen last picks the turn; it follows the clocks' drift.
-#[derive(Clone, Copy, Debug, Default)]
-struct ClockOffset {
-    last: Option<i64>,
-}
-
-impl ClockOffset {
-    /// One-way delay in microseconds plus a constant.
-    fn delay(&mut self, now: Time, send_time: u16) -> i64 {
-        const TURN: i64 = 100 << 16;
-        let raw = now.as_micros() as i64 - 100 * i64::from(send_time);
-        let last = self.last.unwrap_or(raw);
-        let delay = last + (raw - last + TURN / 2).rem_euclid(TURN) - TURN / 2;
-        self.last = Some(delay);
-        delay
-    }
 }

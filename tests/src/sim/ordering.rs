@@ -5,11 +5,10 @@
 //! arrive one by one or in batches. Markers travel as data does; their acknowledgements travel back on
 //! a link of the same profile, so they come late, out of order, or not at all.
 
+use super::outcome::{Account, Note, Outcome};
 use crate::link::{Link, LinkProfile, Verdict};
-use hdrhistogram::Histogram;
-use mpt_core::control::ReorderStatus;
 use mpt_core::order::{
-    Arrival, Disposition, HeldBudget, Marker, OpenPaths, Predecessors, Reorder, ReorderLimits,
+    Arrival, HeldBudget, Marker, OpenPaths, Predecessors, Reorder, ReorderLimits,
 };
 use mpt_core::{PathId, Time};
 use rand_chacha::ChaCha8Rng;
@@ -24,9 +23,6 @@ const DATA_BYTES: usize = 1_200;
 /// Bytes of a marker or acknowledgement on the link.
 const CONTROL_BYTES: usize = 80;
 
-/// What is learned by then does not count as out of order on links that reorder.
-pub const WARM_UP: Duration = Duration::from_secs(2);
-
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -40,45 +36,27 @@ pub struct Scenario {
     pub rate_bps: f64,
     /// Traffic comes for the first of these times, pauses for the second; both vary by half.
     pub on_off: Option<(Duration, Duration)>,
+    /// A path that is cut and comes back.
+    pub unplugged: Option<Unplugged>,
+    /// The second path pauses so often and so long, and then brings all it kept.
+    pub pauses: Option<(Duration, Duration)>,
     /// What has arrived is taken in this often, path by path; zero: at once.
     pub batch: Duration,
     /// Virtual time for which packets are sent.
     pub duration: Duration,
 }
 
-/// What was seen.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Packets sent, and how many of them came.
-    pub sent: u64,
-    /// Packets that arrived at the receiver.
-    pub arrived: u64,
-    /// Packets delivered.
-    pub delivered: u64,
-    /// Delivered after a later one of the same flow.
-    pub out_of_order: u64,
-    /// The same among packets sent after the first [`WARM_UP`].
-    pub out_of_order_warm: u64,
-    /// Packets sent after the first [`WARM_UP`] that were delivered.
-    pub delivered_warm: u64,
-    /// Held although the packet before it in its own flow, or a later one, was delivered.
-    pub held_for_others: u64,
-    /// Packets held.
-    pub held: u64,
-    /// Markers sent.
-    pub markers: u64,
-    /// 99th percentile of the time between arrival and delivery, over all packets.
-    pub wait_p99: Duration,
-    /// 99th percentile of the one-way delay as delivered.
-    pub delay_p99: Duration,
-    /// Median one-way delay as delivered.
-    pub delay_p50: Duration,
-    /// The greatest of the paths' own 99th percentiles.
-    pub slowest_p99: Duration,
-    /// Greatest extent at the end.
-    pub extent: Duration,
-    /// The ring's own account.
-    pub stats: ReorderStatus,
+/// A path that swallows everything for a time, both ways.
+#[derive(Clone, Copy, Debug)]
+pub struct Unplugged {
+    /// Which.
+    pub path: usize,
+    /// From then …
+    pub from: Time,
+    /// … to then.
+    pub to: Time,
+    /// The sender takes it out of use, and into use again, so much later.
+    pub noticed_after: Duration,
 }
 
 /// Runs `scenario` with all chance taken from `seed`.
@@ -98,16 +76,6 @@ enum Flight {
     Ack { path: usize, epoch: u16 },
 }
 
-/// A packet's content: what the simulation wants to know of it again.
-#[derive(Clone, Copy, Debug)]
-struct Note {
-    pn: u64,
-    flow: usize,
-    /// The flow's packet before; 0 for the first.
-    before: u64,
-    sent: Time,
-}
-
 struct Simulation<'a> {
     scenario: &'a Scenario,
     rng: ChaCha8Rng,
@@ -122,6 +90,7 @@ struct Simulation<'a> {
     predecessors: Predecessors,
     open_paths: OpenPaths,
     credits: Vec<f64>,
+    down: Option<usize>,
     flow_hashes: Vec<u64>,
     flow_last: Vec<u64>,
     next_packet: Option<Time>,
@@ -132,17 +101,7 @@ struct Simulation<'a> {
     budget: HeldBudget,
     next_batch: Option<Time>,
     acked: Vec<Option<u16>>,
-    seen: Seen,
-}
-
-struct Seen {
-    arrived_at: Vec<Time>,
-    delivered: Vec<bool>,
-    flow_delivered: Vec<u64>,
-    waits: Histogram<u64>,
-    delays: Histogram<u64>,
-    path_delays: Vec<Histogram<u64>>,
-    out: Outcome,
+    account: Account,
 }
 
 impl<'a> Simulation<'a> {
@@ -165,6 +124,7 @@ impl<'a> Simulation<'a> {
             predecessors: Predecessors::new(hash_seed),
             open_paths: OpenPaths::new(),
             credits: vec![0.0; n],
+            down: None,
             flow_hashes: flows_apart(scenario.flows, hash_seed),
             flow_last: vec![0; scenario.flows],
             next_packet: Some(Time::ZERO),
@@ -174,7 +134,7 @@ impl<'a> Simulation<'a> {
             budget: HeldBudget::new(16 << 20),
             next_batch: None,
             acked: vec![None; n],
-            seen: Seen::new(scenario),
+            account: Account::new(scenario.flows, n),
             rng,
         }
     }
@@ -183,6 +143,7 @@ impl<'a> Simulation<'a> {
         while let Some(at) = self.next_event() {
             debug_assert!(at >= self.now, "time went back");
             self.now = at;
+            self.plug();
             self.send_packets();
             self.send_markers();
             let batching = !self.scenario.batch.is_zero();
@@ -194,9 +155,10 @@ impl<'a> Simulation<'a> {
                 self.end_batch();
             }
         }
-        let (seen, now) = (&mut self.seen, self.now);
-        self.reorder.flush(now, &mut self.budget, &mut |p| seen.on_delivered(now, p));
-        self.finish()
+        let (account, now) = (&mut self.account, self.now);
+        self.reorder.flush(now, &mut self.budget, &mut |p| account.on_delivered(now, p));
+        assert_eq!(self.budget.used(), 0, "memory of held packets is accounted for");
+        self.account.finish(&self.reorder)
     }
 
     fn next_event(&mut self) -> Option<Time> {
@@ -213,6 +175,36 @@ impl<'a> Simulation<'a> {
         let idle = !running && self.flights.is_empty();
         let markers = if idle { None } else { self.open_paths.poll_timeout() };
         [first, self.next_packet, markers, self.reorder.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Cuts the link and joins it, and lets the sender notice.
+    fn plug(&mut self) {
+        self.pause();
+        let Some(u) = self.scenario.unplugged else { return };
+        let within = |after| u.from + after <= self.now && self.now < u.to + after;
+        for link in [&mut self.forth[u.path], &mut self.back[u.path]] {
+            let blackhole = within(Duration::ZERO);
+            if link.profile().blackhole != blackhole {
+                link.set_profile(LinkProfile { blackhole, ..*link.profile() });
+            }
+        }
+        let down = within(u.noticed_after).then_some(u.path);
+        if down != self.down {
+            self.down = down;
+            self.open_paths.on_path_down(path_id(u.path));
+            self.credits.fill(0.0);
+        }
+    }
+
+    /// Whatever is sent during a pause comes when it is over.
+    fn pause(&mut self) {
+        let Some((every, length)) = self.scenario.pauses else { return };
+        let base = self.scenario.paths[1].0;
+        let since = self.now.as_nanos() % every.as_nanos() as u64;
+        let delay = base.delay + length.saturating_sub(Duration::from_nanos(since));
+        if self.forth[1].profile().delay != delay {
+            self.forth[1].set_profile(LinkProfile { delay, ..base });
+        }
     }
 
     fn send_packets(&mut self) {
@@ -247,19 +239,24 @@ impl<'a> Simulation<'a> {
             send_time: ((now.as_micros() + self.clock_ahead) / 100) as u16,
             copy: 0,
         };
-        self.seen.on_sent();
+        self.account.on_sent();
         self.launch(Direction::Forth, path, DATA_BYTES, Flight::Data { path, arrival, note });
     }
 
     /// Smooth weighted round robin; all packets are of one size.
     fn pick_path(&mut self) -> usize {
-        let total: f64 = self.scenario.paths.iter().map(|p| f64::from(p.1)).sum();
-        for (credit, (_, weight)) in self.credits.iter_mut().zip(&self.scenario.paths) {
-            *credit += f64::from(*weight);
+        let mut best = None;
+        let mut total = 0.0;
+        for (i, (_, weight)) in self.scenario.paths.iter().enumerate() {
+            if self.down == Some(i) {
+                continue;
+            }
+            self.credits[i] += f64::from(*weight);
+            total += f64::from(*weight);
+            if best.is_none_or(|b: usize| self.credits[i] > self.credits[b]) {
+                best = Some(i);
+            }
         }
-        let best = (0..self.credits.len())
-            .rev()
-            .max_by(|&a, &b| self.credits[a].total_cmp(&self.credits[b]));
         let best = best.unwrap_or(0);
         self.credits[best] -= total;
         best
@@ -267,7 +264,7 @@ impl<'a> Simulation<'a> {
 
     fn send_markers(&mut self) {
         while let Some((id, marker)) = self.open_paths.poll_marker(self.now) {
-            self.seen.out.markers += 1;
+            self.account.on_marker_sent();
             let path = id.index();
             self.launch(Direction::Forth, path, CONTROL_BYTES, Flight::Marker { path, marker });
         }
@@ -317,8 +314,8 @@ impl<'a> Simulation<'a> {
         let now = self.now;
         match flight {
             Flight::Data { path, arrival, note } => {
-                let seen = &mut self.seen;
-                seen.on_arrived(at, path, note);
+                let account = &mut self.account;
+                account.on_arrived(at, path, note);
                 let packet = note.encode();
                 let disposition = self.reorder.on_data(
                     now,
@@ -326,9 +323,9 @@ impl<'a> Simulation<'a> {
                     arrival,
                     &packet,
                     &mut self.budget,
-                    &mut |p| seen.on_delivered(now, p),
+                    &mut |p| account.on_delivered(now, p),
                 );
-                seen.on_disposition(disposition, note);
+                account.on_disposition(disposition, note);
             }
             Flight::Marker { path, marker } => {
                 self.reorder.on_marker(now, path_id(path), marker);
@@ -340,8 +337,8 @@ impl<'a> Simulation<'a> {
     }
 
     fn end_batch(&mut self) {
-        let (seen, now) = (&mut self.seen, self.now);
-        self.reorder.on_batch_end(now, &mut self.budget, &mut |p| seen.on_delivered(now, p));
+        let (account, now) = (&mut self.account, self.now);
+        self.reorder.on_batch_end(now, &mut self.budget, &mut |p| account.on_delivered(now, p));
         for path in 0..self.acked.len() {
             let acked = self.reorder.marker_ack(path_id(path));
             if let Some(epoch) = acked.filter(|_| acked != self.acked[path]) {
@@ -349,24 +346,6 @@ impl<'a> Simulation<'a> {
                 self.launch(Direction::Back, path, CONTROL_BYTES, Flight::Ack { path, epoch });
             }
         }
-    }
-
-    fn finish(mut self) -> Outcome {
-        let seen = &mut self.seen;
-        let p = |h: &Histogram<u64>, q| Duration::from_micros(h.value_at_quantile(q));
-        seen.out.wait_p99 = p(&seen.waits, 0.99);
-        seen.out.delay_p99 = p(&seen.delays, 0.99);
-        seen.out.delay_p50 = p(&seen.delays, 0.5);
-        seen.out.slowest_p99 =
-            seen.path_delays.iter().map(|h| p(h, 0.99)).max().unwrap_or_default();
-        seen.out.extent = (0..self.acked.len())
-            .map(|i| self.reorder.extent(path_id(i)))
-            .max()
-            .unwrap_or_default();
-        seen.out.stats = self.reorder.stats();
-        assert_eq!(seen.out.delivered, seen.out.arrived, "what arrives is delivered, once");
-        assert_eq!(self.budget.used(), 0, "memory of held packets is accounted for");
-        self.seen.out
     }
 
     /// Uniform over (0, 1].
@@ -379,102 +358,6 @@ impl<'a> Simulation<'a> {
 enum Direction {
     Forth,
     Back,
-}
-
-impl Seen {
-    fn new(scenario: &Scenario) -> Self {
-        // The bounds are constants that fit: a microsecond to a minute.
-        let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).expect("bounds fit");
-        Self {
-            arrived_at: vec![Time::ZERO],
-            delivered: vec![false],
-            flow_delivered: vec![0; scenario.flows],
-            waits: histogram(),
-            delays: histogram(),
-            path_delays: scenario.paths.iter().map(|_| histogram()).collect(),
-            out: Outcome {
-                sent: 0,
-                arrived: 0,
-                delivered: 0,
-                out_of_order: 0,
-                out_of_order_warm: 0,
-                delivered_warm: 0,
-                held_for_others: 0,
-                held: 0,
-                markers: 0,
-                wait_p99: Duration::ZERO,
-                delay_p99: Duration::ZERO,
-                delay_p50: Duration::ZERO,
-                slowest_p99: Duration::ZERO,
-                extent: Duration::ZERO,
-                stats: ReorderStatus::default(),
-            },
-        }
-    }
-
-    fn on_sent(&mut self) {
-        self.out.sent += 1;
-        self.arrived_at.push(Time::ZERO);
-        self.delivered.push(false);
-    }
-
-    fn on_arrived(&mut self, at: Time, path: usize, note: Note) {
-        self.out.arrived += 1;
-        self.arrived_at[note.pn as usize] = at;
-        self.path_delays[path].saturating_record(at.since(note.sent).as_micros() as u64);
-    }
-
-    fn on_disposition(&mut self, disposition: Disposition, note: Note) {
-        if disposition == Disposition::Held {
-            self.out.held += 1;
-            let done = note.before <= self.flow_delivered[note.flow];
-            self.out.held_for_others += u64::from(done);
-        }
-        assert_ne!(disposition, Disposition::Duplicate, "packet {}", note.pn);
-    }
-
-    fn on_delivered(&mut self, now: Time, packet: &[u8]) {
-        let note = Note::decode(packet);
-        let out = &mut self.out;
-        assert!(!std::mem::replace(&mut self.delivered[note.pn as usize], true), "delivered twice");
-        out.delivered += 1;
-        let last = &mut self.flow_delivered[note.flow];
-        let out_of_order = note.pn < *last;
-        *last = note.pn.max(*last);
-        out.out_of_order += u64::from(out_of_order);
-        if note.sent.since(Time::ZERO) >= WARM_UP {
-            out.delivered_warm += 1;
-            out.out_of_order_warm += u64::from(out_of_order);
-        }
-        let waited = now.since(self.arrived_at[note.pn as usize]);
-        self.waits.saturating_record(waited.as_micros() as u64);
-        self.delays.saturating_record(now.since(note.sent).as_micros() as u64);
-    }
-}
-
-impl Note {
-    fn encode(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        let words = [self.pn, self.flow as u64, self.before, self.sent.as_nanos()];
-        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Self {
-        let word = |i: usize| {
-            let mut w = [0; 8];
-            w.copy_from_slice(&bytes[8 * i..8 * i + 8]);
-            u64::from_le_bytes(w)
-        };
-        Self {
-            pn: word(0),
-            flow: word(1) as usize,
-            before: word(2),
-            sent: Time::from_nanos(word(3)),
-        }
-    }
 }
 
 /// Hashes of flows that share no bucket: coupling by collision is wanted, but not what is measured.
