@@ -8,6 +8,7 @@ use crate::config::EndpointConfig;
 use crate::handshake::{
     CipherOffer, HandshakeError, Hello, Incoming, Outcome, PROTOCOL_VERSION, Refusal,
 };
+use crate::path::LossMeter;
 use crate::session::IndexTable;
 use crate::{DropReason, Time};
 use std::time::Duration;
@@ -174,6 +175,8 @@ impl Peer {
         for path in self.paths.iter_mut().flatten() {
             path.remote_id = None;
             path.introduced = false;
+            path.loss_up = LossMeter::new();
+            path.loss_down = LossMeter::new();
         }
     }
 

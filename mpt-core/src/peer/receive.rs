@@ -12,6 +12,7 @@ use super::sessions::{SessionId, Standing};
 use super::{Context, DatagramMeta, Peer};
 use crate::inner::{InnerPacket, clamp_mss, decapsulate_ecn};
 use crate::order::{Arrival, Disposition};
+use crate::path::Freshness;
 use crate::wire::DataHeader;
 use crate::{Deliver, DropReason, PacketNumber, PathId, PeerId, Time};
 
@@ -69,6 +70,8 @@ impl Peer {
             p.count_received(now, len);
             p.counters.rx_data_packets += 1;
             p.counters.rx_data_bytes += len as u64;
+            let freshness = if pn > highest { Freshness::Newest } else { Freshness::Older };
+            p.remote.on_authenticated(now, meta.source, len, freshness);
         }
         self.report_schedule.on_received(now, len);
 

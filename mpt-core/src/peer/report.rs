@@ -21,6 +21,12 @@ impl Peer {
         for worker in (0..16).filter_map(WorkerId::new) {
             let Some(report) = self.report(now, worker, interval) else { continue };
             self.send_report(now, first, &report, out);
+            for entry in report.paths() {
+                let ours = self.remote_paths[entry.path.index()];
+                if let Some(path) = ours.and_then(|p| self.paths[p.index()].as_mut()) {
+                    path.loss_down.update(now, entry.highest_seq, entry.packets);
+                }
+            }
             let missing = report.paths().map(missing).sum();
             let worker = self.receive_workers[worker.get() as usize].as_mut();
             let loss = worker.is_some_and(|w| w.arrivals.note_missing(missing));

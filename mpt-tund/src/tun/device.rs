@@ -3,8 +3,9 @@
 use super::owner::owner_of;
 use crate::net::interface_index;
 use crate::watched::Watched;
+use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::task::{Context, Poll};
@@ -12,9 +13,11 @@ use std::task::{Context, Poll};
 const DEVICE: &str = "/dev/net/tun";
 
 /// An open TUN device, registered with the runtime.
-#[derive(Debug)]
 pub struct TunDevice {
+    /// Owns the descriptor and knows its readiness.
     fd: Watched<File>,
+    /// Reads and writes packets on that descriptor; does not close it.
+    device: tun::Device,
     name: String,
     index: u32,
 }
@@ -88,8 +91,11 @@ impl TunDevice {
         attach(&file, name).map_err(failed)?;
         let gone = || io::Error::from_raw_os_error(libc::ENODEV);
         let index = interface_index(name).ok_or_else(gone).map_err(failed)?;
+        let mut configuration = tun::Configuration::default();
+        configuration.tun_name(name).raw_fd(file.as_raw_fd()).close_fd_on_drop(false);
+        let device = tun::create(&configuration).map_err(|e| failed(e.into()))?;
         let fd = Watched::new(file).map_err(failed)?;
-        Ok(Self { fd, name: name.to_owned(), index })
+        Ok(Self { fd, device, name: name.to_owned(), index })
     }
 
     /// The interface's name.
@@ -118,7 +124,7 @@ impl TunDevice {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is none; `EIO` while the interface is down;
     /// `EBADFD` once it was deleted.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.fd.read(|mut file| file.read(buffer))
+        self.fd.read(|_| self.device.recv(buffer))
     }
 
     /// Writes one packet.
@@ -127,7 +133,16 @@ impl TunDevice {
     /// `EINVAL` for what is not an IP packet, `EIO` while the interface is down, `EBADFD` once it was
     /// deleted. The kernel does not push back: a full queue drops.
     pub fn write(&self, packet: &[u8]) -> io::Result<()> {
-        self.fd.get().write(packet).map(drop)
+        self.device.send(packet).map(drop)
+    }
+}
+
+impl fmt::Debug for TunDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TunDevice")
+            .field("name", &self.name)
+            .field("index", &self.index)
+            .finish_non_exhaustive()
     }
 }
 

@@ -132,7 +132,9 @@ impl TestbedBuilder {
         ensure!(!self.links.is_empty(), "a testbed needs a link");
         ensure!(self.links.len() <= 200, "a testbed has 200 links at most");
         let alone = crate::exclusive();
-        let directory = tempfile::Builder::new().prefix("mpt-lab-").tempdir()?;
+        let mut directory = tempfile::Builder::new().prefix("mpt-lab-").tempdir()?;
+        // To read the daemons' logs afterwards.
+        directory.disable_cleanup(std::env::var_os("MPT_LAB_KEEP").is_some());
         let emulator = Emulator::new()?;
         let mut plan = Plan { keys: Vec::new(), links: Vec::new() };
         let mut sites: Vec<Site> = Vec::new();
