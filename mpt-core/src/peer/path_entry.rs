@@ -190,9 +190,7 @@ impl Path {
     pub fn rank(&self, now: Time) -> Option<Rank> {
         match (self.health.usability(now), self.health.state()) {
             _ if self.local.socket.is_none() || self.remote.current().is_none() => None,
-            (Usability::No, State::Down) if self.health.is_unusable_here() => {
-                Some(Rank::Unanswered)
-            }
+            (Usability::No, _) if self.health.is_unanswered() => Some(Rank::Unanswered),
             (Usability::No, _) => None,
             (Usability::Preferred, _) => Some(Rank::Preferred),
             (Usability::LastResort, State::Suspected) => Some(Rank::Suspected),
@@ -242,6 +240,7 @@ impl Path {
     /// Counts a datagram received and authenticated.
     pub fn count_received(&mut self, now: Time, bytes: usize) {
         self.last_heard = Some(now);
+        self.health.on_heard(now);
         self.counters.rx_packets += 1;
         self.counters.rx_bytes += bytes as u64;
         self.rate_down.add(now, bytes as u64);
