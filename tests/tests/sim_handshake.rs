@@ -208,8 +208,8 @@ fn keys_change_on_lossy_links() {
         let mut w = World::pair(seed, &[lossy(10, 0.2), lossy(40, 0.2)], Far::Waits);
         w.run_until(10 * S, up).expect("a session");
         w.run(S);
-        w.stream(Traffic::new(0, 1, 1e5));
-        w.stream(Traffic::new(1, 0, 1e5));
+        w.stream(Traffic::new(0, 1, 3e5));
+        w.stream(Traffic::new(1, 0, 3e5));
         w.run(S);
         for s in &mut w.streams {
             s.reset_extremes();

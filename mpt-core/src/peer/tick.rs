@@ -305,7 +305,9 @@ impl Peer {
         };
         let order = self.receive_workers.iter().flatten().map(|w| w.reorder.poll_timeout());
         let paths = self.paths.iter().flatten().flat_map(|p| {
-            let alive = session.is_some() && p.local.socket.is_some();
+            // As in `probe_path`: without both ends nothing can be sent, however urgent it is.
+            let ends = p.local.socket.is_some() && p.remote.current().is_some();
+            let alive = session.is_some() && ends;
             let health = alive.then(|| p.health.poll_timeout(now)).flatten();
             let usable = p.health.usability(now) != Usability::No;
             let mtu = (alive && usable).then(|| p.mtu.poll_timeout()).flatten();
