@@ -31,10 +31,12 @@ const INTERFACE: Column = left("INTERFACE", interface);
 const ADDRESSES: Column = left("ADDRESSES", addresses);
 const WEIGHT: Column = right("WEIGHT", |p| p.weight.to_string());
 const RTT: Column = right("RTT p50/p99", rtt);
-const LOSS: Column = right("LOSS", |p| pair_of_percents(p.loss_up, p.loss_down));
+const LOSS: Column = right("LOSS up/down", loss);
+const LOSS_SHORT: Column = right("LOSS u/d", loss);
 const UP: Column = right("UP/s", |p| rate(p.rate_up));
 const DOWN: Column = right("DOWN/s", |p| rate(p.rate_down));
-const SHARE: Column = right("SHARE", |p| pair_of_percents(Some(p.share_up), Some(p.share_down)));
+const SHARE: Column = right("SHARE up/down", share);
+const SHARE_SHORT: Column = right("SHARE u/d", share);
 const MTU: Column = right("MTU", |p| p.mtu.to_string());
 const CHANGE: Column = left("LAST CHANGE", change);
 
@@ -48,7 +50,7 @@ struct Layout {
 }
 
 const NARROW: Layout = Layout {
-    columns: &[PATH, STATE, WEIGHT, RTT, LOSS, UP, DOWN, SHARE],
+    columns: &[PATH, STATE, WEIGHT, RTT, LOSS_SHORT, UP, DOWN, SHARE_SHORT],
     space: 2,
     below: &[interface, addresses, mtu, change],
 };
@@ -182,6 +184,16 @@ fn rtt(path: &PathStatus) -> String {
         (Some(p50), Some(p99)) => format!("{}/{} ms", millis_bare(p50), millis_bare(p99)),
         _ => "-".to_owned(),
     }
+}
+
+fn loss(path: &PathStatus) -> String {
+    pair_of_percents(path.loss_up, path.loss_down)
+}
+
+/// Where nothing flows there is nothing to share.
+fn share(path: &PathStatus) -> String {
+    let of = |rate: f64, share: f64| Some(share).filter(|_| rate > 0.0);
+    pair_of_percents(of(path.rate_up, path.share_up), of(path.rate_down, path.share_down))
 }
 
 /// To the peer and from it.

@@ -2,7 +2,7 @@
 
 use super::*;
 use mpt_core::control::DropCount;
-use mpt_core::control::{PathStatus, TunStatus};
+use mpt_core::control::TunStatus;
 
 /// Two bridges, one of them unplugged.
 pub(crate) fn two_bridges() -> Status {
@@ -181,6 +181,27 @@ fn nothing_known_yet() {
     assert!(text.contains("? -> ?"), "{text}");
     status.peers[0].paths.clear();
     assert!(to_plain(&render(&status, 100)).contains("no paths yet"));
+}
+
+#[test]
+fn who_does_not_answer_or_refuses_is_told_with_a_hint() {
+    let mut status = two_bridges();
+    status.public_key = "OURKEY".to_owned();
+    let peer = &mut status.peers[0];
+    (peer.state, peer.why) = ("connecting".to_owned(), Some("no answer yet".to_owned()));
+    let shown = |status: &Status| to_plain(&render(status, 120));
+    let text = shown(&status);
+    assert!(
+        text.contains("\n  no answer yet\n  is it running, does it know our public key OURKEY")
+    );
+    status.uptime = 3.0;
+    assert!(!shown(&status).contains("OURKEY"), "it may answer any moment");
+    let peer = &mut status.peers[0];
+    (peer.state, peer.why) = ("refused".to_owned(), Some("ciphers differ".to_owned()));
+    peer.paths[1].why = "ciphers differ".to_owned();
+    let text = shown(&status);
+    assert_eq!(text.matches("ciphers differ").count(), 1, "{text}");
+    assert!(text.contains("4 s ago: see above"), "{text}");
 }
 
 #[test]
