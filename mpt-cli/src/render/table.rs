@@ -8,6 +8,8 @@ use mpt_core::control::PathStatus;
 struct Column {
     heading: &'static str,
     align: Align,
+    /// Fewest characters: what often changes is not to move all the rest each time.
+    least: usize,
     cell: fn(&PathStatus) -> String,
 }
 
@@ -18,23 +20,26 @@ enum Align {
 }
 
 const fn left(heading: &'static str, cell: fn(&PathStatus) -> String) -> Column {
-    Column { heading, align: Align::Left, cell }
+    Column { heading, align: Align::Left, least: 0, cell }
 }
 
 const fn right(heading: &'static str, cell: fn(&PathStatus) -> String) -> Column {
-    Column { heading, align: Align::Right, cell }
+    Column { heading, align: Align::Right, least: 0, cell }
 }
 
+/// Characters of most rates.
+const RATE: usize = "18.1 Mbit".len();
+
 const PATH: Column = left("PATH", |p| p.name.clone());
-const STATE: Column = left("STATE", state);
+const STATE: Column = Column { least: "suspected".len(), ..left("STATE", state) };
 const INTERFACE: Column = left("INTERFACE", interface);
 const ADDRESSES: Column = left("ADDRESSES", addresses);
 const WEIGHT: Column = right("WEIGHT", |p| p.weight.to_string());
 const RTT: Column = right("RTT p50/p99", rtt);
 const LOSS: Column = right("LOSS up/down", loss);
 const LOSS_SHORT: Column = right("LOSS u/d", loss);
-const UP: Column = right("UP/s", |p| rate(p.rate_up));
-const DOWN: Column = right("DOWN/s", |p| rate(p.rate_down));
+const UP: Column = Column { least: RATE, ..right("UP/s", |p| rate(p.rate_up)) };
+const DOWN: Column = Column { least: RATE, ..right("DOWN/s", |p| rate(p.rate_down)) };
 const SHARE: Column = right("SHARE up/down", share);
 const SHARE_SHORT: Column = right("SHARE u/d", share);
 const MTU: Column = right("MTU", |p| p.mtu.to_string());
@@ -97,7 +102,7 @@ pub(super) fn paths(paths: &[PathStatus], width: usize) -> Vec<Line> {
 fn widths(columns: &[Column], paths: &[PathStatus]) -> Vec<usize> {
     let cells = |column: &Column| {
         let cells = paths.iter().map(|path| (column.cell)(path).chars().count());
-        cells.chain([column.heading.len()]).max().unwrap_or(0)
+        cells.chain([column.heading.len(), column.least]).max().unwrap_or(0)
     };
     columns.iter().map(cells).collect()
 }
