@@ -16,6 +16,11 @@ use std::time::Duration;
 /// After a refusal the next initiation waits this long: somebody has to change a configuration.
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
+/// Whoever answers knows our initiation and its own private key, so only one thing is left. It is
+/// shown, and changes nothing: the answer may be forged by somebody on the way.
+const UNREADABLE_ANSWER: &str =
+    "its answers cannot be read: is the pre-shared key the same at both ends?";
+
 /// How this end introduces itself.
 pub(super) fn hello(config: &EndpointConfig, instance: u64) -> Hello {
     Hello {
@@ -93,7 +98,15 @@ impl Peer {
         cx: &mut Context<'_>,
     ) -> Result<(), HandshakeError> {
         let attempt = self.attempt.as_mut().ok_or(HandshakeError::Unasked)?;
-        let outcome = attempt.pending.finish(message)?;
+        let outcome = match attempt.pending.finish(message) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                if error == HandshakeError::NotAuthentic && self.sessions.current().is_none() {
+                    self.show(UNREADABLE_ANSWER);
+                }
+                return Err(error);
+            }
+        };
         self.attempt = None;
         match outcome {
             Outcome::Agreed(agreement) => {
@@ -189,10 +202,16 @@ impl Peer {
     }
 
     fn show_refusal(&mut self, refusal: &Refusal) {
-        let text = refusal.to_string();
-        if self.sessions.current().is_none() && self.why.as_deref() != Some(&text) {
-            tracing::warn!(peer = %self.name, "{text}");
-            self.why = Some(text);
+        if self.sessions.current().is_none() {
+            self.show(&refusal.to_string());
+        }
+    }
+
+    /// Says why there is no session; the log has it once.
+    fn show(&mut self, why: &str) {
+        if self.why.as_deref() != Some(why) {
+            tracing::warn!(peer = %self.name, "{why}");
+            self.why = Some(why.to_owned());
             self.refused = true;
         }
     }

@@ -256,7 +256,7 @@ impl Peer {
         if up != self.up {
             self.up = up;
             let event = if up { Event::PeerUp(self.id) } else { Event::PeerDown(self.id) };
-            tracing::info!(peer = %self.name, up, "peer");
+            tracing::info!(peer = %self.name, "peer {}", if up { "up" } else { "down" });
             cx.events.push_back(event);
         }
     }
