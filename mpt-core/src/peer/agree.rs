@@ -16,9 +16,10 @@ use std::time::Duration;
 /// After a refusal the next initiation waits this long: somebody has to change a configuration.
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
-/// An answer to our own initiation does not open.
-const KEYS_DIFFER: &str = "the peer answers, but not under our keys: the pre-shared keys differ \
-    between the ends, or the public key configured here is not the peer's";
+/// An answer to our own initiation does not open. The peer has read the initiation, so the static keys
+/// are right.
+const KEYS_DIFFER: &str =
+    "the peer answers, but not under our keys: the pre-shared keys differ between the ends";
 
 /// The peer began anew, for all that we answered.
 const ANSWERS_UNUSED: &str = "the peer calls, but makes no use of our answers: the pre-shared keys \

@@ -77,12 +77,22 @@ impl Traffic {
 
     /// Bits a second, there and back.
     pub fn at_rates(one: &Site, other: &Site, rates: [u64; 2]) -> Self {
+        Self::with(one, other, rates, 0)
+    }
+
+    /// Beside others: each needs a `number` of its own.
+    pub fn start_at(one: &Site, other: &Site, number: usize) -> Self {
+        Self::with(one, other, [4_000_000; 2], number)
+    }
+
+    fn with(one: &Site, other: &Site, rates: [u64; 2], number: usize) -> Self {
+        let port = 5000 + number as u16;
         let stream = |from: &Site, to: &Site, rate| {
             let config = StreamConfig {
                 duration: Duration::from_secs(60),
                 linger: ms(500),
                 record: true,
-                ..StreamConfig::new(to.host_port(5000), rate)
+                ..StreamConfig::new(to.host_port(port), rate)
             };
             Stream::start(from.host(), to.host(), &config).unwrap()
         };
