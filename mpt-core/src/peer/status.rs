@@ -2,6 +2,7 @@
 
 use super::{Path, Peer};
 use crate::control::{PathStatus, PeerStatus, ReorderStatus};
+use crate::schedule::Rank;
 use crate::{PathId, Time};
 use std::time::Duration;
 
@@ -36,6 +37,12 @@ impl Peer {
     /// Its paths by name.
     pub fn path_names(&self) -> impl Iterator<Item = (&str, PathId)> {
         self.paths.iter().flatten().map(|p| (p.name.as_str(), p.id))
+    }
+
+    /// Whether the scheduler may use it now: nothing of a better rank is there.
+    fn in_use(&self, path: PathId) -> bool {
+        let best = self.views.iter().map(|v| v.rank).min();
+        self.views.iter().any(|v| v.id == path && Some(v.rank) == best && v.rank < Rank::Unanswered)
     }
 
     /// All workers together; of hold times the worst worker's.
@@ -75,11 +82,7 @@ impl Peer {
             id: p.id.get(),
             name: p.name.clone(),
             state: p.health.state().to_string(),
-            in_use: p.rank(now).is_some()
-                && self
-                    .views
-                    .iter()
-                    .all(|v| self.views.iter().any(|own| own.id == p.id && own.rank <= v.rank)),
+            in_use: self.in_use(p.id),
             why: match self.why.as_ref().filter(|_| waiting) {
                 Some(why) => why.clone(),
                 None => p.health.why().to_owned(),

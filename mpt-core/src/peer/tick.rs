@@ -6,7 +6,7 @@ use super::{Attempt, Context, Origin, Peer, agree};
 use crate::handshake::Pending;
 use crate::inner::InnerPacket;
 use crate::path::{Change, State, Usability};
-use crate::schedule::PathView;
+use crate::schedule::{PathView, Rank};
 use crate::session::{CONTROL_TAG_LEN, DATA_HEADER_LEN};
 use crate::wire::Marker;
 use crate::{Event, Outbox, PathId, Time, WorkerId};
@@ -246,7 +246,13 @@ impl Peer {
                 srtt: path.health.rtt().smoothed().unwrap_or_default(),
             })
         }));
-        let up = !self.views.is_empty();
+        let up = self.views.iter().any(|v| v.rank < Rank::Unanswered);
+        if up {
+            // What was tried on dead paths while there was nothing else will not come: nobody is to wait.
+            for view in self.views.iter().filter(|v| v.rank == Rank::Unanswered) {
+                self.send_worker.open_paths.on_path_down(view.id);
+            }
+        }
         if up != self.up {
             self.up = up;
             let event = if up { Event::PeerUp(self.id) } else { Event::PeerDown(self.id) };
@@ -290,7 +296,7 @@ impl Peer {
             None if !self.can_initiate() => None,
             None => match session {
                 None => Some(self.next_attempt.max(now)),
-                Some(slot) if self.views.is_empty() => {
+                Some(slot) if !self.up => {
                     let young = slot.session.created() + SILENCE * 2;
                     Some(self.next_attempt.max(young).max(self.last_heard + SILENCE).max(now))
                 }
