@@ -97,10 +97,7 @@ fn state(status: &Status) -> State {
     let path = |p: &mpt_core::control::PathStatus| {
         (p.name.clone(), p.state.clone(), p.in_use, p.remote.clone(), p.downs)
     };
-    State {
-        paths: peer.paths.iter().map(path).collect(),
-        session: peer.cipher.clone(),
-    }
+    State { paths: peer.paths.iter().map(path).collect(), session: peer.cipher.clone() }
 }
 
 /// A tunnel whose link 1 has been listened to from its first packet on.
