@@ -140,8 +140,7 @@ fn with_preshared_keys(keys: [u8; 2], builder: TestbedBuilder) -> TestbedBuilder
 fn a_preshared_key_has_to_be_the_same() {
     let builder = testbed().links([bridge(); 2]);
     let _ = running(with_preshared_keys([7, 7], builder));
-    let mut testbed =
-        with_preshared_keys([7, 8], testbed().links([bridge(); 2])).build().unwrap();
+    let mut testbed = with_preshared_keys([7, 8], testbed().links([bridge(); 2])).build().unwrap();
     let says = ["pre-shared keys differ"; 2];
     refused("pre-shared keys differ", &mut testbed, "connecting", says, Duration::from_secs(3));
 }

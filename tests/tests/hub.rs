@@ -92,10 +92,14 @@ fn a_source_outside_allowed_ips_is_dropped_and_counted() {
     receiver.set_read_timeout(Some(ms(400))).unwrap();
     let count = |testbed: &mut Testbed| {
         let status = testbed.site_mut(0).daemon().unwrap().status().unwrap();
-        status.peers.iter().map(|p| {
-            let drop = p.drops.iter().find(|d| d.reason == "not-allowed");
-            drop.map_or(0, |d| d.count)
-        }).collect::<Vec<u64>>()
+        status
+            .peers
+            .iter()
+            .map(|p| {
+                let drop = p.drops.iter().find(|d| d.reason == "not-allowed");
+                drop.map_or(0, |d| d.count)
+            })
+            .collect::<Vec<u64>>()
     };
     // Of nobody; of another client; of the hub's own LAN.
     let sources = ["10.99.0.1", "192.168.13.77", "192.168.11.77"];

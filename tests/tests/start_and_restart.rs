@@ -43,7 +43,10 @@ fn one_path_that_answers_is_enough() {
             sleep(ms(500));
             let streams = traffic.finish();
             let status = testbed.site_mut(0).daemon().unwrap().status().unwrap();
-            println!("link {dead} dead from the start: up after {took:?}; {}", paths_in_words(&status));
+            println!(
+                "link {dead} dead from the start: up after {took:?}; {}",
+                paths_in_words(&status)
+            );
             for stream in &streams {
                 assert_eq!((stream.lost, stream.out_of_order), (0, 0));
             }
@@ -82,9 +85,8 @@ fn both_ends_may_begin_at_the_same_moment() {
     let mut testbed = testbed().links([bridge(); 2]).build().unwrap();
     let mut slowest = Duration::ZERO;
     for round in 0..4 {
-        let took = start_both(&mut testbed, |s| {
-            some_path(s) && s.peers[0].paths.iter().all(|p| p.in_use)
-        });
+        let took =
+            start_both(&mut testbed, |s| some_path(s) && s.peers[0].paths.iter().all(|p| p.in_use));
         slowest = slowest.max(took);
         println!("both at once, round {round}: all paths after {took:?}");
         for site in 0..2 {
@@ -210,8 +212,11 @@ fn nothing_is_left_behind() {
     testbed.a().write_configuration(&yaml).unwrap();
     testbed.site_mut(0).start().unwrap();
     testbed.site_mut(0).daemon().unwrap().wait_up(UP_WITHIN).unwrap();
-    let extra: Vec<String> =
-        surroundings(testbed.a()).difference(&before).filter(|l| l.contains("Rule")).cloned().collect();
+    let extra: Vec<String> = surroundings(testbed.a())
+        .difference(&before)
+        .filter(|l| l.contains("Rule"))
+        .cloned()
+        .collect();
     println!("without routes, rules left while it runs: {}", extra.len());
     testbed.site_mut(0).stop().unwrap();
     assert_same("after a start with other routes", &before, &surroundings(testbed.a()));
@@ -254,5 +259,9 @@ fn down_ends_a_tunnel_and_a_second_up_is_refused() {
         .unwrap()
         .wait_until("told", ms(300), |s| s.peers[0].state == "connecting")
         .unwrap_or_else(|e| panic!("{e:#}"));
-    println!("the peer says: {:?} ({:?} in all)", status.peers[0].why, mpt_lab::now().since(before));
+    println!(
+        "the peer says: {:?} ({:?} in all)",
+        status.peers[0].why,
+        mpt_lab::now().since(before)
+    );
 }

@@ -202,9 +202,9 @@ pub fn drops(status: &Status) -> BTreeMap<String, u64> {
 
 /// What came on top since `before`.
 pub fn more(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    let difference = now.iter().map(|(reason, count)| {
-        (reason.clone(), count - before.get(reason).copied().unwrap_or(0))
-    });
+    let difference = now
+        .iter()
+        .map(|(reason, count)| (reason.clone(), count - before.get(reason).copied().unwrap_or(0)));
     difference.filter(|(_, count)| *count > 0).collect()
 }
 
