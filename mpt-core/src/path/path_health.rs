@@ -1,6 +1,6 @@
 //! Whether a path works: probes, reports and what the daemon knows, brought together.
 
-use super::health::{Change, Health, Outstanding};
+use super::health::{Change, Health, Outstanding, Peer};
 use super::prober::Prober;
 use super::progress::Progress;
 use super::{ProbeToSend, Rtt, State, TokenSource, Usability};
@@ -46,6 +46,7 @@ pub struct PathHealth {
     progress: Progress,
     rtt: Rtt,
     last_traffic: Option<Time>,
+    last_heard: Option<Time>,
     /// A probe is due at once.
     urgent: bool,
     remote: RemoteWord,
@@ -70,6 +71,7 @@ impl PathHealth {
             progress: Progress::new(),
             rtt: Rtt::new(),
             last_traffic: None,
+            last_heard: None,
             urgent: true,
             remote: RemoteWord::Fine { since: None },
             stalls: 0,
@@ -86,6 +88,11 @@ impl PathHealth {
     pub fn on_sent_data(&mut self, now: Time, seq: u32) {
         self.last_traffic = Some(now);
         self.progress.on_sent(now, seq);
+    }
+
+    /// Something authentic came from the peer over this path.
+    pub fn on_heard(&mut self, now: Time) {
+        self.last_heard = Some(now);
     }
 
     /// The peer reports the highest path sequence it received, and how often it reports.
@@ -170,10 +177,16 @@ impl PathHealth {
         };
     }
 
-    /// Whether the peer is to be told that the path is down: not when that is its own word.
+    /// Whether the peer is to be told that the path is down, for a reason that it cannot know.
     #[must_use]
     pub fn is_unusable_here(&self) -> bool {
-        self.health.is_down_by_own_finding()
+        self.health.is_down_locally()
+    }
+
+    /// Whether it is down for want of answers, and nothing else.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.health.is_unanswered()
     }
 
     /// An operator took the path out of use here, or back. Slow probes go on: they carry the word.
@@ -217,7 +230,12 @@ impl PathHealth {
                 true => Outstanding::Data,
                 false => Outstanding::Nothing,
             };
-            self.health.on_missed(now, self.prober.missed(), outstanding);
+            let lately = now.before(self.patience(now));
+            let peer = match self.last_heard {
+                Some(at) if at >= lately => Peer::Heard,
+                _ => Peer::Silent,
+            };
+            self.health.on_missed(now, self.prober.missed(), outstanding, peer);
         }
         if self.suspicious_at().is_some_and(|at| at <= now) {
             self.health.on_no_progress(now);

@@ -101,6 +101,8 @@ pub struct Path {
     pub loss_up: LossMeter,
     /// Loss of what the peer sends, by its path sequence.
     pub loss_down: LossMeter,
+    /// When something authentic came by it last.
+    pub last_heard: Option<Time>,
 }
 
 /// IP and UDP headers in front of our datagrams.
@@ -180,6 +182,7 @@ impl Path {
             rate_down: RateMeter::new(),
             loss_up: LossMeter::new(),
             loss_down: LossMeter::new(),
+            last_heard: None,
         }
     }
 
@@ -187,11 +190,17 @@ impl Path {
     pub fn rank(&self, now: Time) -> Option<Rank> {
         match (self.health.usability(now), self.health.state()) {
             _ if self.local.socket.is_none() || self.remote.current().is_none() => None,
+            (Usability::No, _) if self.health.is_unanswered() => Some(Rank::Unanswered),
             (Usability::No, _) => None,
             (Usability::Preferred, _) => Some(Rank::Preferred),
             (Usability::LastResort, State::Suspected) => Some(Rank::Suspected),
             (Usability::LastResort, _) => Some(Rank::HeldDown),
         }
+    }
+
+    /// Whether something came by this path about as lately as by any, that is, not `than` ago.
+    pub fn heard_since(&self, than: Time) -> bool {
+        self.last_heard.is_some_and(|at| at >= than)
     }
 
     /// How long an answer may take on this path.
@@ -230,6 +239,8 @@ impl Path {
 
     /// Counts a datagram received and authenticated.
     pub fn count_received(&mut self, now: Time, bytes: usize) {
+        self.last_heard = Some(now);
+        self.health.on_heard(now);
         self.counters.rx_packets += 1;
         self.counters.rx_bytes += bytes as u64;
         self.rate_down.add(now, bytes as u64);

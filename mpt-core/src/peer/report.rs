@@ -60,17 +60,25 @@ impl Peer {
         Some(report)
     }
 
-    /// The best path but `other`: by rank, then by round-trip time.
+    /// The best path but `other`: first those by which the peer was heard lately, for a dead path tells
+    /// nothing of its death, and a report that goes there makes the peer suspect the others too; then by
+    /// rank and round-trip time.
     fn report_path(&self, now: Time, other: Option<PathId>) -> Option<PathId> {
+        let lately = now.before(HEARD_LATELY);
         self.paths
             .iter()
             .flatten()
             .filter(|p| Some(p.id) != other)
-            .filter_map(|p| Some((p.rank(now)?, p.health.rtt().smoothed(), p.id)))
+            .filter_map(|p| {
+                Some((!p.heard_since(lately), p.rank(now)?, p.health.rtt().smoothed(), p.id))
+            })
             .min()
-            .map(|(_, _, id)| id)
+            .map(|(.., id)| id)
     }
 }
+
+/// While data comes by a path, something is heard at least this often, and so are the echoes of our own probes.
+const HEARD_LATELY: Duration = Duration::from_millis(120);
 
 /// Packets of a path that had not arrived when a later one had.
 fn missing(p: &crate::wire::PathReport) -> u64 {

@@ -12,6 +12,9 @@ pub enum Rank {
     HeldDown,
     /// It is suspected: nothing may arrive.
     Suspected,
+    /// It does not answer. With nothing better, what is sent there is at least not lost for certain: a
+    /// queue full of our own traffic can swallow probes.
+    Unanswered,
 }
 
 /// A path that can carry something. Paths that cannot are not in the slice.

@@ -122,7 +122,7 @@ fn three_missed_probes_are_down_and_three_answers_bring_it_back() {
     unanswered(&mut health, 1_000, 6_000);
     is(&health, at(7_000), State::Down, Usability::No, "probes unanswered");
     assert_eq!(changes(&mut health), [Change::Down(DownReason::ProbesMissed)]);
-    assert!(health.is_unusable_here());
+    assert!(!health.is_unusable_here() && health.is_unanswered());
     let mut answers = 0;
     for t in 7_000..9_000 {
         if let Some(probe) = health.poll_probe(at(t)) {
@@ -286,4 +286,24 @@ fn probe_intervals_of_a_user_are_kept() {
         }
     }
     assert_eq!((sent, health.state()), (10, State::Up));
+}
+
+#[test]
+fn a_peer_that_is_heard_has_not_failed_because_a_few_echoes_are_lost() {
+    let (mut silent, mut heard) = (up(), up());
+    let mut down_after = [None, None];
+    for t in (1_000..4_000).step_by(10) {
+        heard.on_heard(at(t));
+        for (health, down) in [&mut silent, &mut heard].into_iter().zip(&mut down_after) {
+            health.on_traffic(at(t));
+            health.handle_timeout(at(t));
+            let _ = health.poll_probe(at(t));
+            if health.state() == State::Down {
+                down.get_or_insert(t - 1_000);
+            }
+        }
+    }
+    let [silent, heard] = down_after.map(Option::unwrap);
+    assert!(silent < 450, "{silent} ms");
+    assert!(heard > silent + 150, "{heard} ms, {silent} ms");
 }
