@@ -128,7 +128,9 @@ impl Overheard {
                 assert!(mpt_lab::now() < until, "the stream does not flow");
                 sleep(ms(20));
             }
-            testbed.link(1).captured(way)
+            let frames = testbed.link(1).captured(way);
+            // Not the kernel's own, such as that a port is not open yet.
+            frames.into_iter().filter(|frame| frame[IP + 9] == 17).collect()
         });
         // All of it has arrived by then.
         sleep(ms(50));
@@ -222,7 +224,11 @@ fn damaged_copies_are_dropped() {
         for way in Direction::BOTH {
             let frames = overheard.frames[way as usize].clone();
             let mut damaged = Vec::new();
+            let mut harmless = 0;
             let mut flip = |frame: &[u8], bit: usize| {
+                // An initiation's last 16 bytes are for an end under load; else nobody looks at them.
+                let unread = payload(frame).len() - 16;
+                harmless += u64::from(message_type(frame) == INITIATION && bit / 8 >= unread);
                 let mut body = payload(frame).to_vec();
                 body[bit / 8] ^= 1 << (bit % 8);
                 damaged.push(with_payload(frame, &body));
@@ -246,7 +252,7 @@ fn damaged_copies_are_dropped() {
             }
             assert!(done.contains_key(&DATA) && damaged.len() > 500, "{done:?}");
             println!("cipher {cipher}: damaged copies of {done:?}");
-            let expected = damaged.len() as u64;
+            let expected = damaged.len() as u64 - harmless;
             overheard.attack("damaged", way, &damaged, expected);
         }
         overheard.finish();
@@ -316,10 +322,10 @@ fn a_path_does_not_move_to_who_passes_on_fresh_packets() {
             let mut passed_on = 0;
             for _ in 0..20 {
                 // What comes in this time does not arrive, but its copy does.
-                link.capture(Direction::Forward, 1000);
                 let mut profile = link.profile(Direction::Forward);
                 profile.blackhole = true;
                 link.set(Direction::Forward, profile);
+                link.capture(Direction::Forward, 1000);
                 sleep(ms(15));
                 profile.blackhole = false;
                 let frames = link.captured(Direction::Forward);
