@@ -68,6 +68,10 @@ impl Endpoint {
             answer(meta, response, out);
             return Ok(());
         }
+        if peer.is_over(incoming.ephemeral()) {
+            peer.count_drop(DropReason::Replayed);
+            return Ok(());
+        }
         if peer.attempt_takes_precedence(now, &self.config) {
             return Ok(());
         }

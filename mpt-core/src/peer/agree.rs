@@ -42,6 +42,11 @@ impl Peer {
         self.sessions.answer_to(ephemeral)
     }
 
+    /// Whether the initiation with this ephemeral key is over: it was sent again by somebody.
+    pub fn is_over(&self, ephemeral: &[u8; 32]) -> bool {
+        self.sessions.is_over(ephemeral)
+    }
+
     /// Whether the peer's initiation is to be left alone, because both began at the same time and
     /// ours goes first: the smaller public key wins.
     pub fn attempt_takes_precedence(&self, now: Time, config: &EndpointConfig) -> bool {

@@ -3,6 +3,7 @@
 use super::association::Instances;
 use crate::Time;
 use crate::session::Session;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A session's number within this endpoint; names it in the index table.
@@ -21,6 +22,10 @@ const UNUSED_AFTER: Duration = Duration::from_secs(4);
 
 /// What was sealed under the keys before these may still arrive for as long as a slow path takes.
 const PREVIOUS_LIFETIME: Duration = Duration::from_secs(30);
+
+/// Initiations whose keys were used are remembered for this many agreements, one every two minutes:
+/// sent again by a stranger they are told from a late copy of a new one, and dropped.
+const REMEMBERED: usize = 32;
 
 /// A session and what belongs to it.
 #[derive(Debug)]
@@ -57,6 +62,8 @@ pub struct Sessions {
     current: Option<Slot>,
     previous: Option<(Slot, Time)>,
     pending: Vec<Pending>,
+    /// Ephemeral keys of initiations that are over, the oldest first.
+    over: VecDeque<[u8; 32]>,
     /// Sessions that ended, whose indices the endpoint has to take out of its table.
     ended: Vec<Slot>,
 }
@@ -94,6 +101,18 @@ impl Sessions {
         self.pending.iter().any(|p| now.since(p.since) >= UNUSED_AFTER)
     }
 
+    /// Whether the initiation with this ephemeral key is over: its keys were used, or had their time.
+    pub fn is_over(&self, ephemeral: &[u8; 32]) -> bool {
+        self.over.contains(ephemeral)
+    }
+
+    fn note_over(&mut self, ephemeral: [u8; 32]) {
+        if self.over.len() == REMEMBERED {
+            self.over.pop_front();
+        }
+        self.over.push_back(ephemeral);
+    }
+
     /// Keeps an answer until its keys are used; the oldest makes room.
     pub fn add_pending(&mut self, now: Time, slot: Slot, ephemeral: [u8; 32], response: Vec<u8>) {
         if self.pending.len() == MAX_PENDING {
@@ -107,6 +126,7 @@ impl Sessions {
     pub fn confirm(&mut self, now: Time, id: SessionId) {
         if let Some(i) = self.pending.iter().position(|p| p.slot.id == id) {
             let pending = self.pending.remove(i);
+            self.note_over(pending.ephemeral);
             self.make_current(now, pending.slot);
         }
     }
@@ -144,7 +164,9 @@ impl Sessions {
         let mut i = 0;
         while i < self.pending.len() {
             if now.since(self.pending[i].since) >= PENDING_LIFETIME {
-                self.ended.push(self.pending.remove(i).slot);
+                let pending = self.pending.remove(i);
+                self.note_over(pending.ephemeral);
+                self.ended.push(pending.slot);
             } else {
                 i += 1;
             }
