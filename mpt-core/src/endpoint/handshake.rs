@@ -56,7 +56,7 @@ impl Endpoint {
             answer(meta, response, out);
             return Ok(());
         }
-        if peer.attempt_takes_precedence(now, &self.config) {
+        if peer.attempt_takes_precedence(now) {
             return Ok(());
         }
         let index = self.rng.next_u32();

@@ -1,6 +1,6 @@
 //! An inner packet on its way to the peer.
 //!
-//! 1. The session that seals is found; without one the packet waits in a short queue.
+//! 1. The session that seals is found; without one, or a path, the packet waits in a short queue.
 //! 2. The scheduler picks a path.
 //! 3. The packet gets its number and its predecessor.
 //! 4. Header and packet are written into the path's lane and sealed there.
@@ -34,9 +34,11 @@ impl Peer {
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
         self.traffic_seen = true;
-        let Some(slot) = self.sessions.current() else {
-            let dropped = self.waiting.push(flow, packet);
-            self.drops.add(DropReason::NoSession, dropped);
+        let session = self.sessions.current().filter(|slot| !slot.session.expired(now));
+        let Some(slot) = session.filter(|_| !self.views.is_empty()) else {
+            let reason = if session.is_some() { DropReason::NoPath } else { DropReason::NoSession };
+            let dropped = self.waiting.push(now, flow, packet);
+            self.drops.add(reason, dropped);
             return Ok(());
         };
         let outer = DATA_HEADER_LEN + packet.len() + slot.session.data_tag_len();
