@@ -72,7 +72,7 @@ impl Endpoint {
             peer.count_drop(DropReason::Replayed);
             return Ok(());
         }
-        if peer.attempt_takes_precedence(now, &self.config) {
+        if peer.attempt_takes_precedence(now) {
             return Ok(());
         }
         let index = self.rng.next_u32();

@@ -2,6 +2,8 @@
 
 mod handshake;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use crate::allowed_ips::AllowedIps;
 use crate::config::{EndpointConfig, LocalEnd, PeerConfig};
@@ -13,7 +15,8 @@ use crate::peer::{Context, DatagramMeta, Indexed, Peer};
 use crate::session::IndexTable;
 use crate::wire::{CloseReason, MessageType};
 use crate::{
-    Deliver, DropCounters, DropReason, Event, Outbox, PathId, PeerId, SocketId, Time, Weight,
+    Deliver, DropCounters, DropReason, Event, LaneKey, Outbox, PathId, PeerId, SocketId, Time,
+    Weight,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -241,6 +244,10 @@ impl Endpoint {
     /// before: the earliest probe, report, marker, release or key change.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
+        if !self.touched.is_empty() {
+            // Something was fed since the last batch ended.
+            return Some(Time::ZERO);
+        }
         let peers = self.deadlines.first().map(|&(at, _)| at);
         [peers, self.tunnel_mtu.poll_timeout()].into_iter().flatten().min()
     }
@@ -267,10 +274,11 @@ impl Endpoint {
         }
     }
 
-    /// The kernel refused to send on a path.
-    pub fn handle_send_error(&mut self, now: Time, peer: PeerId, path: PathId, error: SendError) {
+    /// The kernel refused a datagram of the lane `key`.
+    pub fn handle_send_error(&mut self, now: Time, key: &LaneKey, error: SendError) {
+        let Some((peer, path)) = key.peer else { return };
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.on_send_error(now, path, error);
+            p.on_send_error(now, path, key.destination, error);
             self.touch(peer);
         }
     }

@@ -104,6 +104,12 @@ impl PathHealth {
         }
     }
 
+    /// When the probe with `token` was sent, if it is not answered or forgotten.
+    #[must_use]
+    pub fn probe_sent(&self, token: u64) -> Option<Time> {
+        self.prober.sent_at(token)
+    }
+
     /// An echo brought `token`. Returns whether it was one of this path's probes, answered for the
     /// first time.
     pub fn on_echo(&mut self, now: Time, token: u64) -> bool {

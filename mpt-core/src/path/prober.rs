@@ -62,10 +62,14 @@ impl Prober {
         self.next.checked_sub(1).map(|n| self.probes[slot(n)].at)
     }
 
+    /// When the probe with `token` was sent, if it is remembered and was not answered.
+    pub(super) fn sent_at(&self, token: u64) -> Option<Time> {
+        self.number_of(token).map(|n| self.probes[slot(n)].at)
+    }
+
     /// An echo came; `None` when the token is unknown or was answered before.
     pub(super) fn on_echo(&mut self, now: Time, token: u64) -> Option<Answer> {
-        let oldest = self.next.saturating_sub(REMEMBERED);
-        let n = (oldest..self.next).find(|&n| self.probes[slot(n)].token == Some(token))?;
+        let n = self.number_of(token)?;
         let probe = &mut self.probes[slot(n)];
         probe.token = None;
         let sent = probe.at;
@@ -102,6 +106,11 @@ impl Prober {
     /// Nothing that is under way counts any more.
     pub(super) fn forget(&mut self) {
         self.settle_below(self.next);
+    }
+
+    fn number_of(&self, token: u64) -> Option<u64> {
+        let oldest = self.next.saturating_sub(REMEMBERED);
+        (oldest..self.next).find(|&n| self.probes[slot(n)].token == Some(token))
     }
 
     fn settle_below(&mut self, n: u64) {

@@ -42,6 +42,7 @@ pub enum Freshness {
 #[derive(Clone, Debug)]
 pub struct RemoteAddress {
     tokens: TokenSource,
+    configured: Option<SocketAddr>,
     current: Option<Known>,
     candidate: Option<Candidate>,
     rejected: Option<(SocketAddr, Time)>,
@@ -89,7 +90,7 @@ impl RemoteAddress {
     #[must_use]
     pub fn new(tokens: TokenSource, configured: Option<SocketAddr>) -> Self {
         let current = configured.map(|address| Known { address, budget: Budget::Validated });
-        Self { tokens, current, candidate: None, rejected: None, told: configured }
+        Self { tokens, configured, current, candidate: None, rejected: None, told: configured }
     }
 
     /// The address to send to.
@@ -101,9 +102,18 @@ impl RemoteAddress {
     /// The configured address: given as such, or what its name resolved to now. It is believed at
     /// once, being the operator's word; the daemon resolves again only while nobody answers.
     pub fn set_configured(&mut self, address: SocketAddr) {
+        self.configured = Some(address);
         if self.current() != Some(address) {
             self.current = Some(Known { address, budget: Budget::Validated });
             self.candidate = None;
+        }
+    }
+
+    /// The address in use has not answered for a while: back to the configured one, if there is one. A
+    /// learned address may be gone for good, and the peer cannot always reach us from its new one.
+    pub fn fall_back(&mut self) {
+        if let Some(configured) = self.configured {
+            self.set_configured(configured);
         }
     }
 

@@ -2,6 +2,7 @@
 //! change.
 
 use super::association::Instances;
+use super::path_entry::Introduction;
 use super::sessions::{SessionId, Slot};
 use super::{Context, Peer};
 use crate::config::EndpointConfig;
@@ -49,9 +50,8 @@ impl Peer {
 
     /// Whether the peer's initiation is to be left alone, because both began at the same time and
     /// ours goes first: the smaller public key wins.
-    pub fn attempt_takes_precedence(&self, now: Time, config: &EndpointConfig) -> bool {
-        self.attempt.as_ref().is_some_and(|a| a.takes_precedence(now))
-            && config.private_key.public_key() < self.config.public_key
+    pub fn attempt_takes_precedence(&self, now: Time) -> bool {
+        self.goes_first && self.attempt.as_ref().is_some_and(|a| a.takes_precedence(now))
     }
 
     /// The index under which our attempt's response comes.
@@ -90,7 +90,7 @@ impl Peer {
                     .insert(session.local_indices(), |path| (peer, id, path))
                     .map_err(|_| DropReason::BadHandshake)?;
                 let instances = Instances { local: self.instance, remote };
-                let slot = Slot { id, session, instances };
+                let slot = Slot { id, session, instances, heard: None };
                 self.sessions.add_pending(now, slot, ephemeral, answer.message.clone());
             }
             // It may be an old initiation, sent again by a stranger: show it, change nothing.
@@ -132,7 +132,7 @@ impl Peer {
                 }
                 let instances = Instances { local: self.instance, remote };
                 let fresh = self.sessions.current().is_none();
-                self.sessions.make_current(now, Slot { id, session, instances });
+                self.sessions.make_current(now, Slot { id, session, instances, heard: None });
                 self.session_began(now, fresh, cx);
             }
             Outcome::Refused(refusal) => {
@@ -165,6 +165,9 @@ impl Peer {
 
     /// The peer used the keys of our answer: they are the session's from now on.
     pub(super) fn confirm(&mut self, now: Time, id: SessionId, cx: &mut Context<'_>) {
+        if self.goes_first && self.sessions.is_passed_over(now, id) {
+            return;
+        }
         let fresh = self.sessions.current().is_none();
         self.sessions.confirm(now, id);
         self.attempt = None;
@@ -200,7 +203,7 @@ impl Peer {
         self.remote_paths = Default::default();
         for path in self.paths.iter_mut().flatten() {
             path.remote_id = None;
-            path.introduced = false;
+            path.introduction = Introduction::Due;
             path.loss_up = LossMeter::new();
             path.loss_down = LossMeter::new();
         }

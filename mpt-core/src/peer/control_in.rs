@@ -32,13 +32,15 @@ impl Peer {
             return Err(DropReason::UnknownIndex);
         }
         let message = slot.session.open_control(theirs, datagram)?;
-        let newest = match slot.session.newest_control(theirs) == header.counter {
-            true => Freshness::Newest,
-            false => Freshness::Older,
-        };
+        slot.heard.get_or_insert(now);
+        let newest = slot.session.newest_control(theirs) == header.counter;
         if standing == Standing::Pending {
             self.confirm(now, id, cx);
         }
+        let newest = match newest && self.sessions.is_newest(id) {
+            true => Freshness::Newest,
+            false => Freshness::Older,
+        };
         self.heard(now);
         match header.kind {
             MessageType::Probe => {
@@ -175,6 +177,7 @@ impl Peer {
         for path in self.paths.iter_mut().flatten() {
             let mtu = path.mtu.on_echo(echo.token);
             let challenge = path.remote.on_challenge_answered(now, echo.token, meta.source);
+            let sent = path.health.probe_sent(echo.token);
             let probe = path.health.on_echo(now, echo.token);
             if !(mtu || challenge || probe) {
                 continue;
@@ -184,7 +187,9 @@ impl Peer {
             if probe {
                 path.remote.on_answer(meta.source);
             }
-            path.introduced |= echo.introduced;
+            if let Some(sent) = sent {
+                path.introduction.on_echo(sent);
+            }
             if newest == Freshness::Newest {
                 path.health.set_disabled_by_peer(now, echo.disabled);
             }
@@ -230,6 +235,7 @@ impl Peer {
         for path in self.paths.iter_mut().flatten() {
             path.health.on_session_ended(now);
         }
+        self.views_dirty = true;
         self.why = Some("the peer closed the tunnel; waiting for it to come back".to_owned());
     }
 

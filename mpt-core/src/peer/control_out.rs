@@ -1,7 +1,7 @@
 //! Control datagrams on their way to the peer: probes, echoes, reports, markers, close.
 
 use super::Peer;
-use crate::path::ProbeToSend;
+use crate::path::{ProbeToSend, Usability};
 use crate::wire::{
     CONTROL_HEADER_LEN, CONTROL_TAG_LEN, Close, CloseReason, Echo, Marker, MessageType, Open,
     Probe, Report,
@@ -27,11 +27,13 @@ impl Peer {
         let Some(p) = self.paths[path.index()].as_mut() else { return };
         let Some(to) = to.or(p.remote.current()) else { return };
         let Some(lane) = p.lane(self.id, to, 0) else { return };
+        let working = p.health.usability(now) != Usability::No;
+        let introduce = p.introduction.needed(now, working);
         let message = Probe {
             token: probe.token,
             disabled: p.health.is_disabled(),
             mtu_probe: udp_len.is_some(),
-            open: (!p.introduced).then(|| Open {
+            open: introduce.then(|| Open {
                 weight: p.weight.map_or(0, crate::Weight::get),
                 priority: p.priority,
                 rate_limit: 0,

@@ -89,6 +89,8 @@ pub struct Peer {
     sessions: Sessions,
     next_session: u32,
     attempt: Option<Attempt>,
+    /// Ours is the smaller public key: our attempt stands when both ends begin at once.
+    goes_first: bool,
     /// Not before this: a refusal is not answered with haste.
     next_attempt: Time,
     /// The processes that talk; `None` before the first session.
@@ -140,10 +142,11 @@ impl Peer {
         Self {
             id,
             name: config.name.clone(),
-            config,
             sessions: Sessions::default(),
             next_session: 0,
             attempt: None,
+            goes_first: endpoint.private_key.public_key() < config.public_key,
+            config,
             next_attempt: now,
             association: None,
             send_worker: SendWorker::new(rng),

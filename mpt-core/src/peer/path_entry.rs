@@ -36,6 +36,38 @@ pub struct Local {
     pub address: Option<SocketAddr>,
 }
 
+/// How far the peer knows a path's name and wishes: probes carry them until one of those is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Introduction {
+    /// It was not told, or something changed since.
+    Due,
+    /// Told in every probe since then.
+    Since(Time),
+    /// It answered one of them.
+    Known,
+}
+
+impl Introduction {
+    /// Whether a probe that is sent now has to carry it. `working`: a peer that finds the path dead may
+    /// forget what it was told.
+    pub fn needed(&mut self, now: Time, working: bool) -> bool {
+        if !working {
+            *self = Self::Due;
+        }
+        if *self == Self::Due {
+            *self = Self::Since(now);
+        }
+        *self != Self::Known
+    }
+
+    /// A probe of `sent` was answered.
+    pub fn on_echo(&mut self, sent: Time) {
+        if matches!(*self, Self::Since(since) if sent >= since) {
+            *self = Self::Known;
+        }
+    }
+}
+
 /// Totals since the start.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct PathCounters {
@@ -81,8 +113,8 @@ pub struct Path {
     pub remote: RemoteAddress,
     /// The peer's number for it, once known.
     pub remote_id: Option<PathId>,
-    /// Whether the peer said that it knows this path's name and wishes.
-    pub introduced: bool,
+    /// Whether the peer knows this path's name and wishes.
+    pub introduction: Introduction,
     /// When the name of a remote that does not answer is to be resolved next.
     pub resolve: ResolveTimer,
     /// The peer's cookies for this path.
@@ -172,7 +204,7 @@ impl Path {
             local: Local { socket: None, source: None, interface: None, address: None },
             remote: RemoteAddress::new(tokens(), None),
             remote_id: None,
-            introduced: false,
+            introduction: Introduction::Due,
             resolve: ResolveTimer::default(),
             cookies: CookieJar::new(peer),
             health: PathHealth::new(now, intervals, tokens()),

@@ -53,6 +53,7 @@ impl Peer {
 
         // 2. Authentic?
         let inner = slot.session.open_data(path, worker, header.copy, pn, datagram)?;
+        slot.heard.get_or_insert(now);
 
         // 3. From here on it is the peer who speaks.
         if standing == Standing::Pending {

@@ -2,7 +2,7 @@
 
 use super::Peer;
 use crate::wire::Report;
-use crate::{Outbox, PathId, Time, WorkerId};
+use crate::{Outbox, PacketNumber, PathId, Time, WorkerId};
 use std::time::Duration;
 
 impl Peer {
@@ -46,13 +46,20 @@ impl Peer {
     }
 
     fn report(&self, now: Time, id: WorkerId, interval: Duration) -> Option<Report> {
-        let worker = self.receive_workers[id.get() as usize].as_ref()?;
+        let worker = self.receive_workers[id.get() as usize].as_ref();
+        if worker.is_none() && id != WorkerId::default() {
+            return None;
+        }
         let unusable = self
             .paths
             .iter()
             .flatten()
             .filter(|p| p.health.is_unusable_here())
             .fold(0, |bits, p| bits | p.id.bit());
+        let Some(worker) = worker else {
+            // Nothing came from the peer so far, but it is to know which paths are of no use.
+            return Some(Report::new(id, unusable, interval, PacketNumber(0)));
+        };
         let mut report = Report::new(id, unusable, interval, worker.highest());
         for entry in worker.arrivals.report(now, |path| worker.reorder.marker_ack(path)) {
             report.add(entry);

@@ -1,7 +1,6 @@
 //! An inner packet on its way to the peer.
 //!
-//! 1. The session that seals is found; without one, or while no path of a new one was proven yet, the
-//!    packet waits in a short queue.
+//! 1. The session that seals is found; without one, or a path, the packet waits in a short queue.
 //! 2. The scheduler picks a path.
 //! 3. The packet gets its number and its predecessor.
 //! 4. Header and packet are written into the path's lane and sealed there.
@@ -36,25 +35,16 @@ impl Peer {
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
         self.traffic_seen = true;
-        let Some(slot) = self.sessions.current().filter(|_| !self.awaits_first_path()) else {
-            let dropped = self.waiting.push(flow, packet);
-            self.drops.add(DropReason::NoSession, dropped);
+        let session = self.sessions.current().filter(|slot| !slot.session.expired(now));
+        let Some(slot) = session.filter(|_| !self.views.is_empty()) else {
+            let reason = if session.is_some() { DropReason::NoPath } else { DropReason::NoSession };
+            let dropped = self.waiting.push(now, flow, packet);
+            self.drops.add(reason, dropped);
             return Ok(());
         };
         let outer = DATA_HEADER_LEN + packet.len() + slot.session.data_tag_len();
         let (path, fragment) = self.pick(flow, packet.len(), outer)?;
         self.seal_onto(now, path, fragment, inner.tos(), flow, packet, out)
-    }
-
-    /// Whether no path can be used because none of them had time to answer: the round trip between the
-    /// session and its first path.
-    fn awaits_first_path(&self) -> bool {
-        let probing = |p: &Path| {
-            p.health.state() == State::Probing
-                && p.local.socket.is_some()
-                && p.remote.current().is_some()
-        };
-        self.views.is_empty() && self.paths.iter().flatten().any(probing)
     }
 
     fn pick(

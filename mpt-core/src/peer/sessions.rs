@@ -26,6 +26,8 @@ const PREVIOUS_LIFETIME: Duration = Duration::from_secs(30);
 /// Initiations whose keys were used are remembered for this many agreements, one every two minutes:
 /// sent again by a stranger they are told from a late copy of a new one, and dropped.
 const REMEMBERED: usize = 32;
+/// When both ends began at once, the one whose attempt gives way has moved to the other's keys by then.
+const CROSSING: Duration = Duration::from_secs(5);
 
 /// A session and what belongs to it.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct Slot {
     pub session: Session,
     /// The two processes that agreed on it.
     pub instances: Instances,
+    /// When the peer first used the keys.
+    pub heard: Option<Time>,
 }
 
 /// An answer we gave, whose keys nobody has used yet.
@@ -122,6 +126,33 @@ impl Sessions {
         self.pending.push(Pending { slot, ephemeral, response, since: now });
     }
 
+    /// Whether the peer uses `id`, an answer of ours, only because it does not know yet that ours
+    /// was answered as well: both began at once. Were each end to move to the other's keys now, they
+    /// would pass one another, and soon neither would have the keys the other seals with.
+    pub fn is_passed_over(&self, now: Time, id: SessionId) -> bool {
+        let (Some(current), Some(pending)) =
+            (&self.current, self.pending.iter().find(|p| p.slot.id == id))
+        else {
+            return false;
+        };
+        if !current.session.is_initiator() || current.instances != pending.slot.instances {
+            return false;
+        }
+        match current.heard {
+            Some(heard) => pending.since <= heard,
+            // As long as the peer still has our keys to move to.
+            None => {
+                now.since(pending.since) < CROSSING
+                    && now.since(current.session.created()) < PENDING_LIFETIME
+            }
+        }
+    }
+
+    /// Whether a datagram under session `id` may be the newest: nothing came under later keys.
+    pub fn is_newest(&self, id: SessionId) -> bool {
+        self.current.as_ref().is_none_or(|s| s.id == id || s.heard.is_none())
+    }
+
     /// The first datagram under a pending session's keys came: it becomes the current one.
     pub fn confirm(&mut self, now: Time, id: SessionId) {
         if let Some(i) = self.pending.iter().position(|p| p.slot.id == id) {
@@ -148,13 +179,16 @@ impl Sessions {
         if let Some((old, _)) = self.previous.take_if(|(p, _)| p.instances != instances) {
             self.ended.push(old);
         }
+        // A late packet of a process that is gone must not bring it back.
+        let others = self.pending.extract_if(.., |p| p.slot.instances != instances);
+        self.ended.extend(others.map(|p| p.slot));
     }
 
-    /// Forgets what is too old.
-    pub fn expire(&mut self, now: Time) {
-        if let Some(slot) = self.current.take_if(|s| s.session.expired(now)) {
-            self.ended.push(slot);
-        }
+    /// Forgets what is too old; whether that was the session that seals.
+    pub fn expire(&mut self, now: Time) -> bool {
+        let expired = self.current.take_if(|s| s.session.expired(now));
+        let ended = expired.is_some();
+        self.ended.extend(expired);
         if let Some((slot, _)) = self
             .previous
             .take_if(|(s, since)| s.session.expired(now) || now.since(*since) >= PREVIOUS_LIFETIME)
@@ -171,6 +205,7 @@ impl Sessions {
                 i += 1;
             }
         }
+        ended
     }
 
     /// Ends every confirmed session (the peer closed).

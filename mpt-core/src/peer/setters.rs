@@ -1,5 +1,6 @@
 //! What the daemon and the operator say.
 
+use super::path_entry::Introduction;
 use super::{Origin, Peer};
 use crate::config::LocalEnd;
 use crate::endpoint::SendError;
@@ -47,13 +48,16 @@ impl Peer {
         }
     }
 
-    /// The kernel refused to send on a path.
-    pub fn on_send_error(&mut self, now: Time, id: PathId, error: SendError) {
+    /// The kernel refused to send on a path to `to`. Only the address in use speaks for the path:
+    /// a candidate or the source of a probe may be an address that somebody made up.
+    pub fn on_send_error(&mut self, now: Time, id: PathId, to: SocketAddr, error: SendError) {
         let Some(path) = self.paths[id.index()].as_mut() else { return };
+        if path.remote.current() != Some(to) {
+            return;
+        }
         match error {
             SendError::TooLarge { udp_len } => {
-                let Some(remote) = path.remote.current() else { return };
-                let outer = udp_len + usize::from(super::path_entry::outer_headers(&remote));
+                let outer = udp_len + usize::from(super::path_entry::outer_headers(&to));
                 path.mtu.on_packet_too_big(u16::try_from(outer).unwrap_or(u16::MAX));
                 self.views_dirty = true;
             }
@@ -81,7 +85,7 @@ impl Peer {
         if let Some(path) = self.paths[id.index()].as_mut() {
             path.weight = Some(weight);
             // The peer learns the wish for the way back.
-            path.introduced = false;
+            path.introduction = Introduction::Due;
         }
         for view in &mut self.views {
             if view.id == id {

@@ -9,7 +9,7 @@ use crate::path::{Change, State, Usability};
 use crate::schedule::{PathView, Rank};
 use crate::session::{CONTROL_TAG_LEN, DATA_HEADER_LEN};
 use crate::wire::Marker;
-use crate::{Event, Outbox, PathId, Time, WorkerId};
+use crate::{DropReason, Event, Outbox, PathId, Time, WorkerId};
 use rand_core::RngCore;
 use std::time::Duration;
 
@@ -53,7 +53,12 @@ impl Peer {
     }
 
     fn tick_sessions(&mut self, now: Time, out: &mut Outbox, cx: &mut Context<'_>) {
-        self.sessions.expire(now);
+        if self.sessions.expire(now) {
+            for path in self.paths.iter_mut().flatten() {
+                path.health.on_session_ended(now);
+            }
+            self.views_dirty = true;
+        }
         while let Some(slot) = self.sessions.poll_ended() {
             cx.indices.remove(slot.session.local_indices());
             self.views_dirty = true;
@@ -216,6 +221,7 @@ impl Peer {
             || path.local.socket.is_none()
             || path.health.state() == State::Disabled;
         if path.origin == Origin::Configured && path.resolve.due(now, idle) {
+            path.remote.fall_back();
             cx.events.push_back(Event::ResolveRemote(self.id, id));
         }
     }
@@ -270,11 +276,12 @@ impl Peer {
         }
     }
 
-    /// Sends what waited for a session.
+    /// Sends what waited for a session or a path.
     fn flush_waiting(&mut self, now: Time, out: &mut Outbox) {
-        if self.waiting.is_empty() || self.views.is_empty() {
+        if self.waiting.is_empty() || self.views.is_empty() || self.sessions.current().is_none() {
             return;
         }
+        self.drops.add(DropReason::NoSession, self.waiting.drop_stale(now));
         while let Some((flow, packet)) = self.waiting.pop() {
             let Ok(inner) = InnerPacket::parse(&packet) else { continue };
             if let Err(reason) = self.send_packet(now, &inner, flow, &packet, out) {
@@ -299,9 +306,9 @@ impl Peer {
         };
         let order = self.receive_workers.iter().flatten().map(|w| w.reorder.poll_timeout());
         let paths = self.paths.iter().flatten().flat_map(|p| {
-            // As in `probe_path`: without both ends nothing can be sent, however urgent it is.
-            let ends = p.local.socket.is_some() && p.remote.current().is_some();
-            let alive = session.is_some() && ends;
+            // As in `probe_path`: what it does nothing about must not wake us.
+            let alive =
+                session.is_some() && p.local.socket.is_some() && p.remote.current().is_some();
             let health = alive.then(|| p.health.poll_timeout(now)).flatten();
             let usable = p.health.usability(now) != Usability::No;
             let mtu = (alive && usable).then(|| p.mtu.poll_timeout()).flatten();

@@ -1,0 +1,478 @@
+//! Two endpoints in virtual time.
+
+use super::*;
+use crate::LaneKey;
+use crate::config::{
+    CipherChoice, MemoryLimits, MssClamp, PathConfig, Prefix, ProbeIntervals, SchedulerKind,
+};
+use crate::keys::{PresharedKey, PrivateKey};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+const CLIENT: usize = 0;
+const HUB: usize = 1;
+const PEER: PeerId = PeerId(0);
+
+fn path(n: usize) -> PathId {
+    PathId::all().nth(n).unwrap()
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// The client's end of path `n`.
+fn client_address(n: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, n as u8, 1], 1_000 + n as u16))
+}
+
+fn hub_address() -> SocketAddr {
+    SocketAddr::from(([10, 9, 0, 1], 4_511))
+}
+
+struct End {
+    endpoint: Endpoint,
+    /// By socket number.
+    sockets: Vec<SocketAddr>,
+    out: Outbox,
+    /// The number that each packet delivered carries.
+    delivered: Vec<u32>,
+    events: Vec<Event>,
+    wakes: u64,
+}
+
+struct Flight {
+    at: Time,
+    to: usize,
+    meta: DatagramMeta,
+    bytes: Vec<u8>,
+}
+
+/// A client and a hub, joined by paths that can be cut and delayed.
+struct World {
+    now: Time,
+    ends: [End; 2],
+    wire: Vec<Flight>,
+    up: Vec<bool>,
+    delay: Duration,
+    sent: u32,
+}
+
+fn keys(n: u8) -> PrivateKey {
+    PrivateKey::from_random([n; 32])
+}
+
+fn endpoint(end: usize, paths: &[&str], instance: u8) -> Endpoint {
+    let config = EndpointConfig {
+        private_key: keys(end as u8 + 1),
+        cipher: CipherChoice::Auto,
+        aes_in_hardware: true,
+        scheduler: SchedulerKind::Weighted,
+        max_hold: ms(500),
+        probe: ProbeIntervals::default(),
+        mss_clamp: MssClamp::Auto,
+        mtu: None,
+        memory: MemoryLimits::default(),
+    };
+    let mut endpoint = Endpoint::new(config, [instance; 32]);
+    let peer = PeerConfig {
+        name: "other".into(),
+        public_key: keys(2 - end as u8).public_key(),
+        preshared_key: PresharedKey::default(),
+        allowed_ips: vec![Prefix::new(inner_address(1 - end).into(), 32).unwrap()],
+        paths: paths
+            .iter()
+            .map(|name| PathConfig {
+                name: (*name).into(),
+                weight: None,
+                priority: 0,
+                dscp: crate::config::Dscp::default(),
+                disabled: false,
+            })
+            .collect(),
+    };
+    endpoint.add_peer(Time::from_millis(1_000), peer).unwrap();
+    endpoint
+}
+
+fn inner_address(end: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, end as u8 + 1)
+}
+
+/// A UDP packet of `len` bytes from `end` to the other, with a number in it.
+fn packet(end: usize, number: u32, len: usize) -> Vec<u8> {
+    let mut p = vec![0; len.max(32)];
+    p[0] = 0x45;
+    p[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    p[8] = 64;
+    p[9] = 17;
+    p[12..16].copy_from_slice(&inner_address(end).octets());
+    p[16..20].copy_from_slice(&inner_address(1 - end).octets());
+    p[20..24].copy_from_slice(&[0x10, 0, 0x20, 0]);
+    p[24..26].copy_from_slice(&((len - 20) as u16).to_be_bytes());
+    p[28..32].copy_from_slice(&number.to_be_bytes());
+    p
+}
+
+impl World {
+    /// The client has `paths`, each with a socket of its own; the hub configures those of `hub_paths`
+    /// without a remote end, and listens.
+    fn new(paths: &[&str], hub_paths: &[&str]) -> Self {
+        let now = Time::from_millis(1_000);
+        let mut client = endpoint(CLIENT, paths, 10);
+        let sockets: Vec<_> = (0..paths.len()).map(client_address).collect();
+        for (n, address) in sockets.iter().enumerate() {
+            client.set_remote(now, PEER, path(n), hub_address());
+            client.set_local(now, PEER, path(n), ready(n as u16, *address));
+        }
+        let mut hub = endpoint(HUB, hub_paths, 20);
+        for n in 0..hub_paths.len() {
+            hub.set_local(now, PEER, path(n), ready(0, hub_address()));
+        }
+        let end = |endpoint, sockets| End {
+            endpoint,
+            sockets,
+            out: Outbox::new(),
+            delivered: Vec::new(),
+            events: Vec::new(),
+            wakes: 0,
+        };
+        Self {
+            now,
+            ends: [end(client, sockets), end(hub, vec![hub_address()])],
+            wire: Vec::new(),
+            up: vec![true; paths.len()],
+            delay: ms(10),
+            sent: 0,
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let until = self.now + time;
+        self.turn(CLIENT);
+        self.turn(HUB);
+        let mut steps_at_once = 0;
+        loop {
+            let timeouts = self.ends.iter().filter_map(|e| e.endpoint.poll_timeout());
+            let next = self.wire.iter().map(|f| f.at).chain(timeouts).min();
+            let Some(next) = next.map(|t| t.max(self.now)).filter(|&t| t <= until) else { break };
+            steps_at_once = if next > self.now { 0 } else { steps_at_once + 1 };
+            assert!(steps_at_once < 100, "it spins: a deadline that no turn moves");
+            self.now = next;
+            self.step();
+        }
+        self.now = until;
+    }
+
+    /// Handles what is due now.
+    fn step(&mut self) {
+        for end in [CLIENT, HUB] {
+            let mut some = self.ends[end].endpoint.poll_timeout().is_some_and(|t| t <= self.now);
+            while let Some(i) = self.wire.iter().position(|f| f.to == end && f.at <= self.now) {
+                let mut flight = self.wire.remove(i);
+                self.receive(end, &flight.meta, &mut flight.bytes);
+                some = true;
+            }
+            if some {
+                self.turn(end);
+            }
+        }
+    }
+
+    fn receive(&mut self, end: usize, meta: &DatagramMeta, bytes: &mut [u8]) {
+        let End { endpoint, out, delivered, .. } = &mut self.ends[end];
+        endpoint.handle_datagram(self.now, meta, bytes, out, &mut number_into(delivered));
+    }
+
+    fn turn(&mut self, end: usize) {
+        let End { endpoint, out, delivered, events, wakes, .. } = &mut self.ends[end];
+        *wakes += 1;
+        endpoint.handle_batch_end(self.now, out, &mut number_into(delivered));
+        while let Some(event) = endpoint.poll_event() {
+            events.push(event);
+        }
+        self.flush(end);
+    }
+
+    fn flush(&mut self, end: usize) {
+        let out = std::mem::take(&mut self.ends[end].out);
+        for lane in out.lanes() {
+            let source = self.ends[end].sockets[usize::from(lane.key.socket.0)];
+            let destination = lane.key.destination;
+            let client = if end == CLIENT { source } else { destination };
+            let number = usize::from(client.port() - 1_000);
+            let to = 1 - end;
+            let socket = self.ends[to].sockets.iter().position(|&a| a == destination);
+            let (Some(socket), true) = (socket, self.up[number]) else { continue };
+            let meta = DatagramMeta {
+                socket: SocketId(socket as u16),
+                source,
+                destination: Some(destination.ip()),
+                ecn: lane.key.tos & 3,
+            };
+            let at = self.now + self.delay;
+            self.wire.extend(lane.datagrams().map(|d| Flight { at, to, meta, bytes: d.to_vec() }));
+        }
+    }
+
+    /// Sends the next number from `end`.
+    fn send(&mut self, end: usize) {
+        let mut packet = packet(end, self.sent, 200);
+        self.sent += 1;
+        let End { endpoint, out, .. } = &mut self.ends[end];
+        endpoint.handle_packet(self.now, &mut packet, out);
+        self.turn(end);
+    }
+
+    fn path_status(&self, end: usize, n: usize) -> crate::control::PathStatus {
+        self.ends[end].endpoint.status(self.now).peers[0].paths[n].clone()
+    }
+
+    /// Wakes of `end` during `time`.
+    fn wakes(&mut self, end: usize, time: Duration) -> u64 {
+        let before = self.ends[end].wakes;
+        self.run(time);
+        self.ends[end].wakes - before
+    }
+
+    fn restart_hub(&mut self, hub_paths: &[&str]) {
+        self.ends[HUB].endpoint = endpoint(HUB, hub_paths, 21);
+        self.wire.retain(|f| f.to != HUB);
+    }
+}
+
+fn ready(socket: u16, address: SocketAddr) -> LocalEnd {
+    LocalEnd::Ready {
+        socket: SocketId(socket),
+        interface: None,
+        address: Some(address),
+        mtu: 1_500,
+    }
+}
+
+fn number_into(numbers: &mut Vec<u32>) -> impl FnMut(PeerId, &[u8]) {
+    |_, packet| numbers.push(u32::from_be_bytes(*packet[28..].first_chunk().unwrap()))
+}
+
+#[test]
+fn packets_cross_both_ways_and_an_idle_tunnel_is_quiet() {
+    let mut world = World::new(&["a", "b"], &[]);
+    world.run(s(1));
+    for _ in 0..20 {
+        world.send(CLIENT);
+        world.send(HUB);
+        world.run(ms(10));
+    }
+    assert_eq!(world.ends[HUB].delivered.len(), 20);
+    assert_eq!(world.ends[CLIENT].delivered.len(), 20);
+    world.run(s(5));
+    // Two paths, a probe each 2 s at either end: own probe, echo, the peer's probe, a margin.
+    for end in [CLIENT, HUB] {
+        let wakes = world.wakes(end, s(10));
+        assert!(wakes < 60, "end {end}: {wakes} in 10 s");
+    }
+}
+
+#[test]
+fn a_path_without_a_remote_address_does_not_keep_us_awake() {
+    // The client waits for a name, the hub for somebody to use its path `z`.
+    let mut world = World::new(&["a", "b"], &["a", "z"]);
+    let (a, b) = (client_address(0), client_address(1));
+    let mut client = endpoint(CLIENT, &["a", "b"], 10);
+    client.set_local(world.now, PEER, path(0), ready(0, a));
+    client.set_local(world.now, PEER, path(1), ready(1, b));
+    client.set_remote(world.now, PEER, path(0), hub_address());
+    world.ends[CLIENT].endpoint = client;
+    world.run(s(5));
+    assert_eq!(world.path_status(CLIENT, 0).state, "up");
+    assert!(world.ends[CLIENT].events.contains(&Event::ResolveRemote(PEER, path(1))));
+    for end in [CLIENT, HUB] {
+        let wakes = world.wakes(end, s(10));
+        assert!(wakes < 60, "end {end}: {wakes} in 10 s");
+    }
+}
+
+#[test]
+fn waiting_for_a_peer_that_is_away_is_quiet() {
+    let mut world = World::new(&["a", "b"], &[]);
+    world.run(s(3));
+    world.up = vec![false; 2];
+    world.run(s(300));
+    for end in [CLIENT, HUB] {
+        let wakes = world.wakes(end, s(60));
+        assert!(wakes < 100, "end {end}: {wakes} in a minute");
+    }
+    world.up = vec![true; 2];
+    world.run(s(6));
+    assert_eq!(world.path_status(CLIENT, 1).state, "up");
+    assert_eq!(world.path_status(HUB, 1).state, "up");
+}
+
+#[test]
+fn a_path_opened_by_the_peer_comes_back_after_it_was_forgotten() {
+    let mut world = World::new(&["a", "b"], &[]);
+    world.run(s(3));
+    world.up[1] = false;
+    world.run(s(200));
+    assert_eq!(world.ends[HUB].endpoint.status(world.now).peers[0].paths.len(), 1, "forgotten");
+    world.up[1] = true;
+    world.run(s(5));
+    assert_eq!(world.path_status(CLIENT, 1).state, "up");
+    assert_eq!(world.path_status(HUB, 1).state, "up");
+}
+
+#[test]
+fn what_the_daemon_says_is_acted_on_at_once() {
+    let mut world = World::new(&["a", "b"], &[]);
+    world.run(s(3));
+    let gone = LocalEnd::Gone { why: "unplugged".into() };
+    world.ends[CLIENT].endpoint.set_local(world.now, PEER, path(1), gone);
+    assert!(world.ends[CLIENT].endpoint.poll_timeout().is_some_and(|t| t <= world.now));
+    world.run(ms(15));
+    assert_eq!(world.path_status(HUB, 1).state, "down", "the peer is told over the other path");
+}
+
+#[test]
+fn a_weight_set_while_an_echo_is_under_way_reaches_the_peer() {
+    let mut world = World::new(&["a"], &[]);
+    world.run(s(3));
+    for weight in [3, 4, 5, 6, 7] {
+        // Until a probe has just left.
+        let sent = world.path_status(CLIENT, 0).tx_packets;
+        while world.path_status(CLIENT, 0).tx_packets == sent {
+            world.run(ms(1));
+        }
+        world.ends[CLIENT].endpoint.set_weight(PEER, path(0), Weight::new(weight).unwrap());
+        world.run(s(5));
+        assert_eq!(u64::from(world.path_status(HUB, 0).weight), weight);
+    }
+}
+
+#[test]
+fn a_packet_between_the_session_and_the_first_echo_is_not_lost() {
+    let mut world = World::new(&["a"], &[]);
+    while world.ends[CLIENT].endpoint.status(world.now).peers[0].state != "established" {
+        world.run(ms(1));
+    }
+    assert_ne!(world.path_status(CLIENT, 0).state, "up");
+    world.send(CLIENT);
+    world.run(s(1));
+    assert_eq!(world.ends[HUB].delivered, [0]);
+}
+
+#[test]
+fn what_waited_too_long_for_a_peer_is_not_sent() {
+    let mut world = World::new(&["a"], &[]);
+    world.up[0] = false;
+    world.run(s(1));
+    world.send(CLIENT);
+    world.run(s(60));
+    world.send(CLIENT);
+    world.up[0] = true;
+    world.run(s(3));
+    assert_eq!(world.ends[HUB].delivered, [1]);
+}
+
+#[test]
+fn both_ends_begin_at_once_over_a_long_way() {
+    for delay in [100, 300, 600, 900, 1_300] {
+        let mut world = World::new(&["a"], &["a"]);
+        world.delay = ms(delay);
+        let now = world.now;
+        world.ends[HUB].endpoint.set_remote(now, PEER, path(0), client_address(0));
+        world.run(s(20));
+        let before = world.ends[CLIENT].endpoint.status(world.now).peers[0].session_age.unwrap();
+        for _ in 0..600 {
+            world.send(CLIENT);
+            world.send(HUB);
+            world.run(ms(100));
+        }
+        world.run(s(10));
+        for end in [CLIENT, HUB] {
+            assert_eq!(world.ends[end].delivered.len(), 600, "{delay} ms");
+            let age = world.ends[end].endpoint.status(world.now).peers[0].session_age.unwrap();
+            assert!(age > before + 60.0, "{delay} ms: a session lasts, {age} s");
+        }
+    }
+}
+
+#[test]
+fn keys_change_without_a_loss() {
+    let mut world = World::new(&["a", "b"], &["a"]);
+    world.run(s(3));
+    for _ in 0..4_000 {
+        world.send(CLIENT);
+        world.send(HUB);
+        world.run(ms(100));
+    }
+    world.run(s(1));
+    let all: Vec<u32> = (0..4_000).collect();
+    assert_eq!(world.ends[HUB].delivered, all.iter().map(|n| n * 2).collect::<Vec<_>>());
+    assert_eq!(world.ends[CLIENT].delivered, all.iter().map(|n| n * 2 + 1).collect::<Vec<_>>());
+    let age = world.ends[HUB].endpoint.status(world.now).peers[0].session_age.unwrap();
+    assert!(age < 130.0, "{age}");
+}
+
+#[test]
+fn a_restarted_peer_is_back_within_two_seconds() {
+    let mut world = World::new(&["a", "b"], &[]);
+    world.run(s(3));
+    for _ in 0..20 {
+        world.send(CLIENT);
+        world.run(ms(20));
+    }
+    world.restart_hub(&[]);
+    let (restarted, got) = (world.sent, world.ends[HUB].delivered.len());
+    for _ in 0..150 {
+        world.send(CLIENT);
+        world.run(ms(20));
+    }
+    let new = &world.ends[HUB].delivered[got..];
+    let first = new.first().copied().unwrap_or(u32::MAX);
+    assert!(first < restarted + 100, "{} packets of 20 ms", first - restarted);
+    assert!(new.windows(2).all(|w| w[0] < w[1]));
+}
+
+#[test]
+fn a_path_returns_to_its_configured_address_when_the_learned_one_is_dead() {
+    let mut world = World::new(&["a"], &[]);
+    world.run(s(3));
+    // The hub is at another address for a while, then is back and does not know where we are.
+    let other = SocketAddr::from(([10, 9, 0, 2], 4_511));
+    world.ends[HUB].sockets[0] = other;
+    for _ in 0..100 {
+        world.send(HUB);
+        world.run(ms(20));
+    }
+    assert_eq!(world.path_status(CLIENT, 0).remote, Some(other.to_string()));
+    world.ends[HUB].sockets = vec![hub_address()];
+    world.restart_hub(&[]);
+    world.run(s(20));
+    assert_eq!(world.path_status(CLIENT, 0).state, "up");
+}
+
+#[test]
+fn an_error_towards_an_address_that_is_only_a_candidate_is_not_the_paths() {
+    let mut world = World::new(&["a"], &[]);
+    world.run(s(3));
+    let key = LaneKey {
+        peer: Some((PEER, path(0))),
+        socket: SocketId(0),
+        destination: SocketAddr::from(([240, 0, 0, 1], 9)),
+        source: None,
+        tos: 0,
+        fragment: crate::Fragment::Never,
+    };
+    let error = SendError::Unreachable("no route".into());
+    world.ends[CLIENT].endpoint.handle_send_error(world.now, &key, error.clone());
+    world.run(ms(1));
+    assert_eq!(world.path_status(CLIENT, 0).state, "up");
+    let key = LaneKey { destination: hub_address(), ..key };
+    world.ends[CLIENT].endpoint.handle_send_error(world.now, &key, error);
+    world.run(ms(1));
+    assert_eq!(world.path_status(CLIENT, 0).state, "down");
+}
