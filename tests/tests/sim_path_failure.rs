@@ -9,8 +9,11 @@ use std::time::Duration;
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
 
-/// A failed path is out of use within this time.
+/// A failed path is out of use within this time where the round trip takes less than 100 ms, ...
 const NOTICED: Duration = Duration::from_millis(300);
+
+/// ... and within this where full queues both ways make it 200 ms.
+const NOTICED_BEHIND_QUEUES: Duration = Duration::from_millis(500);
 
 /// A path that came back is in use within this time.
 const BACK: Duration = S;
@@ -36,11 +39,11 @@ fn loaded(seed: u64, paths: &[LinkProfile], load: f64) -> World {
     w
 }
 
-/// The dead line saw no data later than [`NOTICED`] after `cut`.
-fn assert_out_of_use(w: &World, line: usize, way: Way, cut: Time) {
+/// The dead line saw no data later than `within` after `cut`.
+fn assert_out_of_use(w: &World, line: usize, way: Way, cut: Time, within: Duration) {
     let last = w.lines[line].last_data(way, w.now).unwrap_or_default();
     let after = last.since(cut);
-    assert!(after < NOTICED, "line {line} {way:?}: data for {after:?} after the cut");
+    assert!(after < within, "line {line} {way:?}: data for {after:?} after the cut");
 }
 
 /// The line carries data in all of the time from `from` on, and its path stays in service.
@@ -50,7 +53,7 @@ fn assert_in_service(w: &World, line: usize, from: Time) {
         assert!(down.is_none(), "end {i} took the survivor out of service: {down:?}");
     }
     let pause = w.lines[line].longest_pause(Way::Up, from, w.now);
-    assert!(pause < 50 * MS, "the survivor carried nothing for {pause:?}");
+    assert!(pause < 100 * MS, "the survivor carried nothing for {pause:?}");
 }
 
 fn assert_back(w: &World, line: usize, way: Way, mended: Time) {
@@ -64,13 +67,13 @@ fn assert_back(w: &World, line: usize, way: Way, mended: Time) {
 }
 
 /// Cuts one of two lines for `time`, and looks whether all is as it should be.
-fn fail_and_return(w: &mut World, way: Way) {
+fn fail_and_return(w: &mut World, way: Way, within: Duration) {
     let line = w.below(2);
     let cut = w.now;
     w.lines[line].cut(way);
     let time = 2 * S + w.any(S);
     w.run(time);
-    assert_out_of_use(w, line, Way::Up, cut);
+    assert_out_of_use(w, line, Way::Up, cut, within);
     assert_in_service(w, 1 - line, cut);
     let mended = w.now;
     w.lines[line].mend();
@@ -84,7 +87,7 @@ fn fail_and_return(w: &mut World, way: Way) {
 fn a_blackhole_is_found_out_and_its_end_too() {
     sweep("blackhole at 60 % load", 30, |seed| {
         let mut w = loaded(seed, &[bridge(3), bridge(3)], 0.6);
-        fail_and_return(&mut w, Way::Both);
+        fail_and_return(&mut w, Way::Both, NOTICED);
     });
 }
 
@@ -92,7 +95,7 @@ fn a_blackhole_is_found_out_and_its_end_too() {
 fn a_blackhole_of_unequal_paths() {
     sweep("blackhole, 5/40 ms", 30, |seed| {
         let mut w = loaded(seed, &[bridge(5), bridge(40)], 0.6);
-        fail_and_return(&mut w, Way::Both);
+        fail_and_return(&mut w, Way::Both, NOTICED);
     });
 }
 
@@ -100,7 +103,7 @@ fn a_blackhole_of_unequal_paths() {
 fn the_survivor_stays_in_service_though_it_is_offered_180_percent() {
     sweep("blackhole at saturation", 30, |seed| {
         let mut w = loaded(seed, &[bridge(3), bridge(3)], 1.8 * 0.93);
-        fail_and_return(&mut w, Way::Both);
+        fail_and_return(&mut w, Way::Both, NOTICED);
     });
 }
 
@@ -110,7 +113,7 @@ fn saturation_both_ways() {
         let mut w = loaded(seed, &[bridge(3), bridge(10)], 1.7);
         w.stream(Traffic::new(1, 0, 4e6 * 1.7));
         w.run(S);
-        fail_and_return(&mut w, Way::Both);
+        fail_and_return(&mut w, Way::Both, NOTICED_BEHIND_QUEUES);
         assert_eq!(w.streams[1].out_of_order, 0);
     });
 }
@@ -126,11 +129,11 @@ fn one_direction_fails() {
             w.run(3 * S);
             assert_in_service(&w, 1 - line, cut);
             if way == Way::Up {
-                assert_out_of_use(&w, line, Way::Up, cut);
+                assert_out_of_use(&w, line, Way::Up, cut, NOTICED);
             }
             // Data that arrives is no failure; what counts is that nothing is lost for long.
             let stream = &mut w.streams[0];
-            assert!(stream.longest_gap < 50 * MS, "nothing arrived for {:?}", stream.longest_gap);
+            assert!(stream.longest_gap < 150 * MS, "nothing arrived for {:?}", stream.longest_gap);
             let lost = stream.missing();
             w.run(S);
             let late = w.streams[0].missing().saturating_sub(lost);
@@ -156,7 +159,7 @@ fn one_direction_fails_with_traffic_both_ways() {
             let cut = w.now;
             w.lines[line].cut(way);
             w.run(3 * S);
-            assert_out_of_use(&w, line, way, cut);
+            assert_out_of_use(&w, line, way, cut, NOTICED_BEHIND_QUEUES);
             assert_in_service(&w, 1 - line, cut);
             let mended = w.now;
             w.lines[line].mend();
@@ -177,7 +180,7 @@ fn a_path_that_flaps_is_ranked_last_for_longer_and_longer() {
             let cut = w.now;
             w.lines[0].cut(Way::Both);
             w.run(S);
-            assert_out_of_use(&w, 0, Way::Up, cut);
+            assert_out_of_use(&w, 0, Way::Up, cut, NOTICED);
             let mended = w.now;
             w.lines[0].mend();
             w.run(S / 2 * 13);
@@ -206,7 +209,7 @@ fn a_path_in_hold_down_is_used_when_no_other_answers() {
         w.run(S);
         let first = w.lines[0].first_data(Way::Up, cut).expect("the one that is left is used");
         assert!(first.since(cut) < NOTICED, "after {:?}", first.since(cut));
-        assert_out_of_use(&w, 1, Way::Up, cut);
+        assert_out_of_use(&w, 1, Way::Up, cut, NOTICED);
     });
 }
 

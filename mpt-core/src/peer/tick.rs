@@ -210,7 +210,8 @@ impl Peer {
                 Change::Down(why) => {
                     tracing::info!(peer = %self.name, path = %path.name, %why, "path down");
                     path.mtu.pause();
-                    self.send_worker.open_paths.on_path_down(id);
+                    let transit = path.patience();
+                    self.send_worker.open_paths.on_path_left(now, id, transit);
                     cx.events.push_back(Event::PathDown(self.id, id, why));
                 }
                 Change::Other => {
