@@ -50,7 +50,7 @@ fn steady_and_on_off_traffic_on_fifo_links() {
     let pairs = [
         [link(3, 0), link(3, 0)],
         [link(5, 5), link(25, 5)],
-        [link(20, 5), link(120, 20)],
+        [link(20, 5), link(120, 5)],
         [
             LinkProfile { rate_bps: None, ..link(0, 0) },
             LinkProfile { rate_bps: None, ..link(0, 0) },
