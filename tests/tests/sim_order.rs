@@ -59,7 +59,7 @@ fn steady_and_on_off_traffic_on_fifo_links() {
     for paths in pairs {
         let name =
             format!("{:?}/{:?}, jitter {:?}", paths[0].delay, paths[1].delay, paths[1].jitter);
-        sweep(&name, 6, |seed| {
+        sweep(&name, 3, |seed| {
             let mut w = up(seed, &paths);
             w.stream(Traffic::new(0, 1, 5.5e6));
             w.stream(Traffic::new(1, 0, 6e6).on_off(100 * MS, 100 * MS));
@@ -74,7 +74,7 @@ fn steady_and_on_off_traffic_on_fifo_links() {
 
 #[test]
 fn sparse_traffic_that_opens_and_closes_paths_all_the_time() {
-    sweep("5 % load, on/off", 10, |seed| {
+    sweep("5 % load, on/off", 4, |seed| {
         let mut w = up(seed, &[link(5, 5), link(25, 5)]);
         w.stream(Traffic::new(0, 1, 4e5).on_off(50 * MS, 50 * MS));
         w.run(30 * S);
@@ -84,7 +84,7 @@ fn sparse_traffic_that_opens_and_closes_paths_all_the_time() {
 
 #[test]
 fn weights_change_all_the_time() {
-    sweep("weights", 10, |seed| {
+    sweep("weights", 4, |seed| {
         let mut w = up(seed, &[link(5, 0), link(25, 0), link(15, 3)]);
         w.stream(Traffic::new(0, 1, 4e6));
         w.stream(Traffic::new(1, 0, 4e6));
@@ -122,7 +122,7 @@ fn weights_count_from_the_next_packet() {
 
 #[test]
 fn paths_fail_and_return_under_traffic() {
-    sweep("failing paths of 5, 25 and 60 ms", 15, |seed| {
+    sweep("failing paths of 5, 25 and 60 ms", 5, |seed| {
         let mut w = up(seed, &[link(5, 2), link(25, 2), link(60, 2)]);
         w.stream(Traffic::new(0, 1, 5e6));
         w.stream(Traffic::new(1, 0, 2e6).on_off(200 * MS, 100 * MS));
@@ -144,7 +144,7 @@ fn paths_fail_and_return_under_traffic() {
 
 #[test]
 fn paths_are_taken_out_of_use_and_back_under_traffic() {
-    sweep("paths disabled and enabled", 15, |seed| {
+    sweep("paths disabled and enabled", 5, |seed| {
         let mut w = up(seed, &[link(5, 0), link(60, 0)]);
         w.stream(Traffic::new(0, 1, 5e6));
         w.stream(Traffic::new(1, 0, 3e6));
@@ -170,7 +170,7 @@ fn links_that_reorder_are_learned() {
     let reordering = |delay, jitter| LinkProfile { reorder: true, ..link(delay, jitter) };
     let mut delivered = 0;
     let mut out_of_order = 0;
-    sweep("5/25 ms, jitter 5 reorders", 10, |seed| {
+    sweep("5/25 ms, jitter 5 reorders", 6, |seed| {
         let mut w = up(seed, &[reordering(5, 5), reordering(25, 5)]);
         w.stream(Traffic::new(0, 1, 5e6));
         w.run(2 * S);

@@ -85,7 +85,7 @@ fn fail_and_return(w: &mut World, way: Way, within: Duration) {
 
 #[test]
 fn a_blackhole_is_found_out_and_its_end_too() {
-    sweep("blackhole at 60 % load", 30, |seed| {
+    sweep("blackhole at 60 % load", 12, |seed| {
         let mut w = loaded(seed, &[bridge(3), bridge(3)], 0.6);
         fail_and_return(&mut w, Way::Both, NOTICED);
     });
@@ -93,7 +93,7 @@ fn a_blackhole_is_found_out_and_its_end_too() {
 
 #[test]
 fn a_blackhole_of_unequal_paths() {
-    sweep("blackhole, 5/40 ms", 30, |seed| {
+    sweep("blackhole, 5/40 ms", 12, |seed| {
         let mut w = loaded(seed, &[bridge(5), bridge(40)], 0.6);
         fail_and_return(&mut w, Way::Both, NOTICED);
     });
@@ -101,7 +101,7 @@ fn a_blackhole_of_unequal_paths() {
 
 #[test]
 fn the_survivor_stays_in_service_though_it_is_offered_180_percent() {
-    sweep("blackhole at saturation", 30, |seed| {
+    sweep("blackhole at saturation", 12, |seed| {
         let mut w = loaded(seed, &[bridge(3), bridge(3)], 1.8 * 0.93);
         fail_and_return(&mut w, Way::Both, NOTICED);
     });
@@ -109,7 +109,7 @@ fn the_survivor_stays_in_service_though_it_is_offered_180_percent() {
 
 #[test]
 fn saturation_both_ways() {
-    sweep("blackhole at saturation both ways", 20, |seed| {
+    sweep("blackhole at saturation both ways", 8, |seed| {
         let mut w = loaded(seed, &[bridge(3), bridge(10)], 1.7);
         w.stream(Traffic::new(1, 0, 4e6 * 1.7));
         w.run(S);
@@ -121,7 +121,7 @@ fn saturation_both_ways() {
 #[test]
 fn one_direction_fails() {
     for (way, name) in [(Way::Up, "only forth"), (Way::Down, "only back")] {
-        sweep(name, 30, |seed| {
+        sweep(name, 12, |seed| {
             let mut w = loaded(seed, &[bridge(3), bridge(3)], 0.6);
             let line = w.below(2);
             let cut = w.now;
@@ -151,7 +151,7 @@ fn one_direction_fails() {
 #[test]
 fn one_direction_fails_with_traffic_both_ways() {
     for (way, name) in [(Way::Up, "only forth, both ways"), (Way::Down, "only back, both ways")] {
-        sweep(name, 20, |seed| {
+        sweep(name, 8, |seed| {
             let mut w = loaded(seed, &[bridge(3), bridge(3)], 1.7);
             w.stream(Traffic::new(1, 0, 4e6 * 1.7));
             w.run(S);
@@ -172,7 +172,7 @@ fn one_direction_fails_with_traffic_both_ways() {
 
 #[test]
 fn a_path_that_flaps_is_ranked_last_for_longer_and_longer() {
-    sweep("flapping", 10, |seed| {
+    sweep("flapping", 4, |seed| {
         let mut w = loaded(seed, &[bridge(3), bridge(3)], 0.6);
         let began = w.now;
         let mut pauses = Vec::new();
@@ -196,7 +196,7 @@ fn a_path_that_flaps_is_ranked_last_for_longer_and_longer() {
 
 #[test]
 fn a_path_in_hold_down_is_used_when_no_other_answers() {
-    sweep("hold-down, then the other fails", 10, |seed| {
+    sweep("hold-down, then the other fails", 4, |seed| {
         let mut w = loaded(seed, &[bridge(3), bridge(3)], 0.6);
         for _ in 0..4 {
             w.lines[0].cut(Way::Both);
@@ -215,7 +215,7 @@ fn a_path_in_hold_down_is_used_when_no_other_answers() {
 
 #[test]
 fn all_paths_fail_and_return() {
-    sweep("all fail", 20, |seed| {
+    sweep("all fail", 8, |seed| {
         let mut w = loaded(seed, &[bridge(3), bridge(20)], 0.6);
         let time = w.any(20 * S);
         w.lines[0].cut(Way::Both);
@@ -234,7 +234,7 @@ fn all_paths_fail_and_return() {
 
 #[test]
 fn the_only_path_pauses_and_nothing_is_lost() {
-    sweep("a pause of the only path", 20, |seed| {
+    sweep("a pause of the only path", 8, |seed| {
         let mut w = loaded(seed, &[bridge(3)], 0.6);
         let from = w.now;
         for _ in 0..5 {
