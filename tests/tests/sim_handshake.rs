@@ -37,7 +37,7 @@ fn up(w: &World) -> bool {
 #[test]
 fn one_of_two_paths_is_dead_at_the_start() {
     for far in [Far::Configured, Far::Waits, Far::Hub] {
-        sweep(&format!("dead path at the start, {far:?}"), 40, |seed| {
+        sweep(&format!("dead path at the start, {far:?}"), 15, |seed| {
             let mut w = World::pair(seed, &[link(5), link(25)], far);
             let dead = w.below(2);
             w.lines[dead].cut(Way::Both);
@@ -61,7 +61,7 @@ fn one_of_two_paths_is_dead_at_the_start() {
 #[test]
 fn both_begin_at_once() {
     for delays in [[5, 25], [25, 25], [0, 0], [600, 600], [3, 600]] {
-        sweep(&format!("both begin at once, {delays:?} ms"), 40, |seed| {
+        sweep(&format!("both begin at once, {delays:?} ms"), 15, |seed| {
             let mut w = World::pair(seed, &delays.map(link), Far::Configured);
             let apart = w.any(MS * delays[0] * 3);
             w.kill(1);
@@ -85,7 +85,7 @@ fn both_begin_at_once() {
 
 #[test]
 fn links_lose_a_fifth() {
-    sweep("20 % loss", 100, |seed| {
+    sweep("20 % loss", 40, |seed| {
         let mut w = World::pair(seed, &[lossy(10, 0.2), lossy(40, 0.2)], Far::Waits);
         let at = w.run_until(10 * S, up).expect("a session");
         assert!(at.as_nanos() < 5_000_000_000, "up after {at:?}");
@@ -153,7 +153,7 @@ fn a_peer_is_restarted() {
         for with_close in [true, false] {
             for which in [0, 1] {
                 let name = format!("restart of end {which}, {far:?}, said goodbye: {with_close}");
-                sweep(&name, 25, |seed| {
+                sweep(&name, 10, |seed| {
                     let mut w = World::pair(seed, &[link(5), link(25)], far);
                     let dead = w.any(3 * S);
                     let back = restart(&mut w, which, with_close, dead);
@@ -166,7 +166,7 @@ fn a_peer_is_restarted() {
 
 #[test]
 fn a_restart_after_an_hour() {
-    sweep("an hour's absence", 5, |seed| {
+    sweep("an hour's absence", 1, |seed| {
         let mut w = World::pair(seed, &[link(5), link(25)], Far::Hub);
         let back = restart(&mut w, 1, false, 3600 * S);
         // Copies have become rare by then: one in 5 s.
@@ -176,7 +176,7 @@ fn a_restart_after_an_hour() {
 
 #[test]
 fn keys_change_under_traffic_and_nobody_notices() {
-    sweep("rekey under traffic", 6, |seed| {
+    sweep("rekey under traffic", 2, |seed| {
         let mut w = World::pair(seed, &[link(5), link(25)], Far::Waits);
         w.run_until_up(3 * S).expect("up");
         w.run(S);
@@ -206,7 +206,7 @@ fn keys_change_under_traffic_and_nobody_notices() {
 
 #[test]
 fn keys_change_on_lossy_links() {
-    sweep("rekey, 20 % loss", 6, |seed| {
+    sweep("rekey, 20 % loss", 2, |seed| {
         let mut w = World::pair(seed, &[lossy(10, 0.2), lossy(40, 0.2)], Far::Waits);
         w.run_until(10 * S, up).expect("a session");
         w.run(S);
@@ -228,7 +228,7 @@ fn keys_change_on_lossy_links() {
 
 #[test]
 fn an_idle_tunnel_keeps_its_session() {
-    sweep("idle for an hour", 3, |seed| {
+    sweep("idle for an hour", 2, |seed| {
         let mut w = World::pair(seed, &[link(5), link(25)], Far::Hub);
         w.run_until(3 * S, up).expect("a session");
         w.run(3600 * S);

@@ -99,6 +99,8 @@ pub struct World {
     pub recording: Option<Vec<Recorded>>,
     /// Packets that came out and belong to no stream, with the end where they did.
     pub strays: Vec<(usize, Vec<u8>)>,
+    /// Datagrams sent to an address that nobody has: where to, and how many bytes.
+    pub astray: Vec<(SocketAddr, usize)>,
     rng: ChaCha8Rng,
     flights: BinaryHeap<Reverse<(Time, u64, usize)>>,
     cargo: Vec<Option<Flight>>,
@@ -120,6 +122,7 @@ impl World {
             streams: Vec::new(),
             recording: None,
             strays: Vec::new(),
+            astray: Vec::new(),
             rng: ChaCha8Rng::seed_from_u64(seed),
             flights: BinaryHeap::new(),
             cargo: Vec::new(),
@@ -424,7 +427,8 @@ impl World {
                     panic!("end {from} sends from a socket or address it does not have: {key:?}")
                 };
                 let Some(i) = self.lines.iter().position(|l| l.public == key.destination) else {
-                    return;
+                    let to = key.destination;
+                    return self.astray.extend(lane.datagrams().map(|d| (to, d.len())));
                 };
                 (i, DOWN, source, Some((self.lines[i].end, self.lines[i].socket, Bound::Yes)))
             }
