@@ -402,7 +402,7 @@ fn pre_shared_keys_that_differ_are_suspected() {
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     start(&mut testbed);
     for site in 0..2 {
-        let words = "is the pre-shared key the same at both ends?";
+        let words = "pre-shared keys differ";
         let (_, log) = told(&mut testbed, site, "the pre-shared key suspected", words);
         assert_eq!(log.matches(words).count(), 1, "{log}");
     }

@@ -16,10 +16,14 @@ use std::time::Duration;
 /// After a refusal the next initiation waits this long: somebody has to change a configuration.
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
-/// Whoever answers knows our initiation and its own private key, so only one thing is left. It is
-/// shown, and changes nothing: the answer may be forged by somebody on the way.
-const UNREADABLE_ANSWER: &str =
-    "its answers cannot be read: is the pre-shared key the same at both ends?";
+/// An answer to our own initiation does not open. The peer has read the initiation, so the static keys
+/// are right.
+const KEYS_DIFFER: &str =
+    "the peer answers, but not under our keys: the pre-shared keys differ between the ends";
+
+/// The peer began anew, for all that we answered.
+const ANSWERS_UNUSED: &str = "the peer calls, but makes no use of our answers: the pre-shared keys \
+    differ between the ends, or our datagrams do not arrive there";
 
 /// How this end introduces itself.
 pub(super) fn hello(config: &EndpointConfig, instance: u64) -> Hello {
@@ -70,6 +74,9 @@ impl Peer {
             .map_err(HandshakeError::drop_reason)?;
         match answer.outcome {
             Outcome::Agreed(agreement) => {
+                if self.sessions.answers_unused(now) {
+                    self.show_problem(ANSWERS_UNUSED);
+                }
                 let id = self.next_session_id();
                 let session = agreement.into_session(now);
                 let peer = self.id;
@@ -101,8 +108,9 @@ impl Peer {
         let outcome = match attempt.pending.finish(message) {
             Ok(outcome) => outcome,
             Err(error) => {
-                if error == HandshakeError::NotAuthentic && self.sessions.current().is_none() {
-                    self.show(UNREADABLE_ANSWER);
+                // A stranger may have made it up: show it, change nothing.
+                if error == HandshakeError::NotAuthentic {
+                    self.show_problem(KEYS_DIFFER);
                 }
                 return Err(error);
             }
@@ -203,16 +211,16 @@ impl Peer {
 
     fn show_refusal(&mut self, refusal: &Refusal) {
         if self.sessions.current().is_none() {
-            self.show(&refusal.to_string());
+            self.show_problem(&refusal.to_string());
+            self.refused = true;
         }
     }
 
-    /// Says why there is no session; the log has it once.
-    fn show(&mut self, why: &str) {
-        if self.why.as_deref() != Some(why) {
-            tracing::warn!(peer = %self.name, "{why}");
-            self.why = Some(why.to_owned());
-            self.refused = true;
+    /// Tells why there is no session.
+    fn show_problem(&mut self, text: &str) {
+        if self.sessions.current().is_none() && self.why.as_deref() != Some(text) {
+            tracing::warn!(peer = %self.name, "{text}");
+            self.why = Some(text.to_owned());
         }
     }
 

@@ -15,6 +15,10 @@ const MAX_PENDING: usize = 4;
 /// An unconfirmed answer is forgotten after this: by then its initiator has begun anew.
 const PENDING_LIFETIME: Duration = Duration::from_secs(15);
 
+/// An initiator that begins anew this long after our answer did not take it. A copy of its message
+/// that took another path comes sooner.
+const UNUSED_AFTER: Duration = Duration::from_secs(4);
+
 /// What was sealed under the keys before these may still arrive for as long as a slow path takes.
 const PREVIOUS_LIFETIME: Duration = Duration::from_secs(30);
 
@@ -83,6 +87,11 @@ impl Sessions {
     /// The answer already given to the initiation with this ephemeral key.
     pub fn answer_to(&self, ephemeral: &[u8; 32]) -> Option<&[u8]> {
         self.pending.iter().find(|p| p.ephemeral == *ephemeral).map(|p| p.response.as_slice())
+    }
+
+    /// Whether an answer has been waiting for so long that its initiator must have given it up.
+    pub fn answers_unused(&self, now: Time) -> bool {
+        self.pending.iter().any(|p| now.since(p.since) >= UNUSED_AFTER)
     }
 
     /// Keeps an answer until its keys are used; the oldest makes room.
