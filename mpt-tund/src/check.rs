@@ -47,7 +47,7 @@ impl Report {
         same_ends(config, &mut warnings);
         routes(config, &mut warnings);
         warnings.extend(clashes(config, &machine.networks()));
-        Self { summary: summary(config), warnings, notes: notes(config) }
+        Self { summary: summary(config), warnings, notes: notes(config, machine) }
     }
 }
 
@@ -94,6 +94,12 @@ impl Machine<'_> {
     fn networks(&self) -> Vec<Network> {
         let read = |name| std::fs::read_to_string(self.routes.join(name)).unwrap_or_default();
         networks::parse(&read("route"), &read("ipv6_route"))
+    }
+
+    /// Unless the kernel says no.
+    fn forwards_ipv4(&self) -> bool {
+        let file = self.ipv4_settings.join("all/forwarding");
+        std::fs::read_to_string(file).map_or(true, |text| text.trim() != "0")
     }
 
     fn rp_filter(&self, interface: &str) -> Option<u8> {
@@ -335,7 +341,7 @@ fn is_for_udp(route: &Route) -> bool {
     route.protocols.is_empty() || route.protocols.iter().any(|p| p.0 == UDP)
 }
 
-fn notes(config: &Config) -> Vec<String> {
+fn notes(config: &Config, machine: &Machine<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut unused = |what: &str, then: &str| {
         notes.push(format!("{what} is not used in this version; {then}"));
@@ -353,6 +359,13 @@ fn notes(config: &Config) -> Vec<String> {
         if path.offloads.is_some() {
             unused(&format!("`offloads` of path {}", path.name), "there are none");
         }
+    }
+    if config.routes.iter().any(|r| r.to.address.is_ipv4()) && !machine.forwards_ipv4() {
+        notes.push(
+            "this machine forwards no IPv4, so the routes serve itself only; \
+             `sysctl -w net.ipv4.ip_forward=1` makes it a router"
+                .to_owned(),
+        );
     }
     if let Some(v6) = v6_without_address(config) {
         notes.push(v6);
@@ -407,6 +420,7 @@ routes:
         private_file(&dir.path().join("own.key"), &key.to_base64());
         for (interface, value) in [("all", "0"), ("wan1", "1")] {
             std::fs::create_dir(dir.path().join(interface)).unwrap();
+            std::fs::write(dir.path().join(interface).join("forwarding"), "0\n").unwrap();
             std::fs::write(dir.path().join(interface).join("rp_filter"), value).unwrap();
         }
         let config = Config::parse(&dir.path().join("wan0.yaml"), TEXT).unwrap();
@@ -443,7 +457,8 @@ routes:
         for (warning, words) in report.warnings.iter().zip(expected) {
             assert!(warning.contains(words), "{warning} / {words}");
         }
-        assert_eq!(report.notes.len(), 2, "{:#?}", report.notes);
+        assert_eq!(report.notes.len(), 3, "{:#?}", report.notes);
+        assert!(report.notes[2].contains("forwards no IPv4"), "{:#?}", report.notes);
     }
 
     #[test]

@@ -6,9 +6,8 @@
 //! 4. Header and packet are written into the path's lane and sealed there.
 //! 5. Everybody who counts is told.
 
-use super::{Path, Peer};
+use super::Peer;
 use crate::inner::InnerPacket;
-use crate::path::State;
 use crate::schedule::Pick;
 use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
 use crate::{DropReason, Fragment, Outbox, PathId, Time, WorkerId};

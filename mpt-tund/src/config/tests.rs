@@ -383,6 +383,39 @@ fn the_examples_are_right() {
     assert_eq!((client.max_hold, client.interface.mtu), (small.max_hold, small.interface.mtu));
 }
 
+/// The two routers of the README are right, and each other's mirror image.
+#[test]
+fn the_readme_is_right() {
+    let place = Place::new();
+    place.write("mpt0.key", &ours().to_base64(), 0o600);
+    place.write("roof.psk", &ours().to_base64(), 0o600);
+    let readme = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let routers: Vec<Config> = readme
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| {
+            let yaml = rest.split("```").next().unwrap();
+            let yaml =
+                yaml.replace("…of router A…", "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=");
+            let yaml =
+                yaml.replace("…of router B…", "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=");
+            place.parse(&yaml).unwrap_or_else(|e| panic!("{e}\n{yaml}"))
+        })
+        .collect();
+    let [a, b] = &routers[..] else { panic!("{} routers", routers.len()) };
+    for (here, there) in [(a, b), (b, a)] {
+        let address = there.interface.addresses[0].address;
+        assert_eq!(here.peers[0].allowed_ips[0].address, address);
+        assert_eq!(here.routes[0].to, here.peers[0].allowed_ips[1]);
+        let ends = |config: &Config| -> Vec<_> {
+            let paths = config.peers[0].paths.iter();
+            paths.map(|p| (p.name.clone(), p.weight, p.remote.as_ref().unwrap().port)).collect()
+        };
+        assert_eq!(ends(here), ends(there));
+    }
+}
+
 /// Each key that stands commented out in the example is a right one, too.
 #[test]
 fn what_the_example_leaves_out_is_right() {
