@@ -1,5 +1,7 @@
 //! Addresses that change, paths that only one end knows, and many of them.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::DatagramMeta;
 use mpt_core::config::PathConfig;
 use mpt_lab::link::LinkProfile;

@@ -1,5 +1,7 @@
 //! The same seed gives the same run, to the byte.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_lab::link::{BurstLoss, LinkProfile};
 use mpt_lab::sim::sweep::sweep;
 use mpt_lab::sim::world::{Far, Traffic, Way, World};

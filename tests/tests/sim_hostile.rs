@@ -1,5 +1,7 @@
 //! What a stranger, a relay or a malicious peer can do: nothing, or little.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::control::Status;
 use mpt_core::wire::MessageType;
 use mpt_core::{DatagramMeta, DropReason, SocketId};

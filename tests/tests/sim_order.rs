@@ -1,5 +1,7 @@
 //! Order through whole endpoints: whatever paths do, a flow's packets come out as they went in.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::wire::MessageType;
 use mpt_core::{PathId, Weight};
 use mpt_lab::link::{LinkProfile, QueueLimit};

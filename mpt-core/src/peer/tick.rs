@@ -209,8 +209,6 @@ impl Peer {
                 Change::Down(why) => {
                     tracing::info!(peer = %self.name, path = %path.name, %why, "path down");
                     path.mtu.pause();
-                    // The peer forgets a path it did not configure: it may have to open it again.
-                    path.introduced = false;
                     let transit = path.patience();
                     self.send_worker.open_paths.on_path_left(now, id, transit);
                     cx.events.push_back(Event::PathDown(self.id, id, why));
