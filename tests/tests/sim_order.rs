@@ -233,7 +233,7 @@ fn the_mss_of_a_syn_is_lowered_to_what_fits() {
     let mss = u16::from_be_bytes([got[42], got[43]]);
     assert_eq!(end, 1);
     let fits = w.ends[0].endpoint.mtu();
-    assert!(fits <= 1_400 - 28 - 36 && fits >= 1_280, "tunnel MTU {fits}");
+    assert!((1_280..=1_400 - 28 - 36).contains(&fits), "tunnel MTU {fits}");
     assert_eq!(mss, fits - 40);
 }
 
