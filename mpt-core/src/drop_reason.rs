@@ -53,7 +53,8 @@ reasons! {
     BadInner = "bad-inner",
     /// From the network: ECN says congestion on a packet that does not take part in ECN (RFC 6040).
     EcnNotCapable = "ecn-not-capable",
-    /// From the network: another copy was delivered before.
+    /// From the network: another copy was delivered before; also the answer to a handshake that came by
+    /// another path too.
     Duplicate = "duplicate",
     /// From the network: beyond the reordering ring, or memory for held packets is exhausted.
     RingFull = "ring-full",

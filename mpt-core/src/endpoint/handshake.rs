@@ -73,21 +73,25 @@ impl Endpoint {
         message: &[u8],
         sink: &mut dyn Deliver,
     ) -> Result<(), DropReason> {
-        let id = self.attempt_of(message).ok_or(DropReason::BadHandshake)?;
+        let index = receiver_index(message).ok_or(DropReason::Malformed)?;
+        let Some(id) = self.attempt_of(index) else {
+            let over = self.peers.iter().any(|p| p.attempt_is_over(index));
+            return Err(if over { DropReason::Duplicate } else { DropReason::BadHandshake });
+        };
         self.touch(id);
         let (peer, mut cx) = self.lend(id, sink);
         peer.on_response(now, message, &mut cx).map_err(HandshakeError::drop_reason)
     }
 
     fn cookie(&mut self, now: Time, message: &[u8]) -> Result<(), DropReason> {
-        let id = self.attempt_of(message).ok_or(DropReason::BadHandshake)?;
+        let index = receiver_index(message).ok_or(DropReason::Malformed)?;
+        let id = self.attempt_of(index).ok_or(DropReason::BadHandshake)?;
         self.touch(id);
         self.peers[id.0 as usize].on_cookie(now, message).map_err(HandshakeError::drop_reason)
     }
 
-    /// Whose attempt a response or cookie answers.
-    fn attempt_of(&self, message: &[u8]) -> Option<PeerId> {
-        let index = receiver_index(message)?;
+    /// Whose attempt a response or cookie under `index` answers.
+    fn attempt_of(&self, index: u32) -> Option<PeerId> {
         self.peers.iter().find(|p| p.attempt_index() == Some(index)).map(super::Peer::id)
     }
 }

@@ -45,6 +45,16 @@ impl Peer {
         self.attempt.as_ref().map(|a| a.pending.index())
     }
 
+    /// Whether a response under this index answers an attempt that is over: it went out on every path,
+    /// and was answered on every path.
+    pub fn attempt_is_over(&self, index: u32) -> bool {
+        self.ended_attempt == Some(index)
+    }
+
+    fn end_attempt(&mut self) {
+        self.ended_attempt = self.attempt.take().map(|a| a.pending.index()).or(self.ended_attempt);
+    }
+
     /// Answers the peer's initiation. The keys wait until the peer uses them; nothing else changes.
     ///
     /// # Errors
@@ -94,7 +104,7 @@ impl Peer {
     ) -> Result<(), HandshakeError> {
         let attempt = self.attempt.as_mut().ok_or(HandshakeError::Unasked)?;
         let outcome = attempt.pending.finish(message)?;
-        self.attempt = None;
+        self.end_attempt();
         match outcome {
             Outcome::Agreed(agreement) => {
                 let remote = agreement.peer().instance;
@@ -141,7 +151,7 @@ impl Peer {
     pub(super) fn confirm(&mut self, now: Time, id: SessionId, cx: &mut Context<'_>) {
         let fresh = self.sessions.current().is_none();
         self.sessions.confirm(now, id);
-        self.attempt = None;
+        self.end_attempt();
         self.session_began(now, fresh, cx);
     }
 
