@@ -90,6 +90,7 @@ impl View {
             match Client::connect(name).and_then(|mut client| client.status()) {
                 Ok(now) => (*status, *trouble) = (Some(now), None),
                 Err(ClientError::NotRunning(_)) => *trouble = Some("it is not running".to_owned()),
+                Err(ClientError::HungUp(_)) => *trouble = Some("it hung up".to_owned()),
                 Err(error) => *trouble = Some(error.to_string()),
             }
         }

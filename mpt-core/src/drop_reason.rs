@@ -53,8 +53,7 @@ reasons! {
     BadInner = "bad-inner",
     /// From the network: ECN says congestion on a packet that does not take part in ECN (RFC 6040).
     EcnNotCapable = "ecn-not-capable",
-    /// From the network: another copy was delivered before; also the answer to a handshake that came by
-    /// another path too.
+    /// From the network: another copy was delivered before.
     Duplicate = "duplicate",
     /// From the network: beyond the reordering ring, or memory for held packets is exhausted.
     RingFull = "ring-full",

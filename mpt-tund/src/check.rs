@@ -1,8 +1,11 @@
 //! `mpt-tund check`: what a configuration amounts to, and what on this machine may stand in its
 //! way. Warnings ask for action; notes tell of keys that are read but not used yet.
 
+mod networks;
+
 use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown, Workers};
 use mpt_core::config::{Dscp, Prefix, SchedulerKind};
+use networks::Network;
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path as FilePath;
@@ -43,6 +46,7 @@ impl Report {
         names(config, resolves, &mut warnings);
         same_ends(config, &mut warnings);
         routes(config, &mut warnings);
+        warnings.extend(clashes(config, &machine.networks()));
         Self { summary: summary(config), warnings, notes: notes(config) }
     }
 }
@@ -66,6 +70,8 @@ impl fmt::Display for Report {
 #[derive(Clone, Copy, Debug)]
 struct Machine<'a> {
     interfaces: &'a FilePath,
+    /// Where `route` and `ipv6_route` are.
+    routes: &'a FilePath,
     ipv4_settings: &'a FilePath,
 }
 
@@ -73,6 +79,7 @@ impl Default for Machine<'_> {
     fn default() -> Self {
         Self {
             interfaces: FilePath::new("/sys/class/net"),
+            routes: FilePath::new("/proc/thread-self/net"),
             ipv4_settings: FilePath::new("/proc/sys/net/ipv4/conf"),
         }
     }
@@ -81,6 +88,12 @@ impl Default for Machine<'_> {
 impl Machine<'_> {
     fn has(&self, interface: &str) -> bool {
         self.interfaces.join(interface).exists()
+    }
+
+    /// The networks that its interfaces are in.
+    fn networks(&self) -> Vec<Network> {
+        let read = |name| std::fs::read_to_string(self.routes.join(name)).unwrap_or_default();
+        networks::parse(&read("route"), &read("ipv6_route"))
     }
 
     fn rp_filter(&self, interface: &str) -> Option<u8> {
@@ -106,6 +119,35 @@ impl Machine<'_> {
 #[must_use]
 pub fn strict_rp_filter(interface: &str) -> Option<String> {
     Machine::default().strict_rp_filter(interface)
+}
+
+/// Warnings about addresses and routes of `config` that this machine has itself, the tunnel's own
+/// aside. To be asked before the tunnel is up.
+#[must_use]
+pub fn clashes_here(config: &Config) -> Vec<String> {
+    clashes(config, &Machine::default().networks())
+}
+
+fn clashes(config: &Config, networks: &[Network]) -> Vec<String> {
+    let own = &config.interface;
+    let others = || networks.iter().filter(|n| n.interface != own.name);
+    let addresses = own.addresses.iter().filter_map(|a| {
+        let network = others().find(|n| n.prefix.contains(a.address))?;
+        Some(format!(
+            "interface {}: {} lies within {}, the network of interface {}; \
+             give the tunnel addresses that nothing else here has",
+            own.name, a.address, network.prefix, network.interface
+        ))
+    });
+    let routes = config.routes.iter().filter_map(|route| {
+        let network = others().find(|n| n.prefix == route.to)?;
+        Some(format!(
+            "route {}: that is the network of interface {} here, whose hosts would be sought \
+             through the tunnel; the networks of the two ends must differ",
+            route.to, network.interface
+        ))
+    });
+    addresses.chain(routes).collect()
 }
 
 fn all_paths(config: &Config) -> impl Iterator<Item = (&Peer, &Path)> {
@@ -304,11 +346,6 @@ fn notes(config: &Config) -> Vec<String> {
     if matches!(config.workers, Workers::Fixed(n) if n > 1) {
         unused("`workers`", "there is one");
     }
-    for (key, number) in [("fwmark", config.fwmark), ("table", config.table)] {
-        if number.is_some() {
-            unused(&format!("`{key}`"), "numbers are chosen by the interface's name");
-        }
-    }
     for (_, path) in all_paths(config) {
         if path.rate_limit.is_some() {
             unused(&format!("`rate_limit` of path {}", path.name), "it sends without a limit");
@@ -373,7 +410,8 @@ routes:
             std::fs::write(dir.path().join(interface).join("rp_filter"), value).unwrap();
         }
         let config = Config::parse(&dir.path().join("wan0.yaml"), TEXT).unwrap();
-        let machine = Machine { interfaces: dir.path(), ipv4_settings: dir.path() };
+        let machine =
+            Machine { interfaces: dir.path(), routes: dir.path(), ipv4_settings: dir.path() };
         let report = Report::new(&config, &machine, |hosts| {
             assert_eq!(hosts, ["hub.example.net"]);
             vec![false]
@@ -409,9 +447,30 @@ routes:
     }
 
     #[test]
+    fn what_this_machine_has_itself_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = mpt_core::keys::PrivateKey::from_random([7; 32]);
+        private_file(&dir.path().join("own.key"), &key.to_base64());
+        let text = TEXT.replace("0.0.0.0/0", "192.168.12.0/24");
+        let config = Config::parse(&dir.path().join("wan0.yaml"), &text).unwrap();
+        let network = |text: &str, length, interface: &str| Network {
+            prefix: Prefix::new(text.parse().unwrap(), length).unwrap(),
+            interface: interface.to_owned(),
+        };
+        let told = |networks: &[Network]| clashes(&config, networks);
+        assert!(told(&[network("10.77.0.0", 30, "mpt0")]).is_empty(), "the tunnel itself");
+        assert!(told(&[network("192.168.0.0", 16, "lan0")]).is_empty(), "the route is narrower");
+        let told = told(&[network("192.168.12.0", 24, "lan0"), network("10.77.0.0", 24, "lan1")]);
+        assert_eq!(told.len(), 2, "{told:#?}");
+        assert!(told[0].contains("10.77.0.1 lies within 10.77.0.0/24"), "{}", told[0]);
+        assert!(told[1].contains("the network of interface lan0 here"), "{}", told[1]);
+    }
+
+    #[test]
     fn loose_filters_are_fine() {
         let dir = tempfile::tempdir().unwrap();
-        let machine = Machine { interfaces: dir.path(), ipv4_settings: dir.path() };
+        let machine =
+            Machine { interfaces: dir.path(), routes: dir.path(), ipv4_settings: dir.path() };
         for (all, own, strict) in
             [("0", "0", false), ("1", "0", true), ("1", "2", false), ("2", "1", false)]
         {

@@ -10,6 +10,10 @@ use crate::handshake::{Admission, HandshakeError, Incoming, MessageKind, receive
 use crate::peer::DatagramMeta;
 use crate::{Deliver, DropReason, Fragment, LaneKey, Outbox, PeerId, Time};
 use rand_core::RngCore;
+use std::time::Duration;
+
+/// A line of the log about strangers is enough in this time.
+const STRANGERS_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 impl Endpoint {
     pub(super) fn handshake(
@@ -47,13 +51,25 @@ impl Endpoint {
     ) -> Result<(), DropReason> {
         let incoming = Incoming::read(&self.config.private_key, message, &mut self.rng)
             .map_err(HandshakeError::drop_reason)?;
-        let peer = self
-            .peers
-            .iter_mut()
-            .find(|p| p.public_key() == incoming.peer())
-            .ok_or(DropReason::BadHandshake)?;
+        let peer = self.peers.iter_mut().find(|p| p.public_key() == incoming.peer());
+        let Some(peer) = peer else {
+            // Whoever comes this far knows our public key: a slip in a configuration, most likely.
+            if self.stranger_told.is_none_or(|at| now.since(at) >= STRANGERS_TOLD_EVERY) {
+                self.stranger_told = Some(now);
+                tracing::warn!(
+                    from = %meta.source,
+                    "a stranger calls with the public key {}; is a peer's `public_key` wrong here?",
+                    incoming.peer()
+                );
+            }
+            return Err(DropReason::BadHandshake);
+        };
         if let Some(response) = peer.answer_to(incoming.ephemeral()) {
             answer(meta, response, out);
+            return Ok(());
+        }
+        if peer.is_over(incoming.ephemeral()) {
+            peer.count_drop(DropReason::Replayed);
             return Ok(());
         }
         if peer.attempt_takes_precedence(now, &self.config) {
@@ -73,25 +89,22 @@ impl Endpoint {
         message: &[u8],
         sink: &mut dyn Deliver,
     ) -> Result<(), DropReason> {
-        let index = receiver_index(message).ok_or(DropReason::Malformed)?;
-        let Some(id) = self.attempt_of(index) else {
-            let over = self.peers.iter().any(|p| p.attempt_is_over(index));
-            return Err(if over { DropReason::Duplicate } else { DropReason::BadHandshake });
-        };
+        // Ours may be done already, over another path or by the peer's.
+        let id = self.attempt_of(message).ok_or(DropReason::UnknownIndex)?;
         self.touch(id);
         let (peer, mut cx) = self.lend(id, sink);
         peer.on_response(now, message, &mut cx).map_err(HandshakeError::drop_reason)
     }
 
     fn cookie(&mut self, now: Time, message: &[u8]) -> Result<(), DropReason> {
-        let index = receiver_index(message).ok_or(DropReason::Malformed)?;
-        let id = self.attempt_of(index).ok_or(DropReason::BadHandshake)?;
+        let id = self.attempt_of(message).ok_or(DropReason::BadHandshake)?;
         self.touch(id);
         self.peers[id.0 as usize].on_cookie(now, message).map_err(HandshakeError::drop_reason)
     }
 
-    /// Whose attempt a response or cookie under `index` answers.
-    fn attempt_of(&self, index: u32) -> Option<PeerId> {
+    /// Whose attempt a response or cookie answers.
+    fn attempt_of(&self, message: &[u8]) -> Option<PeerId> {
+        let index = receiver_index(message)?;
         self.peers.iter().find(|p| p.attempt_index() == Some(index)).map(super::Peer::id)
     }
 }

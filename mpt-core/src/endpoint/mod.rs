@@ -53,6 +53,8 @@ pub struct Endpoint {
     config: EndpointConfig,
     rng: ChaCha20Rng,
     gate: Gate,
+    /// When the log last had a stranger.
+    stranger_told: Option<Time>,
     flows: FlowHasher,
     allowed: AllowedIps,
     indices: IndexTable<Indexed>,
@@ -96,6 +98,7 @@ impl Endpoint {
             config,
             rng,
             gate,
+            stranger_told: None,
             flows,
             allowed: AllowedIps::new(),
             indices: IndexTable::new(),

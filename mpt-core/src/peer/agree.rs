@@ -16,6 +16,15 @@ use std::time::Duration;
 /// After a refusal the next initiation waits this long: somebody has to change a configuration.
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
+/// An answer to our own initiation does not open. The peer has read the initiation, so the static keys
+/// are right.
+const KEYS_DIFFER: &str =
+    "the peer answers, but not under our keys: the pre-shared keys differ between the ends";
+
+/// The peer began anew, for all that we answered.
+const ANSWERS_UNUSED: &str = "the peer calls, but makes no use of our answers: the pre-shared keys \
+    differ between the ends, or our datagrams do not arrive there";
+
 /// How this end introduces itself.
 pub(super) fn hello(config: &EndpointConfig, instance: u64) -> Hello {
     Hello {
@@ -33,6 +42,11 @@ impl Peer {
         self.sessions.answer_to(ephemeral)
     }
 
+    /// Whether the initiation with this ephemeral key is over: it was sent again by somebody.
+    pub fn is_over(&self, ephemeral: &[u8; 32]) -> bool {
+        self.sessions.is_over(ephemeral)
+    }
+
     /// Whether the peer's initiation is to be left alone, because both began at the same time and
     /// ours goes first: the smaller public key wins.
     pub fn attempt_takes_precedence(&self, now: Time, config: &EndpointConfig) -> bool {
@@ -43,16 +57,6 @@ impl Peer {
     /// The index under which our attempt's response comes.
     pub fn attempt_index(&self) -> Option<u32> {
         self.attempt.as_ref().map(|a| a.pending.index())
-    }
-
-    /// Whether a response under this index answers an attempt that is over: it went out on every path,
-    /// and was answered on every path.
-    pub fn attempt_is_over(&self, index: u32) -> bool {
-        self.ended_attempt == Some(index)
-    }
-
-    fn end_attempt(&mut self) {
-        self.ended_attempt = self.attempt.take().map(|a| a.pending.index()).or(self.ended_attempt);
     }
 
     /// Answers the peer's initiation. The keys wait until the peer uses them; nothing else changes.
@@ -75,6 +79,9 @@ impl Peer {
             .map_err(HandshakeError::drop_reason)?;
         match answer.outcome {
             Outcome::Agreed(agreement) => {
+                if self.sessions.answers_unused(now) {
+                    self.show_problem(ANSWERS_UNUSED);
+                }
                 let id = self.next_session_id();
                 let session = agreement.into_session(now);
                 let peer = self.id;
@@ -103,8 +110,17 @@ impl Peer {
         cx: &mut Context<'_>,
     ) -> Result<(), HandshakeError> {
         let attempt = self.attempt.as_mut().ok_or(HandshakeError::Unasked)?;
-        let outcome = attempt.pending.finish(message)?;
-        self.end_attempt();
+        let outcome = match attempt.pending.finish(message) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // A stranger may have made it up: show it, change nothing.
+                if error == HandshakeError::NotAuthentic {
+                    self.show_problem(KEYS_DIFFER);
+                }
+                return Err(error);
+            }
+        };
+        self.attempt = None;
         match outcome {
             Outcome::Agreed(agreement) => {
                 let remote = agreement.peer().instance;
@@ -151,7 +167,7 @@ impl Peer {
     pub(super) fn confirm(&mut self, now: Time, id: SessionId, cx: &mut Context<'_>) {
         let fresh = self.sessions.current().is_none();
         self.sessions.confirm(now, id);
-        self.end_attempt();
+        self.attempt = None;
         self.session_began(now, fresh, cx);
     }
 
@@ -199,11 +215,17 @@ impl Peer {
     }
 
     fn show_refusal(&mut self, refusal: &Refusal) {
-        let text = refusal.to_string();
-        if self.sessions.current().is_none() && self.why.as_deref() != Some(&text) {
-            tracing::warn!(peer = %self.name, "{text}");
-            self.why = Some(text);
+        if self.sessions.current().is_none() {
+            self.show_problem(&refusal.to_string());
             self.refused = true;
+        }
+    }
+
+    /// Tells why there is no session.
+    fn show_problem(&mut self, text: &str) {
+        if self.sessions.current().is_none() && self.why.as_deref() != Some(text) {
+            tracing::warn!(peer = %self.name, "{text}");
+            self.why = Some(text.to_owned());
         }
     }
 

@@ -89,8 +89,6 @@ pub struct Peer {
     sessions: Sessions,
     next_session: u32,
     attempt: Option<Attempt>,
-    /// The index of the attempt before that, to which copies of its answer still come by other paths.
-    ended_attempt: Option<u32>,
     /// Not before this: a refusal is not answered with haste.
     next_attempt: Time,
     /// The processes that talk; `None` before the first session.
@@ -146,7 +144,6 @@ impl Peer {
             sessions: Sessions::default(),
             next_session: 0,
             attempt: None,
-            ended_attempt: None,
             next_attempt: now,
             association: None,
             send_worker: SendWorker::new(rng),

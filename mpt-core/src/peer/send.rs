@@ -1,13 +1,15 @@
 //! An inner packet on its way to the peer.
 //!
-//! 1. The session that seals is found; without one the packet waits in a short queue.
+//! 1. The session that seals is found; without one, or while no path of a new one was proven yet, the
+//!    packet waits in a short queue.
 //! 2. The scheduler picks a path.
 //! 3. The packet gets its number and its predecessor.
 //! 4. Header and packet are written into the path's lane and sealed there.
 //! 5. Everybody who counts is told.
 
-use super::Peer;
+use super::{Path, Peer};
 use crate::inner::InnerPacket;
+use crate::path::State;
 use crate::schedule::Pick;
 use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
 use crate::{DropReason, Fragment, Outbox, PathId, Time, WorkerId};
@@ -34,7 +36,7 @@ impl Peer {
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
         self.traffic_seen = true;
-        let Some(slot) = self.sessions.current() else {
+        let Some(slot) = self.sessions.current().filter(|_| !self.awaits_first_path()) else {
             let dropped = self.waiting.push(flow, packet);
             self.drops.add(DropReason::NoSession, dropped);
             return Ok(());
@@ -42,6 +44,17 @@ impl Peer {
         let outer = DATA_HEADER_LEN + packet.len() + slot.session.data_tag_len();
         let (path, fragment) = self.pick(flow, packet.len(), outer)?;
         self.seal_onto(now, path, fragment, inner.tos(), flow, packet, out)
+    }
+
+    /// Whether no path can be used because none of them had time to answer: the round trip between the
+    /// session and its first path.
+    fn awaits_first_path(&self) -> bool {
+        let probing = |p: &Path| {
+            p.health.state() == State::Probing
+                && p.local.socket.is_some()
+                && p.remote.current().is_some()
+        };
+        self.views.is_empty() && self.paths.iter().flatten().any(probing)
     }
 
     fn pick(

@@ -56,13 +56,7 @@ impl Peer {
         self.sessions.expire(now);
         while let Some(slot) = self.sessions.poll_ended() {
             cx.indices.remove(slot.session.local_indices());
-        }
-        if self.sessions.current().is_none() && self.why.is_none() {
             self.views_dirty = true;
-            self.why = Some(match self.can_initiate() {
-                true => "no answer yet".to_owned(),
-                false => "waiting for the peer to call".to_owned(),
-            });
         }
         if self.wants_handshake(now) {
             self.begin_attempt(now, cx);
@@ -98,7 +92,7 @@ impl Peer {
 
     /// Whether there is anywhere to send an initiation. What the peer opened is its to open again,
     /// but serves for new keys.
-    fn can_initiate(&self) -> bool {
+    pub(super) fn can_initiate(&self) -> bool {
         let rekey = self.sessions.current().is_some();
         self.paths.iter().flatten().any(|p| {
             (p.origin == Origin::Configured || rekey)
@@ -256,7 +250,7 @@ impl Peer {
         if up != self.up {
             self.up = up;
             let event = if up { Event::PeerUp(self.id) } else { Event::PeerDown(self.id) };
-            tracing::info!(peer = %self.name, up, "peer");
+            tracing::info!(peer = %self.name, "peer {}", if up { "up" } else { "down" });
             cx.events.push_back(event);
         }
     }
@@ -305,7 +299,9 @@ impl Peer {
         };
         let order = self.receive_workers.iter().flatten().map(|w| w.reorder.poll_timeout());
         let paths = self.paths.iter().flatten().flat_map(|p| {
-            let alive = session.is_some() && p.local.socket.is_some();
+            // As in `probe_path`: without both ends nothing can be sent, however urgent it is.
+            let ends = p.local.socket.is_some() && p.remote.current().is_some();
+            let alive = session.is_some() && ends;
             let health = alive.then(|| p.health.poll_timeout(now)).flatten();
             let usable = p.health.usability(now) != Usability::No;
             let mtu = (alive && usable).then(|| p.mtu.poll_timeout()).flatten();

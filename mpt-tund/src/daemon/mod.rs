@@ -65,5 +65,7 @@ struct Daemon {
     /// Peers with a usable path.
     peers_up: Vec<PeerId>,
     warnings: Vec<String>,
+    /// What the kernel refuses of rules and routes now.
+    routing: Option<String>,
     mtu: u16,
 }
