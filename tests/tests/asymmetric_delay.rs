@@ -1,5 +1,7 @@
 //! Paths of different delay, with jitter and with losses. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_lab::emulator::Direction;
 use mpt_lab::link::LinkProfile;
 use mpt_lab::measure::{data_records, goodput, measure, peer, quantile};

@@ -1,6 +1,8 @@
 //! Mistakes, made on purpose: each is answered by a line or two that say what and what to do, and
 //! by the right exit status. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::control::Status;
 use mpt_lab::netlink::{Offloads, VethEnd, add_veth};
 use mpt_lab::netns::Namespace;

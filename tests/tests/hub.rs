@@ -1,5 +1,7 @@
 //! A hub with three clients. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 mod support;
 
 use mpt_lab::emulator::Direction;

@@ -1,6 +1,8 @@
 //! Paths that idle and open again all the time, and paths without any limit. Needs root or user
 //! namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_lab::link::LinkProfile;
 use mpt_lab::measure::{goodput, measure, paths, peer};
 use mpt_lab::stream::{Stream, StreamConfig};

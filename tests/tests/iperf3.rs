@@ -1,6 +1,8 @@
 //! What people use works through the tunnel: iperf3 and ping, in any mix of IPv4 and IPv6. Needs root
 //! or user namespaces, and Debian's `iperf3` and `iputils-ping`.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use anyhow::{Context as _, Result, ensure};
 use mpt_lab::measure::measure;
 use mpt_lab::netns::Namespace;

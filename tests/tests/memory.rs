@@ -3,6 +3,8 @@
 //! The daemon measured is `mpt-lab internal-tund`: the same library as `mpt-tund`, in a larger file.
 //! `MPT_LAB_PROGRAM=target/release/mpt-lab` measures another build of it.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use anyhow::Result;
 use mpt_lab::link::{LinkProfile, QueueLimit};
 use mpt_lab::measure::{measure, peer};

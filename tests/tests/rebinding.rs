@@ -1,5 +1,7 @@
 //! A NAT that forgets its bindings midway interrupts nothing for long. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 mod support;
 
 use mpt_lab::emulator::Direction;

@@ -1,5 +1,7 @@
 //! The schedulers besides `weighted`. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::Time;
 use mpt_core::control::PathStatus;
 use mpt_lab::emulator::Direction;

@@ -1,5 +1,7 @@
 //! Sessions that begin, change keys and end: whole endpoints in virtual time.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::{DropReason, Event};
 use mpt_lab::link::{LinkProfile, QueueLimit};
 use mpt_lab::sim::sweep::sweep;

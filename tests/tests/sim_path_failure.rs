@@ -1,5 +1,7 @@
 //! Paths that fail without a word, under traffic, and come back: whole endpoints in virtual time.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::Time;
 use mpt_lab::link::{LinkProfile, QueueLimit};
 use mpt_lab::sim::sweep::sweep;

@@ -1,6 +1,8 @@
 //! Bytes follow the weights, and links whose rates match them are used whole. Needs root or user
 //! namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::Time;
 use mpt_lab::emulator::Direction;
 use mpt_lab::measure::{data_records, goodput, measure, paths};

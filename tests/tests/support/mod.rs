@@ -1,5 +1,5 @@
 //! What the tests of whole tunnels share: testbeds, streams both ways, and a watch over statuses.
-
+#![allow(clippy::unwrap_used, reason = "part of tests")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use mpt_core::Time;
