@@ -16,6 +16,9 @@ const TUNNEL: usize = 36;
 /// How often a measurement is tried.
 const ATTEMPTS: usize = 3;
 
+/// Before it is tried again: what kept the machine busy may have ended by then.
+const PAUSE: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(3) };
+
 /// Bytes of the IPv4 packet on a link that carries `payload` bytes of a stream over IPv4.
 #[must_use]
 pub fn packet_on_link(payload: usize) -> usize {
@@ -96,6 +99,9 @@ impl Goals {
 pub fn measure(name: &str, mut measure: impl FnMut(&mut Goals) -> Result<()>) {
     let mut goals = Goals::default();
     for attempt in 1..=ATTEMPTS {
+        if attempt > 1 {
+            std::thread::sleep(PAUSE);
+        }
         println!("{name}{}", if attempt > 1 { ", again" } else { "" });
         goals = Goals::default();
         measure(&mut goals).unwrap_or_else(|error| panic!("{name}: {error:#}"));
