@@ -28,12 +28,13 @@ fn up(seed: u64, paths: &[LinkProfile]) -> World {
 }
 
 fn weight(w: &mut World, end: usize, path: usize, weight: u64) {
-    let (path, weight) = (PathId::new(path as u8).unwrap(), Weight::new(weight).unwrap());
+    let weight = Weight::new(weight).expect("1 to 10 000");
+    let path = PathId::new(path as u8).expect("below 16");
     w.operate(end, |endpoint, _, peer| endpoint.set_weight(peer, path, weight));
 }
 
 fn enable(w: &mut World, end: usize, path: usize, enabled: bool) {
-    let path = PathId::new(path as u8).unwrap();
+    let path = PathId::new(path as u8).expect("below 16");
     w.operate(end, |endpoint, now, peer| endpoint.set_enabled(now, peer, path, enabled));
 }
 
@@ -231,7 +232,7 @@ fn the_mss_of_a_syn_is_lowered_to_what_fits() {
     let mss = u16::from_be_bytes([got[42], got[43]]);
     assert_eq!(end, 1);
     let fits = w.ends[0].endpoint.mtu();
-    assert!(fits <= 1_400 - 28 - 36 && fits >= 1_280, "tunnel MTU {fits}");
+    assert!((1_280..=1_400 - 28 - 36).contains(&fits), "tunnel MTU {fits}");
     assert_eq!(mss, fits - 40);
 }
 
