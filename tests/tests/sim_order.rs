@@ -30,12 +30,13 @@ fn up(seed: u64, paths: &[LinkProfile]) -> World {
 }
 
 fn weight(w: &mut World, end: usize, path: usize, weight: u64) {
-    let (path, weight) = (PathId::new(path as u8).unwrap(), Weight::new(weight).unwrap());
+    let weight = Weight::new(weight).expect("1 to 10 000");
+    let path = PathId::new(path as u8).expect("below 16");
     w.operate(end, |endpoint, _, peer| endpoint.set_weight(peer, path, weight));
 }
 
 fn enable(w: &mut World, end: usize, path: usize, enabled: bool) {
-    let path = PathId::new(path as u8).unwrap();
+    let path = PathId::new(path as u8).expect("below 16");
     w.operate(end, |endpoint, now, peer| endpoint.set_enabled(now, peer, path, enabled));
 }
 
