@@ -27,7 +27,10 @@ pub enum ClientError {
     /// The daemon is there but refused, with its reason.
     #[error("{0}")]
     Refused(String),
-    /// It hung up, or is of another version.
+    /// It ended before it answered.
+    #[error("mpt-tund {0} hung up before it answered, as when it ends; try again")]
+    HungUp(String),
+    /// It fell silent, or is of another version.
     #[error("mpt-tund {0} gave no answer that can be read: {1}")]
     NoAnswer(String, String),
 }
@@ -106,8 +109,15 @@ impl Client {
             (Err(e), _) if e.kind() == ErrorKind::WouldBlock => {
                 return Err(no_answer(format!("nothing came for {} s", PATIENCE.as_secs())));
             }
-            (Err(e), _) | (_, Err(e)) => return Err(no_answer(e.to_string())),
-            (Ok(0), Ok(())) => return Err(no_answer("it hung up".to_owned())),
+            (Ok(0), Ok(())) => return Err(ClientError::HungUp(self.name.clone())),
+            (Err(e), _) | (_, Err(e)) => {
+                return Err(match e.kind() {
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                        ClientError::HungUp(self.name.clone())
+                    }
+                    _ => no_answer(e.to_string()),
+                });
+            }
         }
         match serde_json::from_str(&answer) {
             Ok(Response::Error(why)) => Err(ClientError::Refused(why)),
@@ -159,7 +169,8 @@ mod tests {
         assert_eq!(answered(line.leak()).unwrap().interface, "t0");
         let refused = answered("{\"error\":\"go away\"}\n").unwrap_err();
         assert_eq!(refused.to_string(), "go away");
-        for nonsense in ["", "{}\n", "\"ok\"\n", "{\"status\":"] {
+        assert!(matches!(answered("").unwrap_err(), ClientError::HungUp(_)));
+        for nonsense in ["{}\n", "\"ok\"\n", "{\"status\":"] {
             let error = answered(nonsense).unwrap_err().to_string();
             assert!(error.starts_with("mpt-tund t0 gave no answer"), "{error}");
         }

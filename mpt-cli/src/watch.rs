@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use mpt_core::control::Status;
 use ratatui::Frame;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::layout::{Constraint, Flex, Layout};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line as TextLine, Span as TextSpan, Text};
 use ratatui::widgets::Paragraph;
@@ -90,6 +91,7 @@ impl View {
             match Client::connect(name).and_then(|mut client| client.status()) {
                 Ok(now) => (*status, *trouble) = (Some(now), None),
                 Err(ClientError::NotRunning(_)) => *trouble = Some("it is not running".to_owned()),
+                Err(ClientError::HungUp(_)) => *trouble = Some("it hung up".to_owned()),
                 Err(error) => *trouble = Some(error.to_string()),
             }
         }
@@ -117,8 +119,15 @@ impl View {
         let area = frame.area();
         let text = self.text(area.width.into());
         let height = u16::try_from(text.lines.len()).unwrap_or(u16::MAX);
-        self.scrolled = self.scrolled.min(height.saturating_sub(area.height));
-        frame.render_widget(Paragraph::new(text).scroll((self.scrolled, 0)), area);
+        // Below the text, or in the screen's last line where the text is longer.
+        let rows = [Constraint::Max(height), Constraint::Length(u16::from(area.height > 1))];
+        let [above, last] = Layout::vertical(rows).flex(Flex::Start).areas(area);
+        self.scrolled = self.scrolled.min(height.saturating_sub(above.height));
+        let more = height > self.scrolled.saturating_add(above.height);
+        frame.render_widget(Paragraph::new(text).scroll((self.scrolled, 0)), above);
+        let keys =
+            if more { "q ends, arrows scroll; there is more" } else { "q ends, arrows scroll" };
+        frame.render_widget(TextLine::from(keys).dim(), last);
     }
 
     fn text(&self, width: usize) -> Text<'static> {
@@ -143,7 +152,6 @@ impl View {
                 lines.extend(known.iter().map(drawn));
             }
         }
-        lines.push(TextLine::from("q ends, arrows scroll").dim());
         Text::from(lines)
     }
 }
@@ -209,7 +217,9 @@ mod tests {
         }
         assert_eq!(screen(&mut view, 80, 4)[3], "q ends, arrows scroll");
         press(&mut view, KeyCode::Home);
-        assert!(screen(&mut view, 80, 4)[0].starts_with("mpt0"));
+        let top = screen(&mut view, 80, 4);
+        assert!(top[0].starts_with("mpt0"));
+        assert_eq!(top[3], "q ends, arrows scroll; there is more");
         assert_eq!(press(&mut view, KeyCode::Char('q')), Next::End);
         let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert_eq!(view.press(control_c), Next::End);

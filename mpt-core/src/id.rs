@@ -113,7 +113,11 @@ pub struct Weight(u16);
 /// A weight outside 1 to 10 000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a weight is a whole number from 1 to 10000, not {0}; use `enabled: false` or `mpt-cli path disable` to take a path out of use"
+    "a weight is a whole number from 1 to 10000, not {0}; {remedy}",
+    remedy = match .0 {
+        0 => "use `enabled: false` or `mpt-cli path disable` to take a path out of use",
+        _ => "only proportions count: 2 and 1 divide as 20000 and 10000 would",
+    }
 )]
 pub struct WeightError(pub u64);
 

@@ -1,8 +1,11 @@
 //! `mpt-tund check`: what a configuration amounts to, and what on this machine may stand in its
 //! way. Warnings ask for action; notes tell of keys that are read but not used yet.
 
+mod networks;
+
 use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown, Workers};
 use mpt_core::config::{Dscp, Prefix, SchedulerKind};
+use networks::Network;
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path as FilePath;
@@ -43,7 +46,8 @@ impl Report {
         names(config, resolves, &mut warnings);
         same_ends(config, &mut warnings);
         routes(config, &mut warnings);
-        Self { summary: summary(config), warnings, notes: notes(config) }
+        warnings.extend(clashes(config, &machine.networks()));
+        Self { summary: summary(config), warnings, notes: notes(config, machine) }
     }
 }
 
@@ -66,6 +70,8 @@ impl fmt::Display for Report {
 #[derive(Clone, Copy, Debug)]
 struct Machine<'a> {
     interfaces: &'a FilePath,
+    /// Where `route` and `ipv6_route` are.
+    routes: &'a FilePath,
     ipv4_settings: &'a FilePath,
 }
 
@@ -73,6 +79,7 @@ impl Default for Machine<'_> {
     fn default() -> Self {
         Self {
             interfaces: FilePath::new("/sys/class/net"),
+            routes: FilePath::new("/proc/thread-self/net"),
             ipv4_settings: FilePath::new("/proc/sys/net/ipv4/conf"),
         }
     }
@@ -81,6 +88,18 @@ impl Default for Machine<'_> {
 impl Machine<'_> {
     fn has(&self, interface: &str) -> bool {
         self.interfaces.join(interface).exists()
+    }
+
+    /// The networks that its interfaces are in.
+    fn networks(&self) -> Vec<Network> {
+        let read = |name| std::fs::read_to_string(self.routes.join(name)).unwrap_or_default();
+        networks::parse(&read("route"), &read("ipv6_route"))
+    }
+
+    /// Unless the kernel says no.
+    fn forwards_ipv4(&self) -> bool {
+        let file = self.ipv4_settings.join("all/forwarding");
+        std::fs::read_to_string(file).map_or(true, |text| text.trim() != "0")
     }
 
     fn rp_filter(&self, interface: &str) -> Option<u8> {
@@ -106,6 +125,35 @@ impl Machine<'_> {
 #[must_use]
 pub fn strict_rp_filter(interface: &str) -> Option<String> {
     Machine::default().strict_rp_filter(interface)
+}
+
+/// Warnings about addresses and routes of `config` that this machine has itself, the tunnel's own
+/// aside. To be asked before the tunnel is up.
+#[must_use]
+pub fn clashes_here(config: &Config) -> Vec<String> {
+    clashes(config, &Machine::default().networks())
+}
+
+fn clashes(config: &Config, networks: &[Network]) -> Vec<String> {
+    let own = &config.interface;
+    let others = || networks.iter().filter(|n| n.interface != own.name);
+    let addresses = own.addresses.iter().filter_map(|a| {
+        let network = others().find(|n| n.prefix.contains(a.address))?;
+        Some(format!(
+            "interface {}: {} lies within {}, the network of interface {}; \
+             give the tunnel addresses that nothing else here has",
+            own.name, a.address, network.prefix, network.interface
+        ))
+    });
+    let routes = config.routes.iter().filter_map(|route| {
+        let network = others().find(|n| n.prefix == route.to)?;
+        Some(format!(
+            "route {}: that is the network of interface {} here, whose hosts would be sought \
+             through the tunnel; the networks of the two ends must differ",
+            route.to, network.interface
+        ))
+    });
+    addresses.chain(routes).collect()
 }
 
 fn all_paths(config: &Config) -> impl Iterator<Item = (&Peer, &Path)> {
@@ -293,7 +341,7 @@ fn is_for_udp(route: &Route) -> bool {
     route.protocols.is_empty() || route.protocols.iter().any(|p| p.0 == UDP)
 }
 
-fn notes(config: &Config) -> Vec<String> {
+fn notes(config: &Config, machine: &Machine<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut unused = |what: &str, then: &str| {
         notes.push(format!("{what} is not used in this version; {then}"));
@@ -304,11 +352,6 @@ fn notes(config: &Config) -> Vec<String> {
     if matches!(config.workers, Workers::Fixed(n) if n > 1) {
         unused("`workers`", "there is one");
     }
-    for (key, number) in [("fwmark", config.fwmark), ("table", config.table)] {
-        if number.is_some() {
-            unused(&format!("`{key}`"), "numbers are chosen by the interface's name");
-        }
-    }
     for (_, path) in all_paths(config) {
         if path.rate_limit.is_some() {
             unused(&format!("`rate_limit` of path {}", path.name), "it sends without a limit");
@@ -316,6 +359,13 @@ fn notes(config: &Config) -> Vec<String> {
         if path.offloads.is_some() {
             unused(&format!("`offloads` of path {}", path.name), "there are none");
         }
+    }
+    if config.routes.iter().any(|r| r.to.address.is_ipv4()) && !machine.forwards_ipv4() {
+        notes.push(
+            "this machine forwards no IPv4, so the routes serve itself only; \
+             `sysctl -w net.ipv4.ip_forward=1` makes it a router"
+                .to_owned(),
+        );
     }
     if let Some(v6) = v6_without_address(config) {
         notes.push(v6);
@@ -370,10 +420,12 @@ routes:
         private_file(&dir.path().join("own.key"), &key.to_base64());
         for (interface, value) in [("all", "0"), ("wan1", "1")] {
             std::fs::create_dir(dir.path().join(interface)).unwrap();
+            std::fs::write(dir.path().join(interface).join("forwarding"), "0\n").unwrap();
             std::fs::write(dir.path().join(interface).join("rp_filter"), value).unwrap();
         }
         let config = Config::parse(&dir.path().join("wan0.yaml"), TEXT).unwrap();
-        let machine = Machine { interfaces: dir.path(), ipv4_settings: dir.path() };
+        let machine =
+            Machine { interfaces: dir.path(), routes: dir.path(), ipv4_settings: dir.path() };
         let report = Report::new(&config, &machine, |hosts| {
             assert_eq!(hosts, ["hub.example.net"]);
             vec![false]
@@ -405,13 +457,35 @@ routes:
         for (warning, words) in report.warnings.iter().zip(expected) {
             assert!(warning.contains(words), "{warning} / {words}");
         }
-        assert_eq!(report.notes.len(), 2, "{:#?}", report.notes);
+        assert_eq!(report.notes.len(), 3, "{:#?}", report.notes);
+        assert!(report.notes[2].contains("forwards no IPv4"), "{:#?}", report.notes);
+    }
+
+    #[test]
+    fn what_this_machine_has_itself_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = mpt_core::keys::PrivateKey::from_random([7; 32]);
+        private_file(&dir.path().join("own.key"), &key.to_base64());
+        let text = TEXT.replace("0.0.0.0/0", "192.168.12.0/24");
+        let config = Config::parse(&dir.path().join("wan0.yaml"), &text).unwrap();
+        let network = |text: &str, length, interface: &str| Network {
+            prefix: Prefix::new(text.parse().unwrap(), length).unwrap(),
+            interface: interface.to_owned(),
+        };
+        let told = |networks: &[Network]| clashes(&config, networks);
+        assert!(told(&[network("10.77.0.0", 30, "mpt0")]).is_empty(), "the tunnel itself");
+        assert!(told(&[network("192.168.0.0", 16, "lan0")]).is_empty(), "the route is narrower");
+        let told = told(&[network("192.168.12.0", 24, "lan0"), network("10.77.0.0", 24, "lan1")]);
+        assert_eq!(told.len(), 2, "{told:#?}");
+        assert!(told[0].contains("10.77.0.1 lies within 10.77.0.0/24"), "{}", told[0]);
+        assert!(told[1].contains("the network of interface lan0 here"), "{}", told[1]);
     }
 
     #[test]
     fn loose_filters_are_fine() {
         let dir = tempfile::tempdir().unwrap();
-        let machine = Machine { interfaces: dir.path(), ipv4_settings: dir.path() };
+        let machine =
+            Machine { interfaces: dir.path(), routes: dir.path(), ipv4_settings: dir.path() };
         for (all, own, strict) in
             [("0", "0", false), ("1", "0", true), ("1", "2", false), ("2", "1", false)]
         {

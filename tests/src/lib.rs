@@ -9,6 +9,7 @@ pub mod demo;
 pub mod emulator;
 pub mod keys;
 pub mod link;
+pub mod measure;
 pub mod netlink;
 pub mod netns;
 pub mod privilege;

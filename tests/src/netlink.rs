@@ -4,9 +4,12 @@ use crate::netns::Namespace;
 use crate::sys::{ethtool, packet};
 use anyhow::{Context as _, Result, ensure};
 use futures_util::TryStreamExt as _;
+use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, State};
-use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
-use std::net::IpAddr;
+use rtnetlink::packet_route::route::RouteAttribute;
+use rtnetlink::{Handle, IpVersion, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -184,6 +187,46 @@ impl Namespace {
             IpAddr::V6(_) => IpAddr::from([0u16; 8]),
         };
         self.add_route(any, 0, gateway)
+    }
+
+    /// All interfaces, addresses, routes and rules there are, a line each: to compare before and after.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn network_state(&self) -> Result<BTreeSet<String>> {
+        self.netlink(async |handle| {
+            let mut lines = BTreeSet::new();
+            let links: Vec<_> = handle.link().get().execute().try_collect().await?;
+            for link in links {
+                let name = link.attributes.iter().find_map(|a| match a {
+                    LinkAttribute::IfName(name) => Some(name.as_str()),
+                    _ => None,
+                });
+                let (index, flags) = (link.header.index, link.header.flags);
+                lines.insert(format!("link {index} {name:?} {flags:?}"));
+            }
+            let addresses: Vec<_> = handle.address().get().execute().try_collect().await?;
+            for mut address in addresses {
+                // Only these change by themselves.
+                address.attributes.retain(|a| !matches!(a, AddressAttribute::CacheInfo(_)));
+                lines.insert(format!("{address:?}"));
+            }
+            for message in [
+                RouteMessageBuilder::<Ipv4Addr>::new().build(),
+                RouteMessageBuilder::<Ipv6Addr>::new().build(),
+            ] {
+                let routes: Vec<_> = handle.route().get(message).execute().try_collect().await?;
+                for mut route in routes {
+                    route.attributes.retain(|a| !matches!(a, RouteAttribute::CacheInfo(_)));
+                    lines.insert(format!("{route:?}"));
+                }
+            }
+            for version in [IpVersion::V4, IpVersion::V6] {
+                let rules: Vec<_> = handle.rule().get(version).execute().try_collect().await?;
+                lines.extend(rules.iter().map(|rule| format!("{rule:?}")));
+            }
+            Ok(lines)
+        })
     }
 
     /// Waits until an interface that is up may send.

@@ -1,5 +1,7 @@
 //! Emulated links keep what their profile says, on a real kernel. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use anyhow::Result;
 use mpt_lab::emulator::{Direction, Emulator, LinkHandle};
 use mpt_lab::link::LinkProfile;

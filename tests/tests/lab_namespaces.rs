@@ -1,5 +1,7 @@
 //! What the lab makes ends with it. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_lab::netlink::{Offloads, VethEnd, add_veth};
 use mpt_lab::netns::Namespace;
 use std::collections::BTreeSet;

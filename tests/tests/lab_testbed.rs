@@ -1,5 +1,7 @@
 //! Testbeds have the shape and the configurations they should. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_lab::emulator::Direction;
 use mpt_lab::netns::Namespace;
 use mpt_lab::stream::{Stream, StreamConfig};

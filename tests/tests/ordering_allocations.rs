@@ -1,6 +1,8 @@
 //! In steady state ordering allocates nothing: neither where packets come in order nor where each
 //! second one is held.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::order::{Arrival, HeldBudget, OpenPaths, Predecessors, Reorder, ReorderLimits};
 use mpt_core::{PathId, Time};
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -3,6 +3,8 @@
 //! `MPT_SEEDS=100 cargo test --release -p mpt-lab --test ordering_rows -- --nocapture` runs more seeds
 //! and shows the table.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::Time;
 use mpt_lab::link::{BurstLoss, LinkProfile, QueueLimit};
 use mpt_lab::sim::ordering::{Scenario, Unplugged, run};

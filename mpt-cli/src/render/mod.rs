@@ -12,7 +12,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::two_bridges;
 
-use mpt_core::control::{PeerStatus, ReorderStatus, Status};
+use mpt_core::control::{PathStatus, PeerStatus, ReorderStatus, Status};
 use units::{bytes, count, seconds};
 
 /// How a piece of text is meant.
@@ -62,7 +62,7 @@ pub fn render(status: &Status, width: usize) -> Vec<Line> {
     }
     for peer in &status.peers {
         lines.push(Line::new());
-        lines.extend(peer_lines(peer, width));
+        lines.extend(peer_lines(status, peer, width));
     }
     if !status.drops.is_empty() {
         lines.push(Line::new());
@@ -86,7 +86,10 @@ fn headline(status: &Status) -> Line {
     vec![Span::new(Tone::Strong, &status.interface), Span::new(Tone::Plain, rest)]
 }
 
-fn peer_lines(peer: &PeerStatus, width: usize) -> Vec<Line> {
+/// A peer that does not answer for this long, in seconds, is no longer just about to.
+const PATIENCE: f64 = 5.0;
+
+fn peer_lines(status: &Status, peer: &PeerStatus, width: usize) -> Vec<Line> {
     let tone = match peer.state.as_str() {
         "established" => Tone::Good,
         "refused" => Tone::Bad,
@@ -110,9 +113,22 @@ fn peer_lines(peer: &PeerStatus, width: usize) -> Vec<Line> {
         let text = wrap(&[why], "  ", width);
         lines.extend(text.into_iter().map(|line| vec![Span::new(tone, format!("  {line}"))]));
     }
-    lines.extend(table::paths(&peer.paths, width));
+    if peer.state == "connecting" && status.uptime > PATIENCE {
+        let hint = format!(
+            "is it running, does it know our public key {}, does UDP come through?",
+            status.public_key
+        );
+        lines.extend(faint(wrap(&["  ".to_owned() + &hint], "  ", width)));
+    }
+    // What is true of all paths is said once.
+    let path = |path: &PathStatus| {
+        let told = peer.state == "refused" && peer.why.as_deref() == Some(path.why.as_str());
+        let why = if told { "see above".to_owned() } else { path.why.clone() };
+        PathStatus { why, ..path.clone() }
+    };
+    lines.extend(table::paths(&peer.paths.iter().map(path).collect::<Vec<_>>(), width));
     let inner = format!(
-        "inner: sent {} ({}), received {} ({})",
+        "inner packets: sent {} ({}), received {} ({})",
         count(peer.tx_packets),
         bytes(peer.tx_bytes),
         count(peer.rx_packets),
@@ -126,24 +142,31 @@ fn peer_lines(peer: &PeerStatus, width: usize) -> Vec<Line> {
     lines
 }
 
-fn reordering(r: &ReorderStatus) -> [String; 5] {
-    [
-        format!("order: {} at once,", count(r.direct)),
-        format!(
-            "{} held (p50 {}, p99 {});",
-            count(r.held),
-            units::millis(r.hold_p50),
-            units::millis(r.hold_p99)
-        ),
-        format!("held now {}, at most {};", bytes(r.held_bytes), bytes(r.held_bytes_peak)),
-        format!(
-            "released: {} lost, {} deadline, {} full;",
-            count(r.released_lost),
-            count(r.released_deadline),
-            count(r.released_full)
-        ),
-        format!("given up {}, came after {}", count(r.given_up), count(r.late)),
-    ]
+/// What was never held was not released either: then there is little to say.
+fn reordering(r: &ReorderStatus) -> Vec<String> {
+    let mut pieces = vec![format!("order: {} at once,", count(r.direct))];
+    if r.held == 0 {
+        pieces.push("0 held;".to_owned());
+    } else {
+        let millis = units::millis_bare;
+        pieces.extend([
+            format!(
+                "{} held (p50/p99 {}/{} ms);",
+                count(r.held),
+                millis(r.hold_p50),
+                millis(r.hold_p99)
+            ),
+            format!("holding {}, at most {};", bytes(r.held_bytes), bytes(r.held_bytes_peak)),
+            format!(
+                "released after a loss {}, by deadline {}, for memory {};",
+                count(r.released_lost),
+                count(r.released_deadline),
+                count(r.released_full)
+            ),
+        ]);
+    }
+    pieces.push(format!("given up {}, late {}", count(r.given_up), count(r.late)));
+    pieces
 }
 
 fn drops(what: &str, drops: &[mpt_core::control::DropCount]) -> String {

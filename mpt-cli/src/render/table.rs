@@ -8,6 +8,8 @@ use mpt_core::control::PathStatus;
 struct Column {
     heading: &'static str,
     align: Align,
+    /// Fewest characters: what often changes is not to move all the rest each time.
+    least: usize,
     cell: fn(&PathStatus) -> String,
 }
 
@@ -18,23 +20,28 @@ enum Align {
 }
 
 const fn left(heading: &'static str, cell: fn(&PathStatus) -> String) -> Column {
-    Column { heading, align: Align::Left, cell }
+    Column { heading, align: Align::Left, least: 0, cell }
 }
 
 const fn right(heading: &'static str, cell: fn(&PathStatus) -> String) -> Column {
-    Column { heading, align: Align::Right, cell }
+    Column { heading, align: Align::Right, least: 0, cell }
 }
 
+/// Characters of most rates.
+const RATE: usize = "18.1 Mbit".len();
+
 const PATH: Column = left("PATH", |p| p.name.clone());
-const STATE: Column = left("STATE", state);
+const STATE: Column = Column { least: "suspected".len(), ..left("STATE", state) };
 const INTERFACE: Column = left("INTERFACE", interface);
 const ADDRESSES: Column = left("ADDRESSES", addresses);
 const WEIGHT: Column = right("WEIGHT", |p| p.weight.to_string());
 const RTT: Column = right("RTT p50/p99", rtt);
-const LOSS: Column = right("LOSS", |p| pair_of_percents(p.loss_up, p.loss_down));
-const UP: Column = right("UP/s", |p| rate(p.rate_up));
-const DOWN: Column = right("DOWN/s", |p| rate(p.rate_down));
-const SHARE: Column = right("SHARE", |p| pair_of_percents(Some(p.share_up), Some(p.share_down)));
+const LOSS: Column = right("LOSS up/down", loss);
+const LOSS_SHORT: Column = right("LOSS u/d", loss);
+const UP: Column = Column { least: RATE, ..right("UP/s", |p| rate(p.rate_up)) };
+const DOWN: Column = Column { least: RATE, ..right("DOWN/s", |p| rate(p.rate_down)) };
+const SHARE: Column = right("SHARE up/down", share);
+const SHARE_SHORT: Column = right("SHARE u/d", share);
 const MTU: Column = right("MTU", |p| p.mtu.to_string());
 const CHANGE: Column = left("LAST CHANGE", change);
 
@@ -48,7 +55,7 @@ struct Layout {
 }
 
 const NARROW: Layout = Layout {
-    columns: &[PATH, STATE, WEIGHT, RTT, LOSS, UP, DOWN, SHARE],
+    columns: &[PATH, STATE, WEIGHT, RTT, LOSS_SHORT, UP, DOWN, SHARE_SHORT],
     space: 2,
     below: &[interface, addresses, mtu, change],
 };
@@ -95,7 +102,7 @@ pub(super) fn paths(paths: &[PathStatus], width: usize) -> Vec<Line> {
 fn widths(columns: &[Column], paths: &[PathStatus]) -> Vec<usize> {
     let cells = |column: &Column| {
         let cells = paths.iter().map(|path| (column.cell)(path).chars().count());
-        cells.chain([column.heading.len()]).max().unwrap_or(0)
+        cells.chain([column.heading.len(), column.least]).max().unwrap_or(0)
     };
     columns.iter().map(cells).collect()
 }
@@ -182,6 +189,16 @@ fn rtt(path: &PathStatus) -> String {
         (Some(p50), Some(p99)) => format!("{}/{} ms", millis_bare(p50), millis_bare(p99)),
         _ => "-".to_owned(),
     }
+}
+
+fn loss(path: &PathStatus) -> String {
+    pair_of_percents(path.loss_up, path.loss_down)
+}
+
+/// Where nothing flows there is nothing to share.
+fn share(path: &PathStatus) -> String {
+    let of = |rate: f64, share: f64| Some(share).filter(|_| rate > 0.0);
+    pair_of_percents(of(path.rate_up, path.share_up), of(path.rate_down, path.share_down))
 }
 
 /// To the peer and from it.

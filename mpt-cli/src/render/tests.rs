@@ -2,7 +2,7 @@
 
 use super::*;
 use mpt_core::control::DropCount;
-use mpt_core::control::{PathStatus, TunStatus};
+use mpt_core::control::TunStatus;
 
 /// Two bridges, one of them unplugged.
 pub(crate) fn two_bridges() -> Status {
@@ -103,11 +103,11 @@ mpt0: up 2 h 13 min, MTU 1424, weighted, cipher auto, port 4511, pid 812
 warning: interface wan2 drops what comes by another way (strict rp_filter)
 
 peer roof: established, aes-256-gcm, keys 42 s old
-PATH         STATE  INTERFACE  ADDRESSES                       WEIGHT  RTT p50/p99     LOSS       UP/s    DOWN/s      SHARE   MTU  LAST CHANGE
-bridge-5180  up     wan1       10.1.0.1:4511 -> 10.1.0.2:4511       2   6.1/9.3 ms  0/0.4 %  18.1 Mbit  120 kbit  100/100 %  1500  2 h ago: answers
-bridge-5700  down   wan2       10.2.0.1:4511 -> 10.2.0.2:4511       1            -        -      0 bit     0 bit      0/0 %  1500  4 s ago: no answer to 3 probes
-inner: sent 12.3 M (17.0 GiB), received 1000 (62.5 KiB)
-order: 990 at once, 10 held (p50 1.2 ms, p99 8.3 ms); held now 0 B, at most 42.0 KiB; released: 2 lost, 0 deadline, 0 full; given up 2, came after 0
+PATH         STATE      INTERFACE  ADDRESSES                       WEIGHT  RTT p50/p99  LOSS up/down       UP/s     DOWN/s  SHARE up/down   MTU  LAST CHANGE
+bridge-5180  up         wan1       10.1.0.1:4511 -> 10.1.0.2:4511       2   6.1/9.3 ms       0/0.4 %  18.1 Mbit   120 kbit      100/100 %  1500  2 h ago: answers
+bridge-5700  down       wan2       10.2.0.1:4511 -> 10.2.0.2:4511       1            -             -      0 bit      0 bit              -  1500  4 s ago: no answer to 3 probes
+inner packets: sent 12.3 M (17.0 GiB), received 1000 (62.5 KiB)
+order: 990 at once, 10 held (p50/p99 1.2/8.3 ms); holding 0 B, at most 42.0 KiB; released after a loss 2, by deadline 0, for memory 0; given up 2, late 0
 dropped: replayed 3, not-allowed 1
 
 dropped, of no peer: no-peer 7
@@ -122,19 +122,19 @@ mpt0: up 2 h 13 min, MTU 1424, weighted, cipher auto, port 4511, pid 812
 warning: interface wan2 drops what comes by another way (strict rp_filter)
 
 peer roof: established, aes-256-gcm, keys 42 s old
-PATH         STATE  INTERFACE  WEIGHT  RTT p50/p99     LOSS       UP/s    DOWN/s      SHARE   MTU
-bridge-5180  up     wan1            2   6.1/9.3 ms  0/0.4 %  18.1 Mbit  120 kbit  100/100 %  1500
+PATH         STATE      INTERFACE  WEIGHT  RTT p50/p99  LOSS up/down       UP/s     DOWN/s  SHARE up/down   MTU
+bridge-5180  up         wan1            2   6.1/9.3 ms       0/0.4 %  18.1 Mbit   120 kbit      100/100 %  1500
     10.1.0.1:4511 -> 10.1.0.2:4511, 2 h ago: answers
-bridge-5700  down   wan2            1            -        -      0 bit     0 bit      0/0 %  1500
+bridge-5700  down       wan2            1            -             -      0 bit      0 bit              -  1500
     10.2.0.1:4511 -> 10.2.0.2:4511, 4 s ago: no answer to 3 probes
-inner: sent 12.3 M (17.0 GiB), received 1000 (62.5 KiB)
-order: 990 at once, 10 held (p50 1.2 ms, p99 8.3 ms); held now 0 B, at most 42.0 KiB;
-  released: 2 lost, 0 deadline, 0 full; given up 2, came after 0
+inner packets: sent 12.3 M (17.0 GiB), received 1000 (62.5 KiB)
+order: 990 at once, 10 held (p50/p99 1.2/8.3 ms); holding 0 B, at most 42.0 KiB;
+  released after a loss 2, by deadline 0, for memory 0; given up 2, late 0
 dropped: replayed 3, not-allowed 1
 
 dropped, of no peer: no-peer 7
 ";
-    shows(110, expected);
+    shows(120, expected);
 }
 
 #[test]
@@ -144,16 +144,15 @@ mpt0: up 2 h 13 min, MTU 1424, weighted, cipher auto, port 4511, pid 812
 warning: interface wan2 drops what comes by another way (strict rp_filter)
 
 peer roof: established, aes-256-gcm, keys 42 s old
-PATH         STATE  WEIGHT  RTT p50/p99     LOSS       UP/s    DOWN/s      SHARE
-bridge-5180  up          2   6.1/9.3 ms  0/0.4 %  18.1 Mbit  120 kbit  100/100 %
+PATH        STATE     WEIGHT RTT p50/p99 LOSS u/d      UP/s    DOWN/s SHARE u/d
+bridge-5180 up             2  6.1/9.3 ms  0/0.4 % 18.1 Mbit  120 kbit 100/100 %
     wan1, 10.1.0.1:4511 -> 10.1.0.2:4511, MTU 1500, 2 h ago: answers
-bridge-5700  down        1            -        -      0 bit     0 bit      0/0 %
+bridge-5700 down           1           -        -     0 bit     0 bit         -
     wan2, 10.2.0.1:4511 -> 10.2.0.2:4511, MTU 1500,
     4 s ago: no answer to 3 probes
-inner: sent 12.3 M (17.0 GiB), received 1000 (62.5 KiB)
-order: 990 at once, 10 held (p50 1.2 ms, p99 8.3 ms);
-  held now 0 B, at most 42.0 KiB; released: 2 lost, 0 deadline, 0 full;
-  given up 2, came after 0
+inner packets: sent 12.3 M (17.0 GiB), received 1000 (62.5 KiB)
+order: 990 at once, 10 held (p50/p99 1.2/8.3 ms); holding 0 B, at most 42.0 KiB;
+  released after a loss 2, by deadline 0, for memory 0; given up 2, late 0
 dropped: replayed 3, not-allowed 1
 
 dropped, of no peer: no-peer 7
@@ -181,6 +180,27 @@ fn nothing_known_yet() {
     assert!(text.contains("? -> ?"), "{text}");
     status.peers[0].paths.clear();
     assert!(to_plain(&render(&status, 100)).contains("no paths yet"));
+}
+
+#[test]
+fn who_does_not_answer_or_refuses_is_told_with_a_hint() {
+    let mut status = two_bridges();
+    status.public_key = "OURKEY".to_owned();
+    let peer = &mut status.peers[0];
+    (peer.state, peer.why) = ("connecting".to_owned(), Some("no answer yet".to_owned()));
+    let shown = |status: &Status| to_plain(&render(status, 120));
+    let text = shown(&status);
+    assert!(
+        text.contains("\n  no answer yet\n  is it running, does it know our public key OURKEY")
+    );
+    status.uptime = 3.0;
+    assert!(!shown(&status).contains("OURKEY"), "it may answer any moment");
+    let peer = &mut status.peers[0];
+    (peer.state, peer.why) = ("refused".to_owned(), Some("ciphers differ".to_owned()));
+    peer.paths[1].why = "ciphers differ".to_owned();
+    let text = shown(&status);
+    assert_eq!(text.matches("ciphers differ").count(), 1, "{text}");
+    assert!(text.contains("4 s ago: see above"), "{text}");
 }
 
 #[test]

@@ -31,15 +31,13 @@ fn scaled(n: f64, step: f64, units: &[&str]) -> String {
     format!("{n:.digits$} {}", units[unit]).trim_end().to_owned()
 }
 
-/// Milliseconds from seconds, without the unit: `3.1`, `120`.
+/// Milliseconds from seconds, without the unit: `3.1`, `120`; `<0.1` for what is less.
 pub(super) fn millis_bare(seconds: f64) -> String {
     let ms = seconds.max(0.0) * 1000.0;
+    if ms > 0.0 && ms < 0.05 {
+        return "<0.1".to_owned();
+    }
     if ms < 99.95 { format!("{ms:.1}") } else { format!("{ms:.0}") }
-}
-
-/// Milliseconds from seconds: `3.1 ms`.
-pub(super) fn millis(seconds: f64) -> String {
-    format!("{} ms", millis_bare(seconds))
 }
 
 /// A span of time in its two largest units: `2 h 13 min`.
@@ -90,7 +88,8 @@ mod tests {
         assert_eq!(bytes(4 << 20), "4.0 MiB");
         assert_eq!(bytes(u64::MAX), "16.0 EiB");
         assert_eq!((count(9_999_999), count(12_345_678)), ("9999999".into(), "12.3 M".into()));
-        assert_eq!((millis(0.0031), millis(0.12)), ("3.1 ms".into(), "120 ms".into()));
+        let millis = [0.0, 0.00001, 0.0031, 0.12].map(millis_bare);
+        assert_eq!(millis, ["0.0", "<0.1", "3.1", "120"]);
         assert_eq!(seconds(59.9), "59 s");
         assert_eq!(seconds(8000.0), "2 h 13 min");
         assert_eq!(seconds(90_000.0), "1 d 1 h");

@@ -10,6 +10,10 @@ use crate::handshake::{Admission, HandshakeError, Incoming, MessageKind, receive
 use crate::peer::DatagramMeta;
 use crate::{Deliver, DropReason, Fragment, LaneKey, Outbox, PeerId, Time};
 use rand_core::RngCore;
+use std::time::Duration;
+
+/// A line of the log about strangers is enough in this time.
+const STRANGERS_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 impl Endpoint {
     pub(super) fn handshake(
@@ -47,13 +51,25 @@ impl Endpoint {
     ) -> Result<(), DropReason> {
         let incoming = Incoming::read(&self.config.private_key, message, &mut self.rng)
             .map_err(HandshakeError::drop_reason)?;
-        let peer = self
-            .peers
-            .iter_mut()
-            .find(|p| p.public_key() == incoming.peer())
-            .ok_or(DropReason::BadHandshake)?;
+        let peer = self.peers.iter_mut().find(|p| p.public_key() == incoming.peer());
+        let Some(peer) = peer else {
+            // Whoever comes this far knows our public key: a slip in a configuration, most likely.
+            if self.stranger_told.is_none_or(|at| now.since(at) >= STRANGERS_TOLD_EVERY) {
+                self.stranger_told = Some(now);
+                tracing::warn!(
+                    from = %meta.source,
+                    "a stranger calls with the public key {}; is a peer's `public_key` wrong here?",
+                    incoming.peer()
+                );
+            }
+            return Err(DropReason::BadHandshake);
+        };
         if let Some(response) = peer.answer_to(incoming.ephemeral()) {
             answer(meta, response, out);
+            return Ok(());
+        }
+        if peer.is_over(incoming.ephemeral()) {
+            peer.count_drop(DropReason::Replayed);
             return Ok(());
         }
         if peer.attempt_takes_precedence(now) {
@@ -73,7 +89,8 @@ impl Endpoint {
         message: &[u8],
         sink: &mut dyn Deliver,
     ) -> Result<(), DropReason> {
-        let id = self.attempt_of(message).ok_or(DropReason::BadHandshake)?;
+        // Ours may be done already, over another path or by the peer's.
+        let id = self.attempt_of(message).ok_or(DropReason::UnknownIndex)?;
         self.touch(id);
         let (peer, mut cx) = self.lend(id, sink);
         peer.on_response(now, message, &mut cx).map_err(HandshakeError::drop_reason)

@@ -56,6 +56,8 @@ pub struct Endpoint {
     config: EndpointConfig,
     rng: ChaCha20Rng,
     gate: Gate,
+    /// When the log last had a stranger.
+    stranger_told: Option<Time>,
     flows: FlowHasher,
     allowed: AllowedIps,
     indices: IndexTable<Indexed>,
@@ -99,6 +101,7 @@ impl Endpoint {
             config,
             rng,
             gate,
+            stranger_told: None,
             flows,
             allowed: AllowedIps::new(),
             indices: IndexTable::new(),

@@ -47,6 +47,8 @@ struct Path {
     /// The last number used in the path sequence.
     seq: u32,
     last_data: Time,
+    /// It was left: closed then, whatever is heard of its marker.
+    abandoned_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,6 +82,7 @@ impl OpenPaths {
             p.state = State::Open;
         }
         p.last_data = now;
+        p.abandoned_at = None;
         p.seq = p.seq.wrapping_add(1);
         p.seq
     }
@@ -93,6 +96,11 @@ impl OpenPaths {
     /// A marker that is to be sent now on its path. To be called until there is none.
     #[must_use]
     pub fn poll_marker(&mut self, now: Time) -> Option<(PathId, Marker)> {
+        for path in paths_in(self.bitmap) {
+            if self.paths[path.index()].abandoned_at.is_some_and(|at| at <= now) {
+                self.close(path);
+            }
+        }
         let path =
             paths_in(self.bitmap).find(|&p| self.marker_due(p).is_some_and(|due| due <= now))?;
         let p = &mut self.paths[path.index()];
@@ -122,15 +130,29 @@ impl OpenPaths {
         self.close(path);
     }
 
+    /// The path is out of use, and nothing sent on it takes longer than `transit`: it is closed when that
+    /// has passed since its last packet, or by a marker before. What is still under way comes in order
+    /// meanwhile, be it that an operator took the path out of use, or that only the way back failed.
+    pub fn on_path_left(&mut self, now: Time, path: PathId, transit: Duration) {
+        let at = self.paths[path.index()].last_data + transit;
+        if at <= now {
+            self.close(path);
+        } else {
+            self.paths[path.index()].abandoned_at = Some(at);
+        }
+    }
+
     /// When [`poll_marker`](Self::poll_marker) wants to be called: a path has been idle for long
-    /// enough, or a marker is to be repeated.
+    /// enough, a marker is to be repeated, or a path that was left is to be closed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        paths_in(self.bitmap).filter_map(|p| self.marker_due(p)).min()
+        let due = |p| [self.marker_due(p), self.paths[p.index()].abandoned_at];
+        paths_in(self.bitmap).flat_map(due).flatten().min()
     }
 
     fn close(&mut self, path: PathId) {
         self.paths[path.index()].state = State::Closed;
+        self.paths[path.index()].abandoned_at = None;
         self.bitmap &= !path.bit();
     }
 
@@ -227,5 +249,35 @@ mod tests {
         o.on_path_down(A);
         assert_eq!(o.bitmap(), B.bit());
         assert_eq!(o.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_path_that_was_left_is_closed_when_nothing_is_under_way_any_more() {
+        let mut o = OpenPaths::new();
+        let transit = Duration::from_millis(30);
+        o.on_data(ms(0), A, pn(1));
+        o.on_data(ms(0), B, pn(2));
+        o.on_path_left(ms(10), A, transit);
+        let (path, marker) = o.poll_marker(ms(10)).unwrap();
+        assert_eq!((path, marker.epoch, o.bitmap()), (A, 1, A.bit() | B.bit()));
+        while o.poll_marker(ms(29)).is_some() {}
+        assert!(o.bitmap() & A.bit() != 0);
+        while o.poll_marker(ms(30)).is_some() {}
+        assert_eq!(o.bitmap() & A.bit(), 0);
+
+        // Used again meanwhile, it was not left.
+        o.on_data(ms(40), A, pn(3));
+        o.on_path_left(ms(41), A, transit);
+        o.on_data(ms(50), A, pn(4));
+        o.on_data(ms(69), B, pn(5));
+        while o.poll_marker(ms(70)).is_some() {}
+        assert!(o.bitmap() & A.bit() != 0);
+
+        // By its marker before.
+        o.on_path_left(ms(70), A, transit);
+        o.on_marker_ack(A, 2);
+        assert_eq!(o.bitmap() & A.bit(), 0);
+        o.on_path_left(ms(200), B, transit);
+        assert_eq!((o.bitmap(), o.poll_timeout()), (0, None));
     }
 }

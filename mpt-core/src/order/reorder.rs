@@ -406,10 +406,9 @@ impl Reorder {
             self.deadlines.defer(path, last_call.min(exit.now + LOOK_AGAIN));
             return;
         }
-        self.ring.give_up(root);
-        self.stats.given_up += 1;
-        self.release_waiters(root, Some(Cause::Deadline), exit);
-        self.ring.advance();
+        // What was sent before it had as much time and more. A packet of the same flow may wait there, with
+        // a later deadline of its own: nothing links it to this one, for what was between them is missing.
+        self.give_up_through(root, Cause::Deadline, exit);
     }
 
     fn may_still_bring(&self, pn: u64, now: Time) -> bool {

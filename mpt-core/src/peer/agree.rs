@@ -17,6 +17,15 @@ use std::time::Duration;
 /// After a refusal the next initiation waits this long: somebody has to change a configuration.
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
+/// An answer to our own initiation does not open. The peer has read the initiation, so the static keys
+/// are right.
+const KEYS_DIFFER: &str =
+    "the peer answers, but not under our keys: the pre-shared keys differ between the ends";
+
+/// The peer began anew, for all that we answered.
+const ANSWERS_UNUSED: &str = "the peer calls, but makes no use of our answers: the pre-shared keys \
+    differ between the ends, or our datagrams do not arrive there";
+
 /// How this end introduces itself.
 pub(super) fn hello(config: &EndpointConfig, instance: u64) -> Hello {
     Hello {
@@ -32,6 +41,11 @@ impl Peer {
     /// The answer already given to a copy of the initiation with this ephemeral key.
     pub fn answer_to(&self, ephemeral: &[u8; 32]) -> Option<&[u8]> {
         self.sessions.answer_to(ephemeral)
+    }
+
+    /// Whether the initiation with this ephemeral key is over: it was sent again by somebody.
+    pub fn is_over(&self, ephemeral: &[u8; 32]) -> bool {
+        self.sessions.is_over(ephemeral)
     }
 
     /// Whether the peer's initiation is to be left alone, because both began at the same time and
@@ -65,6 +79,9 @@ impl Peer {
             .map_err(HandshakeError::drop_reason)?;
         match answer.outcome {
             Outcome::Agreed(agreement) => {
+                if self.sessions.answers_unused(now) {
+                    self.show_problem(ANSWERS_UNUSED);
+                }
                 let id = self.next_session_id();
                 let session = agreement.into_session(now);
                 let peer = self.id;
@@ -93,7 +110,16 @@ impl Peer {
         cx: &mut Context<'_>,
     ) -> Result<(), HandshakeError> {
         let attempt = self.attempt.as_mut().ok_or(HandshakeError::Unasked)?;
-        let outcome = attempt.pending.finish(message)?;
+        let outcome = match attempt.pending.finish(message) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // A stranger may have made it up: show it, change nothing.
+                if error == HandshakeError::NotAuthentic {
+                    self.show_problem(KEYS_DIFFER);
+                }
+                return Err(error);
+            }
+        };
         self.attempt = None;
         match outcome {
             Outcome::Agreed(agreement) => {
@@ -192,11 +218,17 @@ impl Peer {
     }
 
     fn show_refusal(&mut self, refusal: &Refusal) {
-        let text = refusal.to_string();
-        if self.sessions.current().is_none() && self.why.as_deref() != Some(&text) {
-            tracing::warn!(peer = %self.name, "{text}");
-            self.why = Some(text);
+        if self.sessions.current().is_none() {
+            self.show_problem(&refusal.to_string());
             self.refused = true;
+        }
+    }
+
+    /// Tells why there is no session.
+    fn show_problem(&mut self, text: &str) {
+        if self.sessions.current().is_none() && self.why.as_deref() != Some(text) {
+            tracing::warn!(peer = %self.name, "{text}");
+            self.why = Some(text.to_owned());
         }
     }
 

@@ -3,6 +3,7 @@
 use super::association::Instances;
 use crate::Time;
 use crate::session::Session;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A session's number within this endpoint; names it in the index table.
@@ -15,9 +16,16 @@ const MAX_PENDING: usize = 4;
 /// An unconfirmed answer is forgotten after this: by then its initiator has begun anew.
 const PENDING_LIFETIME: Duration = Duration::from_secs(15);
 
+/// An initiator that begins anew this long after our answer did not take it. A copy of its message
+/// that took another path comes sooner.
+const UNUSED_AFTER: Duration = Duration::from_secs(4);
+
 /// What was sealed under the keys before these may still arrive for as long as a slow path takes.
 const PREVIOUS_LIFETIME: Duration = Duration::from_secs(30);
 
+/// Initiations whose keys were used are remembered for this many agreements, one every two minutes:
+/// sent again by a stranger they are told from a late copy of a new one, and dropped.
+const REMEMBERED: usize = 32;
 /// When both ends began at once, the one whose attempt gives way has moved to the other's keys by then.
 const CROSSING: Duration = Duration::from_secs(5);
 
@@ -58,6 +66,8 @@ pub struct Sessions {
     current: Option<Slot>,
     previous: Option<(Slot, Time)>,
     pending: Vec<Pending>,
+    /// Ephemeral keys of initiations that are over, the oldest first.
+    over: VecDeque<[u8; 32]>,
     /// Sessions that ended, whose indices the endpoint has to take out of its table.
     ended: Vec<Slot>,
 }
@@ -88,6 +98,23 @@ impl Sessions {
     /// The answer already given to the initiation with this ephemeral key.
     pub fn answer_to(&self, ephemeral: &[u8; 32]) -> Option<&[u8]> {
         self.pending.iter().find(|p| p.ephemeral == *ephemeral).map(|p| p.response.as_slice())
+    }
+
+    /// Whether an answer has been waiting for so long that its initiator must have given it up.
+    pub fn answers_unused(&self, now: Time) -> bool {
+        self.pending.iter().any(|p| now.since(p.since) >= UNUSED_AFTER)
+    }
+
+    /// Whether the initiation with this ephemeral key is over: its keys were used, or had their time.
+    pub fn is_over(&self, ephemeral: &[u8; 32]) -> bool {
+        self.over.contains(ephemeral)
+    }
+
+    fn note_over(&mut self, ephemeral: [u8; 32]) {
+        if self.over.len() == REMEMBERED {
+            self.over.pop_front();
+        }
+        self.over.push_back(ephemeral);
     }
 
     /// Keeps an answer until its keys are used; the oldest makes room.
@@ -130,6 +157,7 @@ impl Sessions {
     pub fn confirm(&mut self, now: Time, id: SessionId) {
         if let Some(i) = self.pending.iter().position(|p| p.slot.id == id) {
             let pending = self.pending.remove(i);
+            self.note_over(pending.ephemeral);
             self.make_current(now, pending.slot);
         }
     }
@@ -170,7 +198,9 @@ impl Sessions {
         let mut i = 0;
         while i < self.pending.len() {
             if now.since(self.pending[i].since) >= PENDING_LIFETIME {
-                self.ended.push(self.pending.remove(i).slot);
+                let pending = self.pending.remove(i);
+                self.note_over(pending.ephemeral);
+                self.ended.push(pending.slot);
             } else {
                 i += 1;
             }

@@ -20,7 +20,7 @@ impl Peer {
                 (false, false) => "connecting",
             }
             .to_owned(),
-            why: self.why.clone().filter(|_| !established),
+            why: (!established).then(|| self.why_not()),
             session_age: session.map(|s| now.since(s.session.created()).as_secs_f64()),
             cipher: session.map(|s| s.session.cipher().to_string()),
             allowed_ips: self.config.allowed_ips.iter().map(ToString::to_string).collect(),
@@ -37,6 +37,16 @@ impl Peer {
     /// Its paths by name.
     pub fn path_names(&self) -> impl Iterator<Item = (&str, PathId)> {
         self.paths.iter().flatten().map(|p| (p.name.as_str(), p.id))
+    }
+
+    /// Why there is no session.
+    fn why_not(&self) -> String {
+        let waiting = match self.can_initiate() {
+            true => "no answer yet",
+            false if self.config.paths.is_empty() => "waiting for the peer to call",
+            false => "no path can be used yet",
+        };
+        self.why.clone().unwrap_or_else(|| waiting.to_owned())
     }
 
     /// Whether the scheduler may use it now: nothing of a better rank is there.
@@ -83,9 +93,10 @@ impl Peer {
             name: p.name.clone(),
             state: p.health.state().to_string(),
             in_use: self.in_use(p.id),
-            why: match self.why.as_ref().filter(|_| waiting) {
-                Some(why) => why.clone(),
-                None => p.health.why().to_owned(),
+            why: match p.remote.current() {
+                None => "its remote address is not known yet".to_owned(),
+                Some(_) if waiting => self.why_not(),
+                Some(_) => p.health.why().to_owned(),
             },
             last_change: now.since(p.health.changed()).as_secs_f64(),
             interface: p.local.interface.clone(),

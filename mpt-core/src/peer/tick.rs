@@ -61,13 +61,7 @@ impl Peer {
         }
         while let Some(slot) = self.sessions.poll_ended() {
             cx.indices.remove(slot.session.local_indices());
-        }
-        if self.sessions.current().is_none() && self.why.is_none() {
             self.views_dirty = true;
-            self.why = Some(match self.can_initiate() {
-                true => "no answer yet".to_owned(),
-                false => "waiting for the peer to call".to_owned(),
-            });
         }
         if self.wants_handshake(now) {
             self.begin_attempt(now, cx);
@@ -103,7 +97,7 @@ impl Peer {
 
     /// Whether there is anywhere to send an initiation. What the peer opened is its to open again,
     /// but serves for new keys.
-    fn can_initiate(&self) -> bool {
+    pub(super) fn can_initiate(&self) -> bool {
         let rekey = self.sessions.current().is_some();
         self.paths.iter().flatten().any(|p| {
             (p.origin == Origin::Configured || rekey)
@@ -215,7 +209,8 @@ impl Peer {
                 Change::Down(why) => {
                     tracing::info!(peer = %self.name, path = %path.name, %why, "path down");
                     path.mtu.pause();
-                    self.send_worker.open_paths.on_path_down(id);
+                    let transit = path.patience();
+                    self.send_worker.open_paths.on_path_left(now, id, transit);
                     cx.events.push_back(Event::PathDown(self.id, id, why));
                 }
                 Change::Other => {
@@ -262,7 +257,7 @@ impl Peer {
         if up != self.up {
             self.up = up;
             let event = if up { Event::PeerUp(self.id) } else { Event::PeerDown(self.id) };
-            tracing::info!(peer = %self.name, up, "peer");
+            tracing::info!(peer = %self.name, "peer {}", if up { "up" } else { "down" });
             cx.events.push_back(event);
         }
     }

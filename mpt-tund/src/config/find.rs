@@ -35,7 +35,7 @@ fn find_in(argument: &str, conf_dir: &Path) -> Result<PathBuf, ConfigError> {
     let remedy = if !is_path && here.exists() {
         format!("; to use the file of that name here, write ./{argument}")
     } else if is_path {
-        String::new()
+        format!("; a name without slash and .yaml is looked up in {}", conf_dir.display())
     } else {
         match yaml_stems(conf_dir) {
             names if names.is_empty() => {
@@ -90,7 +90,8 @@ mod tests {
         assert_eq!(find_in(there.to_str().unwrap(), Path::new("/nowhere")).unwrap(), there);
         let error = find_in("wan1", dir.path()).unwrap_err().to_string();
         assert!(error.contains("wan1.yaml: there is no such file; there are: wan0"), "{error}");
-        assert!(find_in("wan0.yaml", dir.path()).is_err(), "a path is not looked up");
+        let error = find_in("wan0.yaml", dir.path()).unwrap_err().to_string();
+        assert!(error.contains("wan0.yaml: there is no such file; a name without"), "{error}");
         let error = find_in("x", Path::new("/nowhere")).unwrap_err().to_string();
         assert!(error.contains("/nowhere holds no configuration"), "{error}");
     }

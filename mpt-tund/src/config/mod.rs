@@ -47,7 +47,7 @@ impl Config {
     /// Everything that is wrong with it, with lines and columns.
     pub fn read_file(file: &FilePath) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file)
-            .map_err(|e| ConfigError::whole(file, format!("cannot be read: {e}")))?;
+            .map_err(|e| ConfigError::whole(file, secrets::unreadable(&e)))?;
         Self::parse(file, &zeroize::Zeroizing::new(text))
     }
 

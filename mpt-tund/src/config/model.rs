@@ -32,10 +32,6 @@ pub struct Config {
     pub workers: Workers,
     /// Probe intervals.
     pub probe: ProbeIntervals,
-    /// Firewall mark of the outer packets; not used yet, the daemon chooses by the name.
-    pub fwmark: Option<u32>,
-    /// Routing table of marked packets; not used yet, the daemon chooses by the name.
-    pub table: Option<u32>,
     /// The peers.
     pub peers: Vec<Peer>,
     /// What is led into the tunnel by policy routing.
@@ -70,6 +66,14 @@ pub struct InterfaceAddress {
     pub address: IpAddr,
     /// Leading bits that it shares with its network.
     pub length: u8,
+}
+
+impl InterfaceAddress {
+    /// How many bits the address has.
+    #[must_use]
+    pub const fn bits(&self) -> u8 {
+        if self.address.is_ipv4() { 32 } else { 128 }
+    }
 }
 
 impl fmt::Display for InterfaceAddress {

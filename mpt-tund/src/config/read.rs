@@ -27,8 +27,6 @@ const KEYS: &[&str] = &[
     "repair",
     "workers",
     "probe",
-    "fwmark",
-    "table",
     "peers",
     "routes",
     "policies",
@@ -67,10 +65,6 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
     let repair = map.get("repair").and_then(|node| repair(&node));
     let workers = map.read("workers", workers).unwrap_or_default();
     let probe = map.get("probe").and_then(|node| probe(&node)).unwrap_or_default();
-    let table = map.read("table", table);
-    let fwmark = map
-        .read("fwmark", units::number("a firewall mark", 1..=u32::MAX.into()))
-        .and_then(|mark| u32::try_from(mark).ok());
     let peers = map
         .require("peers", "peers: [{name: roof, public_key: …}]")
         .and_then(|node| peers::peers(file, &node, listen.is_some()));
@@ -82,7 +76,8 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
         no_policies(&node);
     }
     let ours = private_key.as_ref().map(PrivateKey::public_key);
-    rules::judge(ours, peers.as_deref().unwrap_or_default());
+    let own: &[_] = interface.as_ref().map_or(&[], |interface| &interface.addresses);
+    rules::judge(ours, own, peers.as_deref().unwrap_or_default());
     Some(Config {
         file: file.to_owned(),
         interface: interface?,
@@ -97,8 +92,6 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
         repair,
         workers,
         probe,
-        fwmark,
-        table,
         peers: peers?.into_iter().map(|seen| seen.peer).collect(),
         routes,
     })
@@ -306,14 +299,6 @@ fn probe(node: &Node<'_>) -> Option<ProbeIntervals> {
         ));
     }
     Some(ProbeIntervals { active, idle })
-}
-
-fn table(value: &Yaml) -> Result<u32, String> {
-    let table = units::number("a routing table", 1..=u32::MAX.into())(value)?;
-    if (253..=255).contains(&table) {
-        return Err(format!("table {table} is the kernel's own, as are 253 to 255"));
-    }
-    u32::try_from(table).map_err(|e| e.to_string())
 }
 
 fn route(node: &Node<'_>) -> Option<Route> {

@@ -1,9 +1,11 @@
 //! What only shows when peers and paths stand side by side.
 
-use super::model::Peer;
+use super::model::{InterfaceAddress, Path, Peer};
 use super::reader::Node;
 use mpt_core::PathId;
+use mpt_core::config::Prefix;
 use mpt_core::keys::PublicKey;
+use std::net::IpAddr;
 
 /// Paths of one peer: their ids are that many.
 fn most_paths() -> usize {
@@ -21,13 +23,15 @@ pub(super) struct SeenPeer<'a> {
     pub(super) peer: Peer,
 }
 
-/// Where a path's name stands.
+/// Where a path's name and gateway stand.
 pub(super) struct SeenPath<'a> {
     pub(super) name_node: Node<'a>,
+    pub(super) gateway_node: Option<Node<'a>>,
 }
 
-/// Notes what collides among `peers`, and a peer that is ourselves.
-pub(super) fn judge(ours: Option<PublicKey>, peers: &[SeenPeer<'_>]) {
+/// Notes what collides among `peers`, and a peer that is ourselves: with our key, or one of our
+/// `own` addresses.
+pub(super) fn judge(ours: Option<PublicKey>, own: &[InterfaceAddress], peers: &[SeenPeer<'_>]) {
     for (i, seen) in peers.iter().enumerate() {
         let (peer, earlier) = (&seen.peer, &peers[..i]);
         if earlier.iter().any(|e| e.peer.name == peer.name) {
@@ -45,7 +49,43 @@ pub(super) fn judge(ours: Option<PublicKey>, peers: &[SeenPeer<'_>]) {
             ));
         }
         prefixes_are_claimed_once(seen, earlier);
+        our_addresses_are_ours(own, seen);
         paths_have_their_own_names(seen);
+    }
+    an_interface_has_one_gateway(peers);
+}
+
+/// A file copied from the other end has our address where the peer's is wanted.
+fn our_addresses_are_ours(own: &[InterfaceAddress], seen: &SeenPeer<'_>) {
+    for (prefix, node) in seen.peer.allowed_ips.iter().zip(&seen.allowed_nodes) {
+        let host = |own: &InterfaceAddress| Prefix::new(own.address, own.bits());
+        if own.iter().any(|own| host(own).as_ref() == Some(prefix)) {
+            node.fail(format!(
+                "{} is our own address (it stands in `interface`); the peer's is wanted",
+                prefix.address
+            ));
+        }
+    }
+}
+
+/// Routes belong to an interface, whichever path uses it: two paths over one cannot differ.
+fn an_interface_has_one_gateway(peers: &[SeenPeer<'_>]) {
+    let mut first: Vec<(&str, IpAddr, &str)> = Vec::new();
+    let paths = peers.iter().flat_map(|seen| seen.peer.paths.iter().zip(&seen.path_nodes));
+    for (path, node) in paths {
+        let Path { interface: Some(interface), gateway: Some(gateway), name, .. } = path else {
+            continue;
+        };
+        let same =
+            |(i, g, _): &&(&str, IpAddr, &str)| i == interface && g.is_ipv4() == gateway.is_ipv4();
+        match (first.iter().find(same), &node.gateway_node) {
+            (Some((_, other, path)), Some(node)) if other != gateway => node.fail(format!(
+                "path `{path}` has the gateway {other} on the same interface {interface}; \
+                 an interface has one for IPv4 and one for IPv6"
+            )),
+            (Some(_), _) => {}
+            (None, _) => first.push((interface, *gateway, name)),
+        }
     }
 }
 

@@ -18,15 +18,28 @@ pub(super) fn read_key<K: FromStr<Err = KeyError>>(file: &Path, maker: &str) -> 
     let opened = File::open(file).and_then(|f| Ok((f.metadata()?, f)));
     let (metadata, opened) = opened.map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => format!("there is no file {shown}; {remedy}"),
-        _ => format!("{shown} cannot be read: {e}"),
+        _ => format!("{shown} {}", unreadable(&e)),
     })?;
     private(&metadata, file)?;
     let mut text = Zeroizing::new(String::new());
     opened
         .take(LONGEST)
         .read_to_string(&mut text)
-        .map_err(|e| format!("{shown} cannot be read: {e}"))?;
+        .map_err(|e| format!("{shown} {}", unreadable(&e)))?;
     text.parse().map_err(|e| format!("{shown} holds no key: {e}; {remedy}"))
+}
+
+/// Why a file cannot be read, and what to do, to stand behind its name.
+pub(super) fn unreadable(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "cannot be read: permission denied; run as root, or as the file's owner".to_owned()
+        }
+        ErrorKind::IsADirectory => "is a directory; name a file in it".to_owned(),
+        ErrorKind::InvalidData => "is no text in UTF-8; is it the right file?".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
 }
 
 /// Only the owner may read (or write) a file with a secret. What is no regular file (a pipe) has

@@ -81,8 +81,6 @@ max_hold: 250ms
 repair: {memory: 8MiB, max_age: 1s}
 workers: 2
 probe: {active: 50ms, idle: 1m}
-fwmark: 0x77
-table: 777
 peers:
   - name: roof
     public_key: "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
@@ -117,7 +115,6 @@ fn a_small_file_is_filled_with_defaults() {
     assert_eq!((config.cipher, config.scheduler), (CipherChoice::Auto, SchedulerKind::Weighted));
     assert_eq!((config.interface.mtu, config.interface.mss_clamp), (Mtu::Auto, MssClamp::Auto));
     assert_eq!((config.workers, config.max_hold), (Workers::Auto, Duration::from_millis(500)));
-    assert_eq!((config.table, config.fwmark), (None, None));
     let path = &config.peers[0].paths[1];
     assert_eq!((path.weight, path.priority, path.enabled), (None, 100, true));
     assert_eq!(config.routes[0].protocols, [Protocol(17), Protocol(6)]);
@@ -142,7 +139,6 @@ fn every_key_is_read() {
     assert_eq!((config.cipher, config.scheduler), (CipherChoice::None, SchedulerKind::Failover));
     assert_eq!(config.repair, Some(Repair::default()));
     assert_eq!(config.workers, Workers::Fixed(2));
-    assert_eq!((config.fwmark, config.table), (Some(0x77), Some(777)));
     assert_eq!(config.probe.idle, Duration::from_secs(60));
     let (roof, yard) = (&config.peers[0], &config.peers[1]);
     assert_eq!(roof.preshared_key.as_bytes(), ours().as_bytes());
@@ -156,7 +152,7 @@ fn every_key_is_read() {
     assert_eq!(roof.paths[1].remote, None);
     assert!(yard.paths.is_empty());
     assert_eq!(config.routes[0].when_down, WhenDown::Bypass);
-    let endpoint = config.to_endpoint(true, None);
+    let endpoint = config.to_endpoint(true);
     assert_eq!((endpoint.mtu, endpoint.max_hold), (Some(1400), Duration::from_millis(250)));
 }
 
@@ -217,7 +213,10 @@ fn values_out_of_range() {
     p.wrong("192.168.12.0/24", "192.168.12.1/24", "8:33", "write 192.168.12.0/24");
     p.wrong("mpt0", "mpt0-and-much-more", "1:19", "1 to 15");
     p.wrong("name: mpt0", "mtu: 1279, name: mpt0", "1:18", "1280 to 65535");
-    p.wrong("max_hold: 500ms", "table: 254", "4:8", "kernel's own");
+    p.wrong("max_hold: 500ms", "table: 254", "4:1", "unknown key `table`");
+    p.wrong("name: roof", &format!("name: {}", "x".repeat(65)), "6:11", "at most 64");
+    p.wrong("name: roof", "name: \"a\\eb\"", "6:11", "cannot hold '\\u{1b}'");
+    assert!(p.parse(&SMALL.replace("name: roof", &format!("name: {}", "x".repeat(64)))).is_ok());
     p.wrong("max_hold: 500ms", "probe: {active: 3s, idle: 2s}", "4:8", "less often");
 }
 
@@ -250,6 +249,34 @@ fn what_collides() {
     let complaints = p.complaints(&many);
     assert_eq!(complaints.len(), 1);
     assert!(complaints[0].contains("path 17 of peer `roof`; a peer has at most 16"));
+}
+
+#[test]
+fn an_interface_has_one_gateway() {
+    let p = Place::new();
+    let two = |other: &str| {
+        SMALL.replace("weight: 2", "gateway: 10.1.0.9").replace(
+            "interface: wan2, remote",
+            &format!("interface: wan1, gateway: {other}, remote"),
+        )
+    };
+    assert!(two("10.1.0.9").contains("interface: wan1, gateway: 10.1.0.9, remote: \"10.2.0.2"));
+    assert!(p.parse(&two("10.1.0.9")).is_ok());
+    let complaints = p.complaints(&two("10.1.0.8"));
+    assert_eq!(complaints.len(), 1, "{complaints:#?}");
+    assert!(complaints[0].contains("path `a` has the gateway 10.1.0.9 on the same interface wan1"));
+    let other_interface = two("10.1.0.8").replacen("wan1", "wan2", 1);
+    assert!(p.parse(&other_interface).is_ok());
+}
+
+#[test]
+fn our_own_address_is_not_the_peers() {
+    let p = Place::new();
+    p.wrong("10.77.0.2/32", "10.77.0.1/32", "8:19", "10.77.0.1 is our own address");
+    assert!(
+        p.parse(&SMALL.replace("10.77.0.2/32", "10.77.0.0/30")).is_ok(),
+        "a network may hold it"
+    );
 }
 
 #[test]
@@ -286,7 +313,7 @@ fn keys_are_kept_private() {
     p.wrong("own.key", "group.key", "2:19", "its group can get at it");
     p.write("bad.key", "not a key", 0o600);
     p.wrong("own.key", "bad.key", "2:19", "holds no key: a key is 44 characters");
-    p.wrong("own.key", "/", "2:19", "cannot be read");
+    p.wrong("own.key", "/", "2:19", "is a directory; name a file in it");
 
     let inline = SMALL
         .replace("private_key_file: own.key", &format!("private_key: \"{}\"", ours().to_base64()));
@@ -356,6 +383,39 @@ fn the_examples_are_right() {
     assert_eq!((client.max_hold, client.interface.mtu), (small.max_hold, small.interface.mtu));
 }
 
+/// The two routers of the README are right, and each other's mirror image.
+#[test]
+fn the_readme_is_right() {
+    let place = Place::new();
+    place.write("mpt0.key", &ours().to_base64(), 0o600);
+    place.write("roof.psk", &ours().to_base64(), 0o600);
+    let readme = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let routers: Vec<Config> = readme
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| {
+            let yaml = rest.split("```").next().unwrap();
+            let yaml =
+                yaml.replace("…of router A…", "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=");
+            let yaml =
+                yaml.replace("…of router B…", "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=");
+            place.parse(&yaml).unwrap_or_else(|e| panic!("{e}\n{yaml}"))
+        })
+        .collect();
+    let [a, b] = &routers[..] else { panic!("{} routers", routers.len()) };
+    for (here, there) in [(a, b), (b, a)] {
+        let address = there.interface.addresses[0].address;
+        assert_eq!(here.peers[0].allowed_ips[0].address, address);
+        assert_eq!(here.routes[0].to, here.peers[0].allowed_ips[1]);
+        let ends = |config: &Config| -> Vec<_> {
+            let paths = config.peers[0].paths.iter();
+            paths.map(|p| (p.name.clone(), p.weight, p.remote.as_ref().unwrap().port)).collect()
+        };
+        assert_eq!(ends(here), ends(there));
+    }
+}
+
 /// Each key that stands commented out in the example is a right one, too.
 #[test]
 fn what_the_example_leaves_out_is_right() {
@@ -377,7 +437,7 @@ fn what_the_example_leaves_out_is_right() {
         .collect();
     let config = place.parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let path = &config.peers[0].paths[1];
-    assert_eq!((config.table, config.workers), (Some(28_016), Workers::Auto));
+    assert_eq!(config.workers, Workers::Auto);
     assert_eq!((path.local_port, path.dscp), (Some(4600), Dscp::Fixed(46)));
     assert!(config.repair.is_some() && path.rate_limit.is_some() && path.offloads.is_some());
 }

@@ -38,11 +38,11 @@ impl Socket {
             .recursive(true)
             .mode(0o755)
             .create(dir)
-            .with_context(|| format!("cannot make the directory {}", dir.display()))?;
+            .map_err(|e| refused(e, &format!("cannot make the directory {}", dir.display())))?;
         let file = socket_file(dir, name);
         make_room(&file, name)?;
         let listener = UnixListener::bind(&file)
-            .with_context(|| format!("cannot open the control socket {}", file.display()))?;
+            .map_err(|e| refused(e, &format!("cannot make the socket {}", file.display())))?;
         let socket = Self { file };
         // Who asks is judged by credentials; the mode keeps others from even connecting. In a
         // user namespace the group may not be ours to give.
@@ -66,6 +66,14 @@ impl Drop for Socket {
     }
 }
 
+/// What a human does about an error here: whoever may not write to `/run` may not run a tunnel.
+fn refused(error: std::io::Error, what: &str) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::PermissionDenied => anyhow::anyhow!("{what}: permission denied; run as root"),
+        _ => anyhow::Error::from(error).context(what.to_owned()),
+    }
+}
+
 /// Removes what a dead daemon left; complains of a live one, and of what is no socket.
 fn make_room(file: &Path, name: &str) -> anyhow::Result<()> {
     match std::fs::symlink_metadata(file) {
@@ -83,6 +91,9 @@ fn make_room(file: &Path, name: &str) -> anyhow::Result<()> {
                 None => String::new(),
             };
             bail!("mpt-tund {name} is already running{pid}; `mpt-tund down {name}` ends it")
+        }
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+            Err(refused(e, &format!("cannot use {}", file.display())))
         }
         Err(e) if e.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(file)
             .with_context(|| format!("cannot remove the stale socket {}", file.display())),

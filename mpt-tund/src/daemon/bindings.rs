@@ -18,6 +18,8 @@ pub(super) struct Binding {
     pub(super) remote: Option<SocketAddr>,
     /// Being resolved.
     pub(super) resolving: bool,
+    /// Why the name has no address, when it was asked last.
+    pub(super) unresolved: Option<String>,
     /// What the core was told last.
     pub(super) local: Option<LocalEnd>,
 }
@@ -35,6 +37,17 @@ impl Binding {
     /// The family that the configuration insists on, for the resolver.
     pub(super) fn required_family(&self) -> Option<Family> {
         self.config.local.map(Family::of)
+    }
+}
+
+/// Logs that a path waits, or no longer does.
+fn tell(path: &str, before: Option<&LocalEnd>, now: &LocalEnd) {
+    match (before, now) {
+        (_, LocalEnd::Gone { why }) => tracing::warn!(path, "path waits: {why}"),
+        (Some(LocalEnd::Gone { .. }), LocalEnd::Ready { address: Some(local), .. }) => {
+            tracing::info!(path, %local, "path waits no longer");
+        }
+        _ => tracing::debug!(path, ?now, "local end"),
     }
 }
 
@@ -95,7 +108,7 @@ impl Daemon {
                 used.push(*socket);
             }
             if binding.local.as_ref() != Some(&local) {
-                tracing::debug!(path = %binding.config.name, ?local, "local end");
+                tell(&binding.config.name, binding.local.as_ref(), &local);
                 self.endpoint.set_local(now, binding.peer, binding.path, local.clone());
                 binding.local = Some(local);
             }
@@ -104,9 +117,8 @@ impl Daemon {
         let listening = self.listening.clone();
         self.sockets.retain(|id| used.contains(&id) || listening.contains(&id));
         let uplinks = self.uplinks(&interfaces);
-        if let Err(error) = self.net.set_uplinks(uplinks).await {
-            tracing::warn!(%error, "cannot set the paths' routes; see `ip rule` and `ip route`");
-        }
+        let result = self.net.set_uplinks(uplinks).await;
+        self.routing_done(result);
     }
 
     fn local_end(&mut self, binding: &Binding, interfaces: &Interfaces) -> LocalEnd {
@@ -150,9 +162,13 @@ impl Daemon {
         Some(SocketAddr::new(ip, bound.port()))
     }
 
+    /// Of two paths over one interface, the one with a `gateway` says how packets leave.
     fn uplinks(&self, interfaces: &Interfaces) -> Vec<Uplink> {
-        self.bindings
-            .iter()
+        let (first, then): (Vec<_>, Vec<_>) =
+            self.bindings.iter().partition(|b| b.config.gateway.is_some());
+        first
+            .into_iter()
+            .chain(then)
             .filter_map(|b| {
                 let interface = interfaces.get(b.config.interface.as_deref()?)?;
                 interface.up.then(|| interface.uplink(b.family(), b.config.gateway)).flatten()

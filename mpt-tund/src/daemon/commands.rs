@@ -72,7 +72,17 @@ impl Daemon {
             self.endpoint.set_kernel_drops(socket, total);
         }
         self.endpoint.count_drops(DropReason::TunWrite, std::mem::take(&mut self.sink.refused));
-        let core = self.endpoint.status(now);
+        let mut core = self.endpoint.status(now);
+        for binding in &self.bindings {
+            let Some(why) = binding.unresolved.as_ref().filter(|_| binding.remote.is_none()) else {
+                continue;
+            };
+            let peer = core.peers.get_mut(binding.peer.0 as usize);
+            let paths = peer.map(|peer| &mut peer.paths).into_iter().flatten();
+            for path in paths.filter(|p| p.id == binding.path.get()) {
+                path.why.clone_from(why);
+            }
+        }
         let mut tun = self.tun_counters;
         tun.written_packets = self.sink.packets;
         tun.written_bytes = self.sink.bytes;
@@ -83,7 +93,13 @@ impl Daemon {
             uptime: self.clock.uptime().as_secs_f64(),
             mtu: self.mtu,
             listen: self.config.listen.as_ref().map(|l| l.port),
-            warnings: self.warnings.iter().cloned().chain(self.strict_filters()).collect(),
+            warnings: self
+                .warnings
+                .iter()
+                .cloned()
+                .chain(self.routing.iter().map(|trouble| format!("routing: {trouble}")))
+                .chain(self.strict_filters())
+                .collect(),
             tun,
             ..core
         }))

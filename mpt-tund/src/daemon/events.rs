@@ -2,7 +2,7 @@
 
 use super::{Daemon, Message};
 use crate::config::Host;
-use crate::net::resolve;
+use crate::net::{NetError, resolve};
 use mpt_core::{Event, PathId, PeerId};
 use std::ops::ControlFlow;
 
@@ -26,15 +26,13 @@ impl Daemon {
         }
         if carrying == self.peers_up.is_empty() {
             carrying = !carrying;
-            if let Err(error) = self.net.set_carrying(carrying).await {
-                tracing::warn!(%error, "cannot change the routes into the tunnel");
-            }
+            let result = self.net.set_carrying(carrying).await;
+            self.routing_done(result);
         }
         if std::mem::take(&mut self.net_changed) {
             self.bind_paths().await;
-            if let Err(error) = self.net.refresh().await {
-                tracing::warn!(%error, "cannot restore routes or rules");
-            }
+            let result = self.net.refresh().await;
+            self.routing_done(result);
         }
     }
 
@@ -91,6 +89,7 @@ impl Daemon {
         binding.resolving = false;
         match result {
             Ok(address) => {
+                binding.unresolved = None;
                 if binding.remote != Some(address) {
                     tracing::info!(path = %binding.config.name, %address, "remote resolved");
                     binding.remote = Some(address);
@@ -100,7 +99,11 @@ impl Daemon {
                 }
             }
             Err(error) => {
-                tracing::warn!(path = %binding.config.name, "{error}; trying again");
+                let news = binding.unresolved.as_ref() != Some(&error);
+                if news {
+                    tracing::warn!(path = %binding.config.name, "{error}; trying again");
+                }
+                binding.unresolved = Some(error);
             }
         }
     }
@@ -115,6 +118,19 @@ impl Daemon {
                 self.mtu = mtu;
             }
             Err(error) => tracing::warn!(%error, "MTU"),
+        }
+    }
+
+    /// Notes what came of a change to rules and routes: each trouble is told once, and shown while it
+    /// lasts.
+    pub(super) fn routing_done(&mut self, result: Result<(), NetError>) {
+        let trouble = result.err().map(|error| error.to_string());
+        if self.routing != trouble {
+            match &trouble {
+                Some(text) => tracing::warn!("routing: {text}"),
+                None => tracing::info!("routing: all rules and routes are in place"),
+            }
+            self.routing = trouble;
         }
     }
 

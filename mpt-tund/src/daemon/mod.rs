@@ -67,5 +67,7 @@ struct Daemon {
     /// When the endpoint judged its deadlines last.
     batch_ended: Time,
     warnings: Vec<String>,
+    /// What the kernel refuses of rules and routes now.
+    routing: Option<String>,
     mtu: u16,
 }

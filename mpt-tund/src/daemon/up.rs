@@ -100,6 +100,7 @@ impl Daemon {
                     config: path.clone(),
                     remote,
                     resolving: false,
+                    unresolved: None,
                     local: None,
                 });
             }
@@ -127,12 +128,16 @@ impl Daemon {
             peers_up: Vec::new(),
             batch_ended: clock.now(),
             warnings: Vec::new(),
+            routing: None,
             mtu,
         })
     }
 
     /// Addresses, routes, sockets, and the tasks beside the loop.
     async fn start(&mut self, control: ControlServer) -> anyhow::Result<()> {
+        for text in crate::check::clashes_here(&self.config) {
+            self.warn(text);
+        }
         let addresses: Vec<_> =
             self.config.interface.addresses.iter().map(|a| (a.address, a.length)).collect();
         self.netlink.configure(self.tun.index(), &addresses, u32::from(self.mtu)).await?;
@@ -237,7 +242,7 @@ fn open_listening(
             Err(crate::udp::OpenError::Io { ref source, .. })
                 if spec.family == Family::V6
                     && source.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
-            Err(error) => return Err(error).context(format!("listen: {listen}")),
+            Err(error) => return Err(error).context("cannot listen"),
         }
     }
     Ok(open)

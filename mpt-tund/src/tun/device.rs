@@ -41,8 +41,11 @@ pub enum TunError {
     },
     /// An interface of that name exists.
     #[error(
-        "interface {name} exists already{}; end that program or choose another `interface: name`",
-        .owner.as_ref().map(|o| format!(" and belongs to {o}")).unwrap_or_default()
+        "interface {name} exists already{} or choose another `interface: name`",
+        .owner.as_ref().map_or_else(
+            || format!("; remove it (`ip link del {name}`)"),
+            |o| format!(" and belongs to {o}; end that program")
+        )
     )]
     Busy {
         /// The interface.
@@ -200,7 +203,7 @@ mod tests {
         let text = |errno| explain("mpt0", io::Error::from_raw_os_error(errno)).to_string();
         assert!(text(libc::ENOENT).contains("modprobe tun"));
         assert!(text(libc::EPERM).contains("run as root"));
-        assert!(text(libc::EBUSY).contains("mpt0 exists already"));
+        assert!(text(libc::EBUSY).contains("mpt0 exists already; remove it (`ip link del mpt0`)"));
         let busy = TunError::Busy { name: "mpt0".into(), owner: Some("openvpn (pid 7)".into()) };
         assert!(busy.to_string().contains("and belongs to openvpn (pid 7)"), "{busy}");
     }

@@ -1,4 +1,9 @@
 //! Simulation in virtual time: parts of `mpt-core` over the [link model](crate::link).
+//!
+//! [`ordering`] runs order alone; [`world`] runs whole endpoints, with a network between that misbehaves
+//! on demand; [`sweep`] runs a scenario with many seeds and says which one failed.
 
 pub mod ordering;
 pub mod outcome;
+pub mod sweep;
+pub mod world;

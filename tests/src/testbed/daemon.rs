@@ -80,8 +80,8 @@ impl Daemon {
         status_at(&self.socket).with_context(|| format!("the daemon of {}", self.name))
     }
 
-    /// Something that asks for its status from another thread.
-    pub(crate) fn status_source(&self) -> impl Fn() -> Result<Status> + Send + 'static {
+    /// Something that asks for its status from another thread, also when it was started again.
+    pub fn status_source(&self) -> impl Fn() -> Result<Status> + Send + 'static {
         let socket = self.socket.clone();
         move || status_at(&socket)
     }

@@ -33,8 +33,8 @@ const PATH_KEYS: &[&str] = &[
 /// Rank of a path that was given none: after those that were given one on purpose.
 const DEFAULT_PRIORITY: u16 = 100;
 
-/// A name's most bytes: it travels in one small packet, and stands in a table.
-const LONGEST_NAME: usize = 63;
+/// A name's most bytes: it travels in one small packet, and the peer takes no longer one.
+const LONGEST_NAME: usize = mpt_core::wire::MAX_NAME;
 
 /// All peers; `None` when there is something wrong with the list itself.
 pub(super) fn peers<'a>(
@@ -142,7 +142,7 @@ fn path<'a>(node: &Node<'a>, listening: bool) -> Option<(SeenPath<'a>, Path)> {
         );
     }
     fits_together(&map, &path);
-    Some((SeenPath { name_node: name_node? }, path))
+    Some((SeenPath { name_node: name_node?, gateway_node: map.get("gateway") }, path))
 }
 
 /// Addresses of one path are of one family, and link-local ones need their link.

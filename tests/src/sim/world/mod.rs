@@ -1,0 +1,488 @@
+//! Whole endpoints in virtual time, driven as [`Endpoint`](mpt_core::Endpoint) documents it.
+//!
+//! A *world* has *ends*, each an endpoint with the least of a daemon around it; *lines*, each of which
+//! connects one socket of one end with the network, may lose, delay and queue by the
+//! [link model](crate::link), and stands behind a NAT that may forget; and *streams* of numbered packets.
+//! An end's other sockets listen at addresses of their own. A scenario builds a world, lets it run for a
+//! time, changes something, lets it run on, and looks:
+//!
+//! ```
+//! use mpt_lab::sim::world::{Far, Traffic, Way, World};
+//! use mpt_lab::link::LinkProfile;
+//! use std::time::Duration;
+//!
+//! let second = Duration::from_secs(1);
+//! let mut world = World::pair(7, &[LinkProfile::default(); 2], Far::Configured);
+//! let stream = world.stream(Traffic::new(0, 1, 1e6));
+//! world.run(second);
+//! world.lines[0].cut(Way::Both);
+//! world.run(second);
+//! assert_eq!(world.streams[stream].out_of_order, 0);
+//! ```
+//!
+//! Each turn of the loop: everything that arrives at this instant is handed to the endpoints, then the
+//! packets that are due; then each endpoint that was touched, or whose timeout has come, ends its batch; and
+//! what it has in its outbox goes to the lines. Every end has a clock of its own. The same seed gives the same
+//! run, to the byte.
+
+mod end;
+mod line;
+pub mod packet;
+mod stream;
+
+pub use end::End;
+pub use line::{Filter, Line, Way};
+pub use stream::{Stream, Traffic};
+
+use crate::link::{Link, LinkProfile, Verdict};
+use end::{Binding, Bound, path_config, peer_config};
+use line::{DOWN, UP};
+use mpt_core::config::LocalEnd;
+use mpt_core::wire::MessageType;
+use mpt_core::{DatagramMeta, Fragment, Lane, PathId, PeerId, SocketId, Time};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// IP and UDP headers in front of a datagram.
+const OUTER: usize = 28;
+
+/// More turns than this without time passing are a loop without end.
+const MAX_TURNS: u32 = 10_000;
+
+/// What the far end of a connection has in its configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Far {
+    /// The same paths with a socket and the remote address of each.
+    Configured,
+    /// The same paths by name with a socket each, but no remote address: it waits to be called.
+    Waits,
+    /// No paths: it answers through the socket that was addressed.
+    Hub,
+}
+
+/// A datagram that passed, or tried to.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// When it was sent.
+    pub at: Time,
+    /// Which end it is for.
+    pub to: usize,
+    /// As it would be received.
+    pub meta: DatagramMeta,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+struct Flight {
+    to: usize,
+    meta: DatagramMeta,
+    bytes: Vec<u8>,
+}
+
+/// Ends, lines and streams.
+pub struct World {
+    /// The time.
+    pub now: Time,
+    /// By number.
+    pub ends: Vec<End>,
+    /// By number; of a [`pair`](Self::pair), line *i* is path *i* of both ends.
+    pub lines: Vec<Line>,
+    /// By number.
+    pub streams: Vec<Stream>,
+    /// Every datagram that was sent, while this is there.
+    pub recording: Option<Vec<Recorded>>,
+    /// Packets that came out and belong to no stream, with the end where they did.
+    pub strays: Vec<(usize, Vec<u8>)>,
+    /// Datagrams sent to an address that nobody has: where to, and how many bytes.
+    pub astray: Vec<(SocketAddr, usize)>,
+    rng: ChaCha8Rng,
+    flights: BinaryHeap<Reverse<(Time, u64, usize)>>,
+    cargo: Vec<Option<Flight>>,
+    free: Vec<usize>,
+    launched: u64,
+    turns: u32,
+    digest: DefaultHasher,
+    scratch: Vec<u8>,
+}
+
+impl World {
+    /// A world without anything in it.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now: Time::ZERO,
+            ends: Vec::new(),
+            lines: Vec::new(),
+            streams: Vec::new(),
+            recording: None,
+            strays: Vec::new(),
+            astray: Vec::new(),
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            flights: BinaryHeap::new(),
+            cargo: Vec::new(),
+            free: Vec::new(),
+            launched: 0,
+            turns: 0,
+            digest: DefaultHasher::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Two ends, 0 and 1, and lines of these profiles (the same both ways), all of end 0.
+    #[must_use]
+    pub fn pair(seed: u64, profiles: &[LinkProfile], far: Far) -> Self {
+        let mut world = Self::new(seed);
+        world.add_end();
+        world.add_end();
+        world.connect(0, 1, profiles, far);
+        world
+    }
+
+    /// Another end; its number.
+    pub fn add_end(&mut self) -> usize {
+        self.ends.push(End::new(self.now, &mut self.rng));
+        self.ends.len() - 1
+    }
+
+    /// Makes `near` and `far` peers, with lines of these profiles at `near`, one for each path. The paths
+    /// are called `path-0` and so on.
+    pub fn connect(&mut self, near: usize, far: usize, profiles: &[LinkProfile], style: Far) {
+        let names = || (0..profiles.len()).map(|i| path_config(format!("path-{i}")));
+        let theirs = if style == Far::Hub { Vec::new() } else { names().collect() };
+        let here = peer_config(&format!("end-{near}"), &self.ends[near], near, theirs);
+        let there = peer_config(&format!("end-{far}"), &self.ends[far], far, names().collect());
+        let now = self.now;
+        let peer = self.ends[near].add_peer(now, there);
+        let peer_of_far = self.ends[far].add_peer(now, here);
+        for (i, (profile, path)) in profiles.iter().zip(PathId::all()).enumerate() {
+            let number = self.lines.len();
+            let public = SocketAddr::from(([203, 0, 113, number as u8 + 1], 40_000));
+            let listens = SocketAddr::from(([198, 51, 100, i as u8 + 1], 4_500 + far as u16));
+            let socket = SocketId(number as u16);
+            let links = [0; 2].map(|_| Link::new(*profile, self.rng.next_u64()));
+            self.lines.push(Line::new(near, socket, public, links));
+            let local = ready(socket, Some(public));
+            self.ends[near].add_binding(now, Binding { peer, path, local, remote: Some(listens) });
+            let (bound, there) = match style {
+                Far::Hub => (Bound::No, SocketId(1_000)),
+                _ => (Bound::Yes, SocketId(1_000 + number as u16)),
+            };
+            if !self.ends[far].listens.iter().any(|(a, ..)| *a == listens) {
+                self.ends[far].listens.push((listens, there, bound));
+            }
+            if style != Far::Hub {
+                let local = ready(there, Some(listens));
+                let remote = (style == Far::Configured).then_some(public);
+                let peer = peer_of_far;
+                self.ends[far].add_binding(now, Binding { peer, path, local, remote });
+            }
+        }
+    }
+
+    /// Packets from now on; the stream's number.
+    pub fn stream(&mut self, traffic: Traffic) -> usize {
+        let seed = self.rng.next_u64();
+        self.streams.push(Stream::new(traffic, self.now, seed));
+        self.streams.len() - 1
+    }
+
+    /// No more packets of any stream.
+    pub fn stop_streams(&mut self) {
+        self.streams.iter_mut().for_each(Stream::stop);
+    }
+
+    /// A time at random, up to `most`: for things that happen at any moment.
+    pub fn any(&mut self, most: Duration) -> Duration {
+        most.mul_f64((self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64)
+    }
+
+    /// A number at random below `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.rng.next_u64() % n.max(1) as u64) as usize
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.turn(until) {}
+    }
+
+    /// Lets time pass until `done`, which is asked at every event; when that was, or nothing after `most`.
+    pub fn run_until(&mut self, most: Duration, done: impl Fn(&Self) -> bool) -> Option<Time> {
+        let until = self.now + most;
+        while !done(self) {
+            if !self.turn(until) {
+                return done(self).then_some(self.now);
+            }
+        }
+        Some(self.now)
+    }
+
+    /// Lets `most` pass, or until both ends of a pair use all of their paths.
+    pub fn run_until_up(&mut self, most: Duration) -> Option<Time> {
+        self.run_until(most, |w| {
+            w.ends.iter().all(|e| {
+                let peer = e.peer(w.now);
+                !peer.paths.is_empty() && peer.paths.iter().all(|p| p.state == "up")
+            })
+        })
+    }
+
+    /// The end's process ends without a word.
+    pub fn kill(&mut self, end: usize) {
+        let end = &mut self.ends[end];
+        end.running = false;
+        end.out.clear();
+        end.timeout = None;
+    }
+
+    /// The end's process says goodbye and ends.
+    pub fn close(&mut self, end: usize) {
+        let clock = self.ends[end].clock(self.now);
+        self.with(end, |endpoint, out, sink| endpoint.close(clock, out, sink));
+        self.transmit(end);
+        self.kill(end);
+    }
+
+    /// The end's process starts, with the same configuration and nothing remembered.
+    pub fn start(&mut self, end: usize) {
+        self.ends[end].start(self.now, &mut self.rng);
+    }
+
+    /// Line `line` gets another public address, as the world sees it; its end is not told.
+    pub fn rebind(&mut self, line: usize) {
+        let public = &mut self.lines[line].public;
+        public.set_port(public.port() + 1);
+    }
+
+    /// Line `line` gets another address, and its end is told, as by DHCP.
+    pub fn readdress(&mut self, line: usize) {
+        let SocketAddr::V4(mut address) = self.lines[line].public else { return };
+        let [a, b, c, d] = address.ip().octets();
+        address.set_ip([a, b, c, d.wrapping_add(100)].into());
+        let (end, socket) = (self.lines[line].end, self.lines[line].socket);
+        self.lines[line].public = address.into();
+        let (now, end) = (self.now, &mut self.ends[end]);
+        let clock = end.clock(now);
+        for binding in &mut end.bindings {
+            if matches!(binding.local, LocalEnd::Ready { socket: s, .. } if s == socket) {
+                binding.local = ready(socket, Some(address.into()));
+                end.endpoint.set_local(clock, binding.peer, binding.path, binding.local.clone());
+                end.touched = true;
+            }
+        }
+    }
+
+    /// Somebody sends `bytes` to end `to`.
+    pub fn inject(&mut self, to: usize, meta: DatagramMeta, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let clock = self.ends[to].clock(self.now);
+        self.with(to, |endpoint, out, sink| {
+            endpoint.handle_datagram(clock, &meta, &mut bytes, out, sink);
+        });
+    }
+
+    /// An inner packet comes to end `from`.
+    pub fn send_packet(&mut self, from: usize, packet: &mut [u8]) {
+        let clock = self.ends[from].clock(self.now);
+        self.with(from, |endpoint, out, _| endpoint.handle_packet(clock, packet, out));
+    }
+
+    /// A path of an end's first peer gets a weight, or is taken out of use.
+    pub fn operate(
+        &mut self,
+        end: usize,
+        operate: impl FnOnce(&mut mpt_core::Endpoint, Time, PeerId),
+    ) {
+        let clock = self.ends[end].clock(self.now);
+        self.with(end, |endpoint, _, _| operate(endpoint, clock, PeerId(0)));
+    }
+
+    /// Of all datagrams sent so far: bytes, addresses and times.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest.finish()
+    }
+
+    /// What is due next is done, if it is due by `until`; else time has come there.
+    fn turn(&mut self, until: Time) -> bool {
+        let flight = self.flights.peek().map(|f| f.0.0);
+        let packets = self.streams.iter().filter_map(Stream::next);
+        let timeouts = self.ends.iter().filter(|e| e.running).filter_map(|e| match e.touched {
+            true => Some(self.now),
+            false => e.timeout,
+        });
+        let next = flight.into_iter().chain(packets).chain(timeouts).min();
+        let Some(next) = next.filter(|&at| at <= until) else {
+            self.now = self.now.max(until);
+            return false;
+        };
+        self.turns = if next > self.now { 0 } else { self.turns + 1 };
+        assert!(self.turns < MAX_TURNS, "time stands still at {:?}", self.now);
+        self.now = self.now.max(next);
+        self.receive();
+        self.send();
+        for end in 0..self.ends.len() {
+            self.end_batch(end);
+        }
+        true
+    }
+
+    fn receive(&mut self) {
+        while let Some(&Reverse((at, _, slot))) = self.flights.peek() {
+            if at > self.now {
+                break;
+            }
+            self.flights.pop();
+            self.free.push(slot);
+            let Some(Flight { to, meta, mut bytes }) = self.cargo[slot].take() else { continue };
+            if self.ends[to].running {
+                let clock = self.ends[to].clock(self.now);
+                self.with(to, |endpoint, out, sink| {
+                    endpoint.handle_datagram(clock, &meta, &mut bytes, out, sink);
+                });
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        for i in 0..self.streams.len() {
+            while let Some(note) = self.streams[i].poll(self.now, i as u16) {
+                let Traffic { from, to, tos, bytes, .. } = self.streams[i].traffic;
+                if !self.ends[from].running {
+                    continue;
+                }
+                let mut packet = std::mem::take(&mut self.scratch);
+                packet::write(&mut packet, note, from, to, tos, bytes);
+                self.send_packet(from, &mut packet);
+                self.scratch = packet;
+            }
+        }
+    }
+
+    fn end_batch(&mut self, number: usize) {
+        let end = &self.ends[number];
+        let due = end.touched || end.timeout.is_some_and(|at| at <= self.now);
+        if !end.running || !due {
+            return;
+        }
+        let clock = end.clock(self.now);
+        self.with(number, |endpoint, out, sink| endpoint.handle_batch_end(clock, out, sink));
+        self.transmit(number);
+        let (now, end) = (self.now, &mut self.ends[number]);
+        while let Some(event) = end.endpoint.poll_event() {
+            end.events.push((now, event));
+        }
+        end.touched = false;
+        end.timeout = end.endpoint.poll_timeout().map(|at| now + at.since(clock));
+    }
+
+    /// Calls an endpoint, and takes what it delivers.
+    fn with(
+        &mut self,
+        number: usize,
+        call: impl FnOnce(&mut mpt_core::Endpoint, &mut mpt_core::Outbox, &mut dyn mpt_core::Deliver),
+    ) {
+        let (now, end) = (self.now, &mut self.ends[number]);
+        end.touched = true;
+        let (streams, strays) = (&mut self.streams, &mut self.strays);
+        let mut sink = |_: PeerId, packet: &[u8]| {
+            let note = packet::read(packet);
+            match note.and_then(|n| Some((streams.get_mut(usize::from(n.stream))?, n))) {
+                Some((stream, note)) if stream.traffic.to == number => {
+                    stream.on_delivered(now, note, packet[1]);
+                }
+                _ => strays.push((number, packet.to_vec())),
+            }
+        };
+        call(&mut end.endpoint, &mut end.out, &mut sink);
+    }
+
+    /// Hands the outbox of an end to the lines.
+    fn transmit(&mut self, from: usize) {
+        let mut out = std::mem::take(&mut self.ends[from].out);
+        for lane in out.lanes() {
+            self.transmit_lane(from, lane);
+        }
+        out.clear();
+        self.ends[from].out = out;
+    }
+
+    fn transmit_lane(&mut self, from: usize, lane: &Lane) {
+        let key = lane.key;
+        let own = self.lines.iter().position(|l| l.end == from && l.socket == key.socket);
+        let (line, direction, source, route) = match own {
+            Some(i) => (i, UP, self.lines[i].public, self.listener(key.destination)),
+            None => {
+                let listens = &self.ends[from].listens;
+                let mut at = listens.iter().filter(|(_, socket, _)| *socket == key.socket);
+                let at = at.find(|(a, ..)| key.source.is_none_or(|ip| a.ip() == ip));
+                let Some(&(source, ..)) = at else {
+                    panic!("end {from} sends from a socket or address it does not have: {key:?}")
+                };
+                let Some(i) = self.lines.iter().position(|l| l.public == key.destination) else {
+                    let to = key.destination;
+                    return self.astray.extend(lane.datagrams().map(|d| (to, d.len())));
+                };
+                (i, DOWN, source, Some((self.lines[i].end, self.lines[i].socket, Bound::Yes)))
+            }
+        };
+        for datagram in lane.datagrams() {
+            (self.now.as_nanos(), key.destination, key.tos, datagram).hash(&mut self.digest);
+            let line = &mut self.lines[line];
+            if MessageType::of(datagram) == Some(MessageType::Data) {
+                line.note_data(self.now, direction);
+            }
+            let fits = datagram.len() + OUTER <= usize::from(line.mtu);
+            if !fits && key.fragment == Fragment::Never {
+                continue;
+            }
+            let Some((to, socket, bound)) = route else { continue };
+            let marked = line.marks && key.tos & 3 != 0;
+            let meta = DatagramMeta {
+                socket,
+                source,
+                destination: (bound == Bound::No).then_some(key.destination.ip()),
+                ecn: if marked { 3 } else { key.tos & 3 },
+            };
+            let now = self.now;
+            if let Some(recording) = &mut self.recording {
+                recording.push(Recorded { at: now, to, meta, bytes: datagram.to_vec() });
+            }
+            if line.filters[direction].as_mut().is_some_and(|passes| !passes(now, datagram)) {
+                continue;
+            }
+            if let Verdict::Deliver(at) = line.links[direction].send(now, datagram.len() + OUTER) {
+                self.launch(at, Flight { to, meta, bytes: datagram.to_vec() });
+            }
+        }
+    }
+
+    fn listener(&self, address: SocketAddr) -> Option<(usize, SocketId, Bound)> {
+        self.ends.iter().enumerate().find_map(|(i, e)| {
+            let (_, socket, bound) = e.listens.iter().find(|(a, ..)| *a == address)?;
+            Some((i, *socket, *bound))
+        })
+    }
+
+    fn launch(&mut self, at: Time, flight: Flight) {
+        let slot = self.free.pop().unwrap_or(self.cargo.len());
+        if slot == self.cargo.len() {
+            self.cargo.push(Some(flight));
+        } else {
+            self.cargo[slot] = Some(flight);
+        }
+        self.launched += 1;
+        self.flights.push(Reverse((at, self.launched, slot)));
+    }
+}
+
+fn ready(socket: SocketId, address: Option<SocketAddr>) -> LocalEnd {
+    LocalEnd::Ready { socket, interface: None, address, mtu: 1_500 }
+}
