@@ -31,6 +31,13 @@ pub struct LaneKey {
     pub fragment: Fragment,
 }
 
+impl LaneKey {
+    /// Whether datagrams of both must not overtake one another.
+    fn is_same_way(&self, other: &Self) -> bool {
+        (self.peer, self.socket, self.destination) == (other.peer, other.socket, other.destination)
+    }
+}
+
 /// Datagrams to one destination, back to back in one buffer, in the order in which they leave.
 #[derive(Debug)]
 pub struct Lane {
@@ -79,7 +86,8 @@ impl Lane {
 /// The datagrams of one batch, by lane. The daemon hands it to the endpoint's `handle_*` calls,
 /// sends what [`lanes`](Self::lanes) holds and then calls [`clear`](Self::clear); buffers are kept.
 ///
-/// Lanes may be sent in any order; within a lane the order stands.
+/// Lanes are to be sent in the order in which they stand: those of one path and destination that differ in
+/// TOS or fragmentation take turns as its datagrams did.
 #[derive(Debug, Default)]
 pub struct Outbox {
     lanes: Vec<Lane>,
@@ -89,6 +97,9 @@ pub struct Outbox {
 
 /// Buffer kept per lane between batches; what grew beyond is given back. 64 datagrams of a common MTU.
 const LANE_KEEP: usize = 64 * 1536;
+
+/// Lanes that keep that much: one for each path of a peer. Further ones mostly hold a few datagrams.
+const LANES_KEEP: usize = crate::MAX_PATHS;
 
 impl Outbox {
     /// An empty outbox.
@@ -117,9 +128,9 @@ impl Outbox {
 
     /// Forgets all datagrams and keeps the buffers.
     pub fn clear(&mut self) {
-        for lane in &mut self.lanes[..self.used] {
+        for (i, lane) in self.lanes[..self.used].iter_mut().enumerate() {
             lane.buf.clear();
-            lane.buf.shrink_to(LANE_KEEP);
+            lane.buf.shrink_to(if i < LANES_KEEP { LANE_KEEP } else { LANE_KEEP / 16 });
             lane.ends.clear();
         }
         self.used = 0;
@@ -129,9 +140,11 @@ impl Outbox {
     /// Appends a datagram of exactly `len` zero bytes to the lane of `key` and returns it to be
     /// filled in place.
     pub fn push(&mut self, key: LaneKey, len: usize) -> &mut [u8] {
-        let i = match self.lanes[..self.used].iter().position(|l| l.key == key) {
-            Some(i) => i,
-            None => self.open_lane(key),
+        // Not to an earlier lane of the same way: the datagram would overtake those of the later one.
+        let same_way = |l: &Lane| l.key.is_same_way(&key);
+        let i = match self.lanes[..self.used].iter().rposition(same_way) {
+            Some(i) if self.lanes[i].key == key => i,
+            _ => self.open_lane(key),
         };
         let lane = &mut self.lanes[i];
         let start = lane.buf.len();
@@ -180,5 +193,18 @@ mod tests {
         assert!(out.is_empty() && out.lanes().is_empty());
         out.push(key(9), 1);
         assert_eq!(out.lanes()[0].datagram(0), [0]);
+    }
+
+    #[test]
+    fn datagrams_of_a_path_keep_their_order_whatever_their_tos() {
+        let mut out = Outbox::new();
+        for (i, tos) in [0, 0, 2, 0, 2, 2].into_iter().enumerate() {
+            out.push(LaneKey { tos, ..key(1) }, 1).fill(i as u8);
+            out.push(key(2), 1);
+        }
+        let path = out.lanes().iter().filter(|l| l.key.destination.port() == 1);
+        let got: Vec<_> = path.flat_map(Lane::datagrams).map(|d| d[0]).collect();
+        assert_eq!(got, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(out.lanes().len(), 5);
     }
 }

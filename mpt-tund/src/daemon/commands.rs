@@ -3,6 +3,7 @@
 use super::Daemon;
 use mpt_core::control::{PathSelector, Request, Response, Status};
 use mpt_core::{DropReason, PathId, PeerId};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 impl Daemon {
@@ -58,6 +59,13 @@ impl Daemon {
         }
     }
 
+    /// The interfaces that drop what comes by another way than answers would go, as it is now.
+    pub(super) fn strict_filters(&self) -> Vec<String> {
+        let interfaces: BTreeSet<_> =
+            self.bindings.iter().filter_map(|b| b.config.interface.as_deref()).collect();
+        interfaces.into_iter().filter_map(crate::check::strict_rp_filter).collect()
+    }
+
     fn status(&mut self) -> Response {
         let now = self.clock.now();
         for (socket, total) in self.sockets.kernel_drops() {
@@ -90,6 +98,7 @@ impl Daemon {
                 .iter()
                 .cloned()
                 .chain(self.routing.iter().map(|trouble| format!("routing: {trouble}")))
+                .chain(self.strict_filters())
                 .collect(),
             tun,
             ..core

@@ -22,7 +22,7 @@ use bindings::Binding;
 use clock::Clock;
 use errors::SendErrors;
 use mpt_core::control::{Request, Response, TunStatus};
-use mpt_core::{Endpoint, Outbox, PathId, PeerId, SocketId};
+use mpt_core::{Endpoint, Outbox, PathId, PeerId, SocketId, Time};
 use sink::Sink;
 use sockets::Sockets;
 use std::net::SocketAddr;
@@ -64,6 +64,8 @@ struct Daemon {
     sender: mpsc::Sender<Message>,
     /// Peers with a usable path.
     peers_up: Vec<PeerId>,
+    /// When the endpoint judged its deadlines last.
+    batch_ended: Time,
     warnings: Vec<String>,
     /// What the kernel refuses of rules and routes now.
     routing: Option<String>,

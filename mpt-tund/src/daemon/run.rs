@@ -3,7 +3,8 @@
 //! 1. Sleep until a socket or TUN is readable, somebody sent a message, or the endpoint's deadline passes.
 //! 2. Take everything that is ready, in rounds: a batch from each socket, a batch from TUN. What leaves is sent
 //!    after each round.
-//! 3. When all is drained, or a turn's worth was done, end the batch: the endpoint judges its deadlines.
+//! 3. When the sockets are drained, end the batch: the endpoint judges its deadlines. Under more load than we
+//!    can bear they are never drained; then that happens every 20 ms.
 //! 4. Serve what the endpoint and the messages ask for.
 
 use super::Daemon;
@@ -12,6 +13,7 @@ use mpt_core::{DatagramMeta, DropReason, SendError};
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::task::Poll;
+use std::time::Duration;
 
 /// Packets taken from TUN in one round.
 const TUN_BATCH: usize = 64;
@@ -19,6 +21,9 @@ const TUN_BATCH: usize = 64;
 /// Rounds in one turn: at most 1 024 packets a side (about 10 ms on a slow router) until deadlines are
 /// judged and messages are served.
 const ROUNDS: usize = 16;
+
+/// Deadlines are judged this often though sockets are not drained.
+const LONGEST_BATCH: Duration = Duration::from_millis(20);
 
 /// Largest packet that TUN can hand over.
 const TUN_BUFFER: usize = 65_536;
@@ -31,6 +36,15 @@ pub(super) enum Wake {
     Message(super::Message),
     /// The tasks are gone: nothing can be steered any more.
     Closed,
+}
+
+/// What a turn left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Load {
+    /// Nothing that was ready.
+    Drained,
+    /// Sockets or TUN may have more.
+    MoreToDo,
 }
 
 /// Buffers of the loop, allocated once.
@@ -67,8 +81,13 @@ impl Daemon {
                 }
                 Wake::Closed => return Ok(()),
             }
-            self.turn(&mut buffers)?;
+            let load = self.turn(&mut buffers)?;
             self.serve_events().await;
+            if load == Load::MoreToDo {
+                // `wait` will not sleep: without this the tasks beside the loop, signals and the control
+                // socket among them, would never run again, and the runtime would not look at the sockets.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -102,19 +121,23 @@ impl Daemon {
     }
 
     /// Steps 2 and 3.
-    fn turn(&mut self, buffers: &mut Buffers) -> io::Result<()> {
+    fn turn(&mut self, buffers: &mut Buffers) -> io::Result<Load> {
+        let (mut received, mut read) = (true, true);
         for _ in 0..ROUNDS {
-            let received = self.receive(&mut buffers.received);
-            let read = self.read_tun(&mut buffers.tun)?;
+            received = self.receive(&mut buffers.received);
+            read = self.read_tun(&mut buffers.tun)?;
             self.flush();
             if !received && !read {
                 break;
             }
         }
         let now = self.clock.now();
-        self.endpoint.handle_batch_end(now, &mut self.out, &mut self.sink.to(&self.tun));
-        self.flush();
-        Ok(())
+        if !received || now.since(self.batch_ended) >= LONGEST_BATCH {
+            self.batch_ended = now;
+            self.endpoint.handle_batch_end(now, &mut self.out, &mut self.sink.to(&self.tun));
+            self.flush();
+        }
+        Ok(if received || read { Load::MoreToDo } else { Load::Drained })
     }
 
     /// A batch from each readable socket; true while there may be more.
@@ -160,11 +183,6 @@ impl Daemon {
                     return Ok(false);
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // Somebody set the interface down: it comes back when they set it up.
-                Err(e) if e.raw_os_error() == Some(libc::EIO) => {
-                    self.tun_readable = false;
-                    return Ok(false);
-                }
                 Err(e) => {
                     let text =
                         format!("reading from {}: {e} (was the interface deleted?)", self.name);

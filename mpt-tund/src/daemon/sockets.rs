@@ -116,7 +116,13 @@ impl Sockets {
         mut full: impl FnMut(u64),
     ) {
         for lane in out.lanes() {
-            let Some(socket) = self.get(lane.key.socket) else { continue };
+            let Some(socket) = self.get(lane.key.socket) else {
+                // Closed with its interface; a path that the peer opened may still point there.
+                for datagram in lane.datagrams() {
+                    failed(&lane.key, datagram.len(), crate::udp::SendError::InterfaceGone);
+                }
+                continue;
+            };
             let next = socket.send(lane, 0, |i, error| {
                 failed(&lane.key, lane.datagram(i).len(), error);
             });

@@ -126,6 +126,7 @@ impl Daemon {
             messages,
             sender,
             peers_up: Vec::new(),
+            batch_ended: clock.now(),
             warnings: Vec::new(),
             routing: None,
             mtu,
@@ -147,10 +148,8 @@ impl Daemon {
             let (peer, path) = (self.bindings[i].peer, self.bindings[i].path);
             self.start_resolving(peer, path);
         }
-        let interfaces: std::collections::BTreeSet<_> =
-            self.bindings.iter().filter_map(|b| b.config.interface.clone()).collect();
-        for text in interfaces.iter().filter_map(|i| crate::check::strict_rp_filter(i)) {
-            self.warn(text);
+        for text in self.strict_filters() {
+            tracing::warn!("{text}");
         }
         self.watch_network()?;
         self.watch_signals()?;

@@ -124,10 +124,14 @@ impl TunDevice {
     /// Reads one packet into `buffer` and returns its length; what does not fit is cut off.
     ///
     /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is none; `EIO` while the interface is down;
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is none, and while the interface is down;
     /// `EBADFD` once it was deleted.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.fd.read(|_| self.device.recv(buffer))
+        self.fd.read(|_| match self.device.recv(buffer) {
+            // Down: some kernels say so. It must count as not readable, or whoever waits for it spins.
+            Err(e) if e.raw_os_error() == Some(libc::EIO) => Err(io::ErrorKind::WouldBlock.into()),
+            result => result,
+        })
     }
 
     /// Writes one packet.
