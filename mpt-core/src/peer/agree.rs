@@ -166,6 +166,18 @@ impl Peer {
         self.session_began(now, fresh, cx);
     }
 
+    /// The peer used session `id`. Where two handshakes crossed, both ends come to use the session that
+    /// the end with the smaller public key began; else each would seal with what the other forgets
+    /// after a while.
+    pub(super) fn settle_crossed(&mut self, now: Time, id: SessionId, config: &EndpointConfig) {
+        let Some(began_here) = self.sessions.crossed(id) else { return };
+        let smaller_here = config.private_key.public_key() < self.config.public_key;
+        if began_here == smaller_here {
+            self.sessions.return_to_previous(now);
+            tracing::debug!(peer = %self.name, "crossed handshakes settled");
+        }
+    }
+
     /// New keys are in use. With the processes that talked before, nothing else changes.
     fn session_began(&mut self, now: Time, fresh: bool, cx: &mut Context<'_>) {
         self.heard(now);

@@ -36,8 +36,9 @@ impl Peer {
             true => Freshness::Newest,
             false => Freshness::Older,
         };
-        if standing == Standing::Pending {
-            self.confirm(now, id, cx);
+        match standing {
+            Standing::Pending => self.confirm(now, id, cx),
+            Standing::Confirmed => self.settle_crossed(now, id, cx.config),
         }
         self.heard(now);
         match header.kind {

@@ -55,8 +55,9 @@ impl Peer {
         let inner = slot.session.open_data(path, worker, header.copy, pn, datagram)?;
 
         // 3. From here on it is the peer who speaks.
-        if standing == Standing::Pending {
-            self.confirm(now, id, cx);
+        match standing {
+            Standing::Pending => self.confirm(now, id, cx),
+            Standing::Confirmed => self.settle_crossed(now, id, cx.config),
         }
         self.heard(now);
         self.traffic_seen = true;

@@ -19,6 +19,10 @@ const PENDING_LIFETIME: Duration = Duration::from_secs(15);
 /// that took another path comes sooner.
 const UNUSED_AFTER: Duration = Duration::from_secs(4);
 
+/// Sessions agreed within this time of one another come from handshakes that crossed: attempts live
+/// that long, and the next keys come much later.
+const CROSSED_WITHIN: Duration = Duration::from_secs(10);
+
 /// What was sealed under the keys before these may still arrive for as long as a slow path takes.
 const PREVIOUS_LIFETIME: Duration = Duration::from_secs(30);
 
@@ -127,6 +131,23 @@ impl Sessions {
         }
         if let Some((old, _)) = self.previous.take_if(|(p, _)| p.instances != instances) {
             self.ended.push(old);
+        }
+    }
+
+    /// Whether a datagram of session `id` shows that two handshakes crossed, so that each end seals
+    /// under the session the other one left; if so, whether this end began the one it left.
+    pub fn crossed(&self, id: SessionId) -> Option<bool> {
+        let current = self.current.as_ref().filter(|s| s.id != id)?;
+        let (left, _) = self.previous.as_ref().filter(|(s, _)| s.id == id)?;
+        let apart = current.session.created().since(left.session.created());
+        (apart < CROSSED_WITHIN).then_some(left.session.is_initiator())
+    }
+
+    /// Seals with the previous session again, instead of the current one.
+    pub fn return_to_previous(&mut self, now: Time) {
+        if let (Some(current), Some((previous, since))) = (&mut self.current, &mut self.previous) {
+            std::mem::swap(current, previous);
+            *since = now;
         }
     }
 
