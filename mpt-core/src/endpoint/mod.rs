@@ -267,10 +267,17 @@ impl Endpoint {
         }
     }
 
-    /// The kernel refused to send on a path.
-    pub fn handle_send_error(&mut self, now: Time, peer: PeerId, path: PathId, error: SendError) {
+    /// The kernel refused to send on a path, to the address `to`.
+    pub fn handle_send_error(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        path: PathId,
+        to: SocketAddr,
+        error: SendError,
+    ) {
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.on_send_error(now, path, error);
+            p.on_send_error(now, path, to, error);
             self.touch(peer);
         }
     }

@@ -47,13 +47,16 @@ impl Peer {
         }
     }
 
-    /// The kernel refused to send on a path.
-    pub fn on_send_error(&mut self, now: Time, id: PathId, error: SendError) {
+    /// The kernel refused to send on a path, to `to`. What it says of another address than the path's
+    /// own, where somebody claims to be, tells nothing about the path.
+    pub fn on_send_error(&mut self, now: Time, id: PathId, to: SocketAddr, error: SendError) {
         let Some(path) = self.paths[id.index()].as_mut() else { return };
+        if path.remote.current() != Some(to) {
+            return;
+        }
         match error {
             SendError::TooLarge { udp_len } => {
-                let Some(remote) = path.remote.current() else { return };
-                let outer = udp_len + usize::from(super::path_entry::outer_headers(&remote));
+                let outer = udp_len + usize::from(super::path_entry::outer_headers(&to));
                 path.mtu.on_packet_too_big(u16::try_from(outer).unwrap_or(u16::MAX));
                 self.views_dirty = true;
             }

@@ -202,7 +202,7 @@ impl Daemon {
                     | udp::SendError::NotPermitted
                     | udp::SendError::Other(_) => SendError::Passing,
                 };
-                endpoint.handle_send_error(now, peer, path, what);
+                endpoint.handle_send_error(now, peer, path, key.destination, what);
             },
             |count| full += count,
         );
