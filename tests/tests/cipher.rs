@@ -1,5 +1,7 @@
 //! Ciphers are agreed on, and what the ends disagree on is told. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
 mod support;
 
 use mpt_lab::testbed::{Testbed, TestbedBuilder};

@@ -1,6 +1,8 @@
 //! What others put on the wire: replayed, forged and damaged datagrams are dropped, counted, and
 //! change nothing. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
 mod support;
 
 use mpt_core::control::Status;

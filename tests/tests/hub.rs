@@ -1,5 +1,7 @@
 //! A hub with three clients. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
 mod support;
 
 use mpt_lab::emulator::Direction;

@@ -1,5 +1,7 @@
 //! A path that fails is left in time, and taken up again when it works. Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
 mod support;
 
 use mpt_core::Time;

@@ -1,6 +1,8 @@
 //! The tunnel comes up whatever is missing, comes back after restarts, and leaves nothing behind.
 //! Needs root or user namespaces.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
 mod support;
 
 use mpt_core::Time;
