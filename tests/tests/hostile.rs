@@ -302,10 +302,19 @@ fn forged_datagrams_are_dropped() {
 
 #[test]
 fn a_path_does_not_move_to_who_passes_on_fresh_packets() {
-    // On the link where nobody answers; and where no route leads at all.
-    for foreign in [[10, 1, 0, 99], [203, 0, 113, 5]] {
+    // On the link where nobody answers; and where no route leads at all, which the kernel says at once
+    // of a socket that is bound to no interface.
+    for (foreign, bound) in
+        [([10, 1, 0, 99], true), ([203, 0, 113, 5], true), ([203, 0, 113, 5], false)]
+    {
         attempts(|| {
-            let mut testbed = running_pair(1);
+            let builder = testbed().link(bridge()).configure(1, move |yaml| {
+                if !bound {
+                    let path = yaml["peers"][0]["paths"][0].as_object_mut().unwrap();
+                    path.remove("interface");
+                }
+            });
+            let mut testbed = running(builder);
             let watch = Watch::start(testbed.site_mut(1));
             let traffic = Traffic::start(testbed.a(), testbed.b());
             sleep(ms(500));
@@ -334,7 +343,7 @@ fn a_path_does_not_move_to_who_passes_on_fresh_packets() {
             let seen = watch.finish();
             let paths = seen.values(|s| state(s).paths);
             println!(
-                "{passed_on} fresh datagrams passed on from {foreign:?}: {} lost, {} out of order there, \
+                "{passed_on} fresh datagrams passed on from {foreign:?} (bound: {bound}): {} lost, {} out of order there, \
                  {} lost back; b: {paths:?}",
                 there.lost, there.out_of_order, back.lost
             );

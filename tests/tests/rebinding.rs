@@ -86,6 +86,30 @@ fn both_paths_of_a_client_that_does_not_listen() {
     rebind("both, client", 2, &[1, 2], || behind_nat(2));
 }
 
+/// The peer is still asking at the first new address when the second one comes.
+#[test]
+fn twice_in_short_order() {
+    attempts(|| {
+        let mut testbed = testbed().link(bridge()).build().unwrap();
+        testbed.link(1).rebind();
+        testbed.start(UP_WITHIN).unwrap_or_else(|e| panic!("{e:#}"));
+        let traffic = Traffic::start(testbed.a(), testbed.b());
+        sleep(ms(500));
+        testbed.link(1).rebind();
+        sleep(ms(150));
+        testbed.link(1).rebind();
+        let event = mpt_lab::now();
+        sleep(ms(2800));
+        for (way, stream) in Direction::BOTH.into_iter().zip(&traffic.finish()) {
+            let again = again_after(stream, event);
+            println!("twice, {way:?}: traffic again after {again:?}; {} lost", stream.lost);
+            assert_eq!((stream.out_of_order, stream.duplicates), (0, 0));
+            expect(again <= AGAIN_WITHIN, format!("{way:?}: no traffic for {again:?}"))?;
+        }
+        Ok(())
+    });
+}
+
 /// Nothing but the hub's word keeps the NAT's binding alive then: the client's probes must find
 /// the way back by themselves.
 #[test]

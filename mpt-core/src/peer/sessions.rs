@@ -26,6 +26,7 @@ const PREVIOUS_LIFETIME: Duration = Duration::from_secs(30);
 /// Initiations whose keys were used are remembered for this many agreements, one every two minutes:
 /// sent again by a stranger they are told from a late copy of a new one, and dropped.
 const REMEMBERED: usize = 32;
+
 /// When both ends began at once, the one whose attempt gives way has moved to the other's keys by then.
 const CROSSING: Duration = Duration::from_secs(5);
 
