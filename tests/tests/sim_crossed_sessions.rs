@@ -1,6 +1,8 @@
 //! Two handshakes that cross leave each end sealing under another session than the other's newest.
 //! That may not hurt, now or later: whole endpoints in virtual time.
 
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
 use mpt_core::DropReason;
 use mpt_lab::link::LinkProfile;
 use mpt_lab::sim::sweep::sweep;
