@@ -197,9 +197,9 @@ fn keys_change_under_traffic_and_nobody_notices() {
             assert!(s.longest_gap < 300 * MS, "{:?}", s.longest_gap);
         }
         for (i, end) in w.ends.iter().enumerate() {
-            // An initiation's copy on the slower path comes when its keys are in use already.
-            let mut drops = end.status(w.now).peers[0].drops.clone();
-            drops.retain(|d| d.reason != "replayed" || d.count > 5);
+            // The copy of an initiation that comes by the slower path is known by then.
+            let mut drops = end.status(w.now).peers.swap_remove(0).drops;
+            drops.retain(|d| d.reason != "replayed" || d.count > 8);
             assert!(drops.is_empty(), "end {i}: {drops:?}");
             assert!(end.events.iter().all(|(_, e)| !matches!(e, Event::PeerDown(_))));
         }
