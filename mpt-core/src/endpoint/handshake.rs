@@ -73,6 +73,7 @@ impl Endpoint {
             return Ok(());
         }
         if peer.attempt_takes_precedence(now) {
+            peer.leave_alone(*incoming.ephemeral());
             return Ok(());
         }
         let index = self.rng.next_u32();

@@ -48,6 +48,11 @@ impl Peer {
         self.sessions.is_over(ephemeral)
     }
 
+    /// Leaves the initiation with this ephemeral key unanswered for now.
+    pub fn leave_alone(&mut self, ephemeral: [u8; 32]) {
+        self.sessions.leave_alone(ephemeral);
+    }
+
     /// Whether the peer's initiation is to be left alone, because both began at the same time and
     /// ours goes first: the smaller public key wins.
     pub fn attempt_takes_precedence(&self, now: Time) -> bool {

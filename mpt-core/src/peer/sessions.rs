@@ -69,6 +69,8 @@ pub struct Sessions {
     pending: Vec<Pending>,
     /// Ephemeral keys of initiations that are over, the oldest first.
     over: VecDeque<[u8; 32]>,
+    /// Of initiations that were left alone because ours went first; over when a session is agreed on.
+    left_alone: Vec<[u8; 32]>,
     /// Sessions that ended, whose indices the endpoint has to take out of its table.
     ended: Vec<Slot>,
 }
@@ -109,6 +111,13 @@ impl Sessions {
     /// Whether the initiation with this ephemeral key is over: its keys were used, or had their time.
     pub fn is_over(&self, ephemeral: &[u8; 32]) -> bool {
         self.over.contains(ephemeral)
+    }
+
+    /// The initiation with this ephemeral key is not answered while ours goes first.
+    pub fn leave_alone(&mut self, ephemeral: [u8; 32]) {
+        if self.left_alone.len() < MAX_PENDING && !self.left_alone.contains(&ephemeral) {
+            self.left_alone.push(ephemeral);
+        }
     }
 
     fn note_over(&mut self, ephemeral: [u8; 32]) {
@@ -166,6 +175,9 @@ impl Sessions {
     /// Seals with `slot` from now on. The session before it still opens for a while, unless it
     /// belongs to other processes: then its keys are refused from now on.
     pub fn make_current(&mut self, now: Time, slot: Slot) {
+        for ephemeral in std::mem::take(&mut self.left_alone) {
+            self.note_over(ephemeral);
+        }
         let instances = slot.instances;
         if let Some(old) = self.current.replace(slot) {
             if let Some((older, _)) = self.previous.take() {
