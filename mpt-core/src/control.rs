@@ -206,9 +206,9 @@ pub struct PathStatus {
     pub rate_up: f64,
     /// Bytes a second received, outer UDP payload, over the last second.
     pub rate_down: f64,
-    /// This path's part of what is sent to the peer, 0 to 1, over the last second.
+    /// This path's part of the data sent to the peer, 0 to 1, over the last second.
     pub share_up: f64,
-    /// This path's part of what the peer sends, 0 to 1, over the last second.
+    /// This path's part of the data the peer sends, 0 to 1, over the last second.
     pub share_down: f64,
     /// Largest outer IP packet known to pass.
     pub mtu: u16,

@@ -129,6 +129,10 @@ pub struct Path {
     pub rate_up: RateMeter,
     /// Bytes received over the last second.
     pub rate_down: RateMeter,
+    /// Data sent over the last second: what shares are made of.
+    pub data_up: RateMeter,
+    /// Data received over the last second.
+    pub data_down: RateMeter,
     /// Loss of what we send, by the peer's reports.
     pub loss_up: LossMeter,
     /// Loss of what the peer sends, by its path sequence.
@@ -212,6 +216,8 @@ impl Path {
             counters: PathCounters::default(),
             rate_up: RateMeter::new(),
             rate_down: RateMeter::new(),
+            data_up: RateMeter::new(),
+            data_down: RateMeter::new(),
             loss_up: LossMeter::new(),
             loss_down: LossMeter::new(),
             last_heard: None,

@@ -71,6 +71,7 @@ impl Peer {
             p.count_received(now, len);
             p.counters.rx_data_packets += 1;
             p.counters.rx_data_bytes += len as u64;
+            p.data_down.add(now, len as u64);
             let freshness = if pn > highest { Freshness::Newest } else { Freshness::Older };
             p.remote.on_authenticated(now, meta.source, len, freshness);
         }

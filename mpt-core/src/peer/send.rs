@@ -114,6 +114,7 @@ impl Peer {
         path.health.on_sent_data(now, sequence);
         path.counters.tx_data_packets += 1;
         path.counters.tx_data_bytes += len as u64;
+        path.data_up.add(now, len as u64);
         path.count_sent(now, len);
         self.tx_packets += 1;
         self.tx_bytes += packet.len() as u64;

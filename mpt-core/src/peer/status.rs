@@ -77,8 +77,8 @@ impl Peer {
 
     fn path_statuses(&self, now: Time) -> Vec<PathStatus> {
         let paths = || self.paths.iter().flatten();
-        let up: u64 = paths().map(|p| p.rate_up.rate(now).bytes).sum();
-        let down: u64 = paths().map(|p| p.rate_down.rate(now).bytes).sum();
+        let up: u64 = paths().map(|p| p.data_up.rate(now).bytes).sum();
+        let down: u64 = paths().map(|p| p.data_down.rate(now).bytes).sum();
         paths().map(|p| self.path_status(now, p, up, down)).collect()
     }
 
@@ -111,8 +111,8 @@ impl Peer {
             loss_down: p.loss_down.loss(now),
             rate_up: up as f64,
             rate_down: down as f64,
-            share_up: share(up, all_up),
-            share_down: share(down, all_down),
+            share_up: share(p.data_up.rate(now).bytes, all_up),
+            share_down: share(p.data_down.rate(now).bytes, all_down),
             mtu: p.mtu.mtu(),
             extent: match (p.remote_id, worker) {
                 (Some(theirs), Some(w)) => w.reorder.extent(theirs).as_secs_f64(),
