@@ -81,15 +81,3 @@ fn held_packets_allocate_nothing_once_memory_has_grown() {
     assert!(held > 9_000, "{held}");
     assert_eq!(allocations, 0);
 }
-
-#[test]
-#[ignore = "a measurement: run it with --release --nocapture"]
-fn speed() {
-    for (paths, behind) in [(1, 0), (2, 0), (2, 100), (3, 300)] {
-        let packets = 5_000_000;
-        let start = std::time::Instant::now();
-        let (_, held) = run(packets, paths, behind);
-        let each = start.elapsed() / packets as u32;
-        println!("{paths} paths, {behind} behind: {each:?} a packet, {held} held");
-    }
-}
