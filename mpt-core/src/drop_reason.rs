@@ -31,6 +31,8 @@ reasons! {
     NoSession = "no-session",
     /// From TUN: no path can be used.
     NoPath = "no-path",
+    /// From TUN: a super-packet whose headers do not add up.
+    BadSuperPacket = "bad-super-packet",
     /// From TUN: larger than the tunnel carries.
     TooLarge = "too-large",
     /// From the network: shorter than its type needs, or an unknown type.

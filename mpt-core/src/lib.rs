@@ -32,6 +32,6 @@ pub use drop_reason::{DropCounters, DropReason};
 pub use endpoint::{AddPeerError, Endpoint, SendError};
 pub use event::{DownReason, Event};
 pub use id::{MAX_PATHS, PacketNumber, PathId, PeerId, SocketId, Weight, WorkerId};
-pub use outbox::{Fragment, Lane, LaneKey, Outbox};
+pub use outbox::{Fragment, Lane, LaneKey, LaneRef, Outbox, Run};
 pub use peer::DatagramMeta;
 pub use time::Time;

@@ -43,6 +43,7 @@ impl LaneKey {
 pub struct Lane {
     /// What they share.
     pub key: LaneKey,
+    /// Filled up to the last end; what is behind it is left from earlier batches.
     buf: Vec<u8>,
     /// End offset of each datagram.
     ends: Vec<u32>,
@@ -72,15 +73,67 @@ impl Lane {
     /// When there is none of that number.
     #[must_use]
     pub fn datagram(&self, i: usize) -> &[u8] {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
-        &self.buf[start..self.ends[i] as usize]
+        &self.buf[self.start(i)..self.ends[i] as usize]
+    }
+
+    /// The longest run of datagrams from number `first` on that can leave as one super-packet: all of one
+    /// size, save the last, which may be shorter; at most `count` of them and `bytes` in all, but at
+    /// least one.
+    ///
+    /// # Panics
+    /// When there is no datagram `first`.
+    #[must_use]
+    pub fn run(&self, first: usize, count: usize, bytes: usize) -> Run<'_> {
+        let start = self.start(first);
+        let size = self.ends[first] as usize - start;
+        let mut end = start + size;
+        let mut n = 1;
+        for &next in self.ends[first + 1..].iter().take(count.saturating_sub(1)) {
+            let len = next as usize - end;
+            if len > size || next as usize - start > bytes {
+                break;
+            }
+            end = next as usize;
+            n += 1;
+            if len < size {
+                break;
+            }
+        }
+        Run { data: &self.buf[start..end], size, count: n }
     }
 
     /// Bytes of all datagrams.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.buf.len()
+        self.ends.last().map_or(0, |&end| end as usize)
     }
+
+    fn start(&self, i: usize) -> usize {
+        if i == 0 { 0 } else { self.ends[i - 1] as usize }
+    }
+
+    /// Appends a datagram of `len` bytes, whose content is not defined before it is written.
+    fn push(&mut self, len: usize) -> &mut [u8] {
+        let start = self.bytes();
+        let end = start + len;
+        if end > self.buf.len() {
+            // Zeroed once for all batches, with room for the next ones.
+            self.buf.resize(end.next_multiple_of(LANE_GROWTH), 0);
+        }
+        self.ends.push(end as u32);
+        &mut self.buf[start..end]
+    }
+}
+
+/// Datagrams of a [`Lane`] that follow one another and are of one size, but the last.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// All of them, back to back.
+    pub data: &'a [u8],
+    /// Bytes of each, save the last.
+    pub size: usize,
+    /// How many.
+    pub count: usize,
 }
 
 /// The datagrams of one batch, by lane. The daemon hands it to the endpoint's `handle_*` calls,
@@ -93,13 +146,23 @@ pub struct Outbox {
     lanes: Vec<Lane>,
     used: usize,
     datagrams: usize,
+    bytes: usize,
 }
 
-/// Buffer kept per lane between batches; what grew beyond is given back. 64 datagrams of a common MTU.
-const LANE_KEEP: usize = 64 * 1536;
+/// Names a lane of an [`Outbox`] for as long as nothing but [`Outbox::push_at`] is called.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneRef(usize);
+
+/// Lanes grow by this.
+const LANE_GROWTH: usize = 16 * 1024;
+
+/// Buffer kept per lane between batches; what grew beyond is given back. A super-packet with our headers.
+const LANE_KEEP: usize = 80 * 1024;
 
 /// Lanes that keep that much: one for each path of a peer. Further ones mostly hold a few datagrams.
 const LANES_KEEP: usize = crate::MAX_PATHS;
+
+const _: () = assert!(LANE_KEEP.is_multiple_of(LANE_GROWTH));
 
 impl Outbox {
     /// An empty outbox.
@@ -114,10 +177,16 @@ impl Outbox {
         &self.lanes[..self.used]
     }
 
-    /// Datagrams in all lanes. The daemon sends when this passes its batch size.
+    /// Datagrams in all lanes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.datagrams
+    }
+
+    /// Bytes in all lanes. The daemon sends when this passes its batch size.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there is nothing to send.
@@ -129,39 +198,53 @@ impl Outbox {
     /// Forgets all datagrams and keeps the buffers.
     pub fn clear(&mut self) {
         for (i, lane) in self.lanes[..self.used].iter_mut().enumerate() {
-            lane.buf.clear();
-            lane.buf.shrink_to(if i < LANES_KEEP { LANE_KEEP } else { LANE_KEEP / 16 });
+            let keep = if i < LANES_KEEP { LANE_KEEP } else { LANE_GROWTH };
+            if lane.buf.len() > keep {
+                lane.buf.truncate(keep);
+                lane.buf.shrink_to_fit();
+            }
             lane.ends.clear();
         }
         self.used = 0;
         self.datagrams = 0;
+        self.bytes = 0;
     }
 
-    /// Appends a datagram of exactly `len` zero bytes to the lane of `key` and returns it to be
-    /// filled in place.
+    /// Appends a datagram of exactly `len` bytes to the lane of `key` and returns it to be
+    /// filled in place. What stands there before is not defined.
     pub fn push(&mut self, key: LaneKey, len: usize) -> &mut [u8] {
+        let lane = self.lane(key);
+        self.push_at(lane, len)
+    }
+
+    /// The lane to which a datagram for `key` is to be appended.
+    pub fn lane(&mut self, key: LaneKey) -> LaneRef {
         // Not to an earlier lane of the same way: the datagram would overtake those of the later one.
         let same_way = |l: &Lane| l.key.is_same_way(&key);
-        let i = match self.lanes[..self.used].iter().rposition(same_way) {
-            Some(i) if self.lanes[i].key == key => i,
+        match self.lanes[..self.used].iter().rposition(same_way) {
+            Some(i) if self.lanes[i].key == key => LaneRef(i),
             _ => self.open_lane(key),
-        };
-        let lane = &mut self.lanes[i];
-        let start = lane.buf.len();
-        lane.buf.resize(start + len, 0);
-        lane.ends.push(lane.buf.len() as u32);
-        self.datagrams += 1;
-        &mut lane.buf[start..]
+        }
     }
 
-    fn open_lane(&mut self, key: LaneKey) -> usize {
+    /// Like [`push`](Self::push), to a lane looked up before.
+    ///
+    /// # Panics
+    /// When the outbox was cleared since.
+    pub fn push_at(&mut self, lane: LaneRef, len: usize) -> &mut [u8] {
+        self.datagrams += 1;
+        self.bytes += len;
+        self.lanes[..self.used][lane.0].push(len)
+    }
+
+    fn open_lane(&mut self, key: LaneKey) -> LaneRef {
         if self.used == self.lanes.len() {
             self.lanes.push(Lane { key, buf: Vec::new(), ends: Vec::new() });
         } else {
             self.lanes[self.used].key = key;
         }
         self.used += 1;
-        self.used - 1
+        LaneRef(self.used - 1)
     }
 }
 
@@ -193,6 +276,26 @@ mod tests {
         assert!(out.is_empty() && out.lanes().is_empty());
         out.push(key(9), 1);
         assert_eq!(out.lanes()[0].datagram(0), [0]);
+    }
+
+    #[test]
+    fn runs_are_of_one_size_but_the_last() {
+        let mut out = Outbox::new();
+        for len in [10, 10, 10, 4, 4, 7] {
+            out.push(key(1), len).fill(len as u8);
+        }
+        let lane = &out.lanes()[0];
+        let run = |first, count, bytes| {
+            let run = lane.run(first, count, bytes);
+            (run.size, run.count, run.data.len())
+        };
+        assert_eq!(run(0, 64, 1_000), (10, 4, 34));
+        assert_eq!(run(0, 2, 1_000), (10, 2, 20));
+        assert_eq!(run(0, 64, 29), (10, 2, 20));
+        assert_eq!(run(0, 64, 1), (10, 1, 10), "at least one");
+        assert_eq!(run(4, 64, 1_000), (4, 1, 4), "the next one is longer");
+        assert_eq!(run(5, 64, 1_000), (7, 1, 7));
+        assert_eq!(lane.run(1, 2, 1_000).data, [10; 20]);
     }
 
     #[test]

@@ -13,7 +13,9 @@ use mpt_core::config::{
     CipherChoice, EndpointConfig, LocalEnd, MssClamp, PathConfig, PeerConfig, Prefix,
 };
 use mpt_core::control::Status;
-use mpt_core::inner::{FlowHasher, InnerPacket, MssLimit, clamp_mss, decapsulate_ecn};
+use mpt_core::inner::{
+    Checksum, FlowHasher, InnerPacket, MssLimit, Offload, clamp_mss, decapsulate_ecn,
+};
 use mpt_core::keys::{PresharedKey, PrivateKey};
 use mpt_core::wire::{
     Close, CloseReason, ControlHeader, DATA_HEADER_LEN, DataHeader, Echo, Marker, MessageType,
@@ -177,9 +179,9 @@ fn inner_packet() {
         assert!(inner.transport() <= packet.len());
         let flow = hasher.hash(&inner, &packet);
         // Whatever it was parsed from, a packet that does not fit must do no harm.
-        clamp_mss(&mut bytes.to_vec(), &inner, limit);
+        clamp_mss(&mut bytes.to_vec(), &inner, Checksum::Full, limit);
 
-        clamp_mss(&mut packet, &inner, limit);
+        clamp_mss(&mut packet, &inner, Checksum::Full, limit);
         let ecn = inner.tos() & 3;
         assert_eq!(decapsulate_ecn(&mut packet, 3).is_err(), ecn == 0);
         let after = InnerPacket::parse(&packet).expect("neither changes what makes it a packet");
@@ -448,7 +450,13 @@ impl Pair {
         let mut packet = v4(17, &[1, 2, 3, 4, 0, 9, 0, 0, 7]);
         packet[15] = 1 + from;
         packet[19] = 2 - from;
-        self.ends[usize::from(from)].handle_packet(self.now, &mut packet, out);
+        self.ends[usize::from(from)].handle_packet(
+            self.now,
+            WorkerId::default(),
+            &mut packet,
+            &Offload::default(),
+            out,
+        );
     }
 
     /// Everything the second end says of itself, and its drops in all.

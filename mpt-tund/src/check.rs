@@ -3,7 +3,7 @@
 
 mod networks;
 
-use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown, Workers};
+use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown};
 use mpt_core::config::{Dscp, Prefix, SchedulerKind};
 use networks::Network;
 use std::fmt;
@@ -349,15 +349,9 @@ fn notes(config: &Config, machine: &Machine<'_>) -> Vec<String> {
     if config.repair.is_some() {
         unused("`repair`", "losses are passed on");
     }
-    if matches!(config.workers, Workers::Fixed(n) if n > 1) {
-        unused("`workers`", "there is one");
-    }
     for (_, path) in all_paths(config) {
         if path.rate_limit.is_some() {
             unused(&format!("`rate_limit` of path {}", path.name), "it sends without a limit");
-        }
-        if path.offloads.is_some() {
-            unused(&format!("`offloads` of path {}", path.name), "there are none");
         }
     }
     if config.routes.iter().any(|r| r.to.address.is_ipv4()) && !machine.forwards_ipv4() {

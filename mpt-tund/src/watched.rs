@@ -39,6 +39,13 @@ impl<T: AsRawFd + Into<OwnedFd>> Watched<T> {
         self.0.try_io(Interest::READABLE, f)
     }
 
+    /// Notes that a read took all there was: not readable until more comes. (The kernel tells of what comes
+    /// after that read, since epoll is edge-triggered.)
+    pub(crate) fn set_drained(&self) {
+        let empty = || io::Error::from(io::ErrorKind::WouldBlock);
+        let _ = self.0.try_io(Interest::READABLE, |_| Err::<(), _>(empty()));
+    }
+
     /// Notes that a write said `WouldBlock`: not writable until the kernel says so.
     pub(crate) fn set_full(&self) {
         let full = || io::Error::from(io::ErrorKind::WouldBlock);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "part of tests")]
 
+use mpt_core::inner::Checksum;
 use mpt_core::order::{Arrival, HeldBudget, OpenPaths, Predecessors, Reorder, ReorderLimits};
 use mpt_core::{PathId, Time};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -55,15 +56,23 @@ fn run(packets: u64, paths: usize, behind: usize) -> (u64, u64) {
         let seq = open_paths.on_data(now, ids[p], pn);
         let bitmap = open_paths.bitmap();
         let send_time = (now.as_micros() / 100) as u16;
-        flights[p].push_back(Arrival { pn, distance, bitmap, seq, send_time, copy: 0 });
+        flights[p].push_back(Arrival {
+            pn,
+            distance,
+            bitmap,
+            seq,
+            send_time,
+            copy: 0,
+            checksum: Checksum::Full,
+        });
         if flights[p].len() > p * behind
             && let Some(arrival) = flights[p].pop_front()
         {
-            let _ = reorder.on_data(now, ids[p], arrival, &packet, &mut budget, &mut |_| {
+            let _ = reorder.on_data(now, ids[p], arrival, &packet, &mut budget, &mut |_, _| {
                 delivered += 1;
             });
         }
-        reorder.on_batch_end(now, &mut budget, &mut |_| delivered += 1);
+        reorder.on_batch_end(now, &mut budget, &mut |_, _| delivered += 1);
         let _ = (reorder.poll_timeout(), open_paths.poll_marker(now), open_paths.poll_timeout());
     }
     assert!(delivered > packets - 2_000, "{delivered}");

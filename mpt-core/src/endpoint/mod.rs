@@ -8,15 +8,15 @@ mod tests;
 use crate::allowed_ips::AllowedIps;
 use crate::config::{EndpointConfig, LocalEnd, PeerConfig};
 use crate::handshake::Gate;
-use crate::inner::{FlowHasher, InnerPacket};
+use crate::inner::{FlowHasher, InnerPacket, Offload};
 use crate::order::HeldBudget;
 use crate::path::TunnelMtu;
-use crate::peer::{Context, DatagramMeta, Indexed, Peer};
+use crate::peer::{Context, DatagramMeta, Indexed, Outgoing, Peer};
 use crate::session::IndexTable;
 use crate::wire::{CloseReason, MessageType};
 use crate::{
     Deliver, DropCounters, DropReason, Event, LaneKey, Outbox, PathId, PeerId, SocketId, Time,
-    Weight,
+    Weight, WorkerId,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -137,27 +137,44 @@ impl Endpoint {
         }
         let peer = Peer::new(now, id, config, &self.config, &mut self.rng);
         self.peers.push(peer);
+        self.peers.iter_mut().for_each(Peer::forget_admitted);
         self.touch(id);
         Ok(id)
     }
 
-    /// An inner packet from TUN. It may be changed in place (MSS).
-    pub fn handle_packet(&mut self, now: Time, packet: &mut [u8], out: &mut Outbox) {
-        if let Err(reason) = self.send(now, packet, out) {
+    /// An inner packet from TUN's queue of `worker`, or a super-packet, as `offload` says. It may be changed
+    /// in place (MSS).
+    pub fn handle_packet(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        packet: &mut [u8],
+        offload: &Offload,
+        out: &mut Outbox,
+    ) {
+        if let Err(reason) = self.send(now, worker, packet, *offload, out) {
             self.drops.count(reason);
             tracing::trace!(%reason, len = packet.len(), "packet from TUN dropped");
         }
     }
 
-    fn send(&mut self, now: Time, packet: &mut [u8], out: &mut Outbox) -> Result<(), DropReason> {
+    fn send(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        packet: &mut [u8],
+        offload: Offload,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
         let inner = InnerPacket::parse(packet).map_err(|_| DropReason::NotIp)?;
         let id = self.allowed.lookup(inner.destination()).ok_or(DropReason::NoPeer)?;
         if let Some(mss) = self.mss() {
-            crate::inner::clamp_mss(packet, &inner, mss);
+            crate::inner::clamp_mss(packet, &inner, offload.checksum, mss);
         }
         let flow = self.flows.hash(&inner, packet);
         touch(&mut self.touched, id);
-        self.peers[id.0 as usize].send_packet(now, &inner, flow, packet, out)
+        let outgoing = Outgoing { packet, offload, inner, flow };
+        self.peers[id.0 as usize].send_packet(now, worker, &outgoing, out)
     }
 
     /// A datagram from the network. It is decrypted in place.

@@ -224,7 +224,13 @@ impl World {
         let mut packet = packet(end, self.sent, 200);
         self.sent += 1;
         let End { endpoint, out, .. } = &mut self.ends[end];
-        endpoint.handle_packet(self.now, &mut packet, out);
+        endpoint.handle_packet(
+            self.now,
+            WorkerId::default(),
+            &mut packet,
+            &Offload::default(),
+            out,
+        );
         self.turn(end);
     }
 

@@ -1,7 +1,7 @@
 //! Clamping the MSS of TCP connections that pass, for hosts that do not know the tunnel's MTU.
 
 use super::checksum::replace_u16;
-use super::{InnerPacket, Version};
+use super::{Checksum, InnerPacket, Version};
 use crate::config::MssClamp;
 
 /// The largest MSS to let pass, per IP version.
@@ -29,21 +29,21 @@ const TCP: u8 = 6;
 const SYN: u8 = 0x02;
 
 /// Lowers the MSS option of a TCP SYN or SYN-ACK to `limit`; leaves everything else alone. The checksum
-/// is updated, so a wrong one stays wrong.
+/// is updated, so a wrong one stays wrong; a partial one does not cover the option.
 #[inline]
-pub fn clamp_mss(packet: &mut [u8], inner: &InnerPacket, limit: MssLimit) {
+pub fn clamp_mss(packet: &mut [u8], inner: &InnerPacket, checksum: Checksum, limit: MssLimit) {
     if inner.protocol() == TCP && !inner.is_fragment() {
         let limit = match inner.version() {
             Version::V4 => limit.v4,
             Version::V6 => limit.v6,
         };
         if let Some(tcp) = packet.get_mut(inner.transport()..) {
-            clamp_segment(tcp, limit);
+            clamp_segment(tcp, checksum, limit);
         }
     }
 }
 
-fn clamp_segment(tcp: &mut [u8], limit: u16) {
+fn clamp_segment(tcp: &mut [u8], checksum: Checksum, limit: u16) {
     const END: u8 = 0;
     const NOP: u8 = 1;
     const MSS: u8 = 2;
@@ -66,7 +66,7 @@ fn clamp_segment(tcp: &mut [u8], limit: u16) {
                     return;
                 }
                 if kind == MSS && length == 4 {
-                    return lower(tcp, at + 2, limit);
+                    return lower(tcp, at + 2, checksum, limit);
                 }
                 length
             }
@@ -76,14 +76,16 @@ fn clamp_segment(tcp: &mut [u8], limit: u16) {
 }
 
 /// Lowers the 16-bit value at `at`. After an odd number of NOPs it straddles two checksum words.
-fn lower(tcp: &mut [u8], at: usize, limit: u16) {
+fn lower(tcp: &mut [u8], at: usize, checksum: Checksum, limit: u16) {
     const CHECKSUM: usize = 16;
     let mss = u16::from_be_bytes([tcp[at], tcp[at + 1]]);
     if mss <= limit {
         return;
     }
     let new = limit.to_be_bytes();
-    if at.is_multiple_of(2) {
+    if checksum == Checksum::Partial {
+        tcp[at..at + 2].copy_from_slice(&new);
+    } else if at.is_multiple_of(2) {
         replace_u16(tcp, at, limit, CHECKSUM);
     } else {
         let high = u16::from_be_bytes([tcp[at - 1], new[0]]);

@@ -3,6 +3,8 @@ use crate::DropReason;
 use crate::config::MssClamp;
 use proptest::prelude::*;
 
+mod super_packets;
+
 /// The Internet checksum (RFC 1071) of `bytes`.
 fn sum(bytes: &[u8]) -> u32 {
     bytes
@@ -203,12 +205,12 @@ fn mss_is_only_ever_lowered() {
         {
             let mut p = with_checksum(build);
             let inner = InnerPacket::parse(&p).unwrap();
-            clamp_mss(&mut p, &inner, limit);
+            clamp_mss(&mut p, &inner, Checksum::Full, limit);
             let at = inner.transport() + 20 + at;
             assert_eq!(u16::from_be_bytes([p[at], p[at + 1]]), expected);
             assert_eq!(tcp_checksum(&p), 0);
             let before = p.clone();
-            clamp_mss(&mut p, &inner, limit);
+            clamp_mss(&mut p, &inner, Checksum::Full, limit);
             assert_eq!(p, before);
         }
     }
@@ -216,7 +218,7 @@ fn mss_is_only_ever_lowered() {
     let mut p = with_checksum(v4(0, 6, 0, &syn(&mss(1460))));
     p[36] ^= 0x55;
     let inner = InnerPacket::parse(&p).unwrap();
-    clamp_mss(&mut p, &inner, limit);
+    clamp_mss(&mut p, &inner, Checksum::Full, limit);
     assert_ne!(tcp_checksum(&p), 0);
 }
 
@@ -228,7 +230,7 @@ fn not_a_syn_is_left_alone() {
     let mut p = v4(0, 6, 0, &segment);
     let before = p.clone();
     let inner = InnerPacket::parse(&p).unwrap();
-    clamp_mss(&mut p, &inner, limit);
+    clamp_mss(&mut p, &inner, Checksum::Full, limit);
     assert_eq!(p, before);
     assert_eq!(MssLimit::of(MssClamp::Off, 1400), None);
 }
@@ -282,7 +284,7 @@ proptest! {
         let limit = if v6_ { mtu - 60 } else { mtu - 40 };
         let mut p = before.clone();
         let inner = InnerPacket::parse(&p).unwrap();
-        clamp_mss(&mut p, &inner, MssLimit::of(MssClamp::Auto, mtu).unwrap());
+        clamp_mss(&mut p, &inner, Checksum::Full, MssLimit::of(MssClamp::Auto, mtu).unwrap());
 
         let (header, tcp) = p.split_at(inner.transport());
         prop_assert_eq!(header, &before[..inner.transport()]);
@@ -332,7 +334,7 @@ proptest! {
         if let Ok(inner) = InnerPacket::parse(&bytes) {
             prop_assert!(inner.transport() <= bytes.len());
             let _ = FlowHasher::new([1, 2]).hash(&inner, &bytes);
-            clamp_mss(&mut bytes, &inner, MssLimit::of(MssClamp::Auto, 1280).unwrap());
+            clamp_mss(&mut bytes, &inner, Checksum::Full, MssLimit::of(MssClamp::Auto, 1280).unwrap());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Memory for packets that wait.
 
+use crate::inner::Checksum;
 use crate::{PathId, Time};
 
 /// What held packets may take in total, over all peers; shared by passing it to every call.
@@ -39,6 +40,7 @@ pub(super) struct HeldStore {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) packet: Vec<u8>,
+    pub(super) checksum: Checksum,
     pub(super) since: Time,
     pub(super) path: PathId,
 }
@@ -78,6 +80,7 @@ impl HeldStore {
         since: Time,
         path: PathId,
         packet: &[u8],
+        checksum: Checksum,
         total: &mut HeldBudget,
     ) -> u32 {
         self.budget.used += packet.len();
@@ -87,10 +90,10 @@ impl HeldStore {
             let held = &mut self.entries[i as usize];
             held.packet.clear();
             held.packet.extend_from_slice(packet);
-            (held.since, held.path) = (since, path);
+            (held.since, held.path, held.checksum) = (since, path, checksum);
             i
         } else {
-            self.entries.push(Held { packet: packet.to_vec(), since, path });
+            self.entries.push(Held { packet: packet.to_vec(), checksum, since, path });
             (self.entries.len() - 1) as u32
         }
     }

@@ -10,6 +10,7 @@ use super::paths_in;
 use super::ring::{Ring, State};
 use crate::control::ReorderStatus;
 use crate::id::MAX_PATHS;
+use crate::inner::Checksum;
 use crate::{PacketNumber, PathId, Time};
 use hdrhistogram::Histogram;
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub struct Arrival {
     pub send_time: u16,
     /// 0 for the original, else a duplicate or a packet sent again.
     pub copy: u8,
+    /// What is known of the inner transport checksum; kept with a packet that is held.
+    pub checksum: Checksum,
 }
 
 /// What became of a packet that came.
@@ -150,7 +153,7 @@ impl Reorder {
         arrival: Arrival,
         packet: &[u8],
         budget: &mut HeldBudget,
-        deliver: &mut dyn FnMut(&[u8]),
+        deliver: &mut dyn FnMut(&[u8], Checksum),
     ) -> Disposition {
         let pn = arrival.pn.0;
         if pn > LAST_PN {
@@ -158,7 +161,7 @@ impl Reorder {
         }
         self.note(now, path, arrival);
         if self.ring.is_resolved(pn) {
-            return self.on_resolved(pn, arrival.copy, packet, deliver);
+            return self.on_resolved(arrival, packet, deliver);
         }
         if matches!(self.ring.state(pn), State::Held(_)) {
             return Disposition::Duplicate;
@@ -168,10 +171,10 @@ impl Reorder {
         self.ring.on_arrival(pn);
 
         if self.must_wait(pn, arrival.distance, packet.len(), &mut exit) {
-            self.hold(path, pn, arrival.distance, packet, &mut exit);
+            self.hold(path, arrival, packet, &mut exit);
             return Disposition::Held;
         }
-        (exit.deliver)(packet);
+        (exit.deliver)(packet, arrival.checksum);
         self.stats.direct += 1;
         self.ring.set(pn, State::Delivered);
         self.release_waiters(pn, None, &mut exit);
@@ -190,7 +193,7 @@ impl Reorder {
         &mut self,
         now: Time,
         budget: &mut HeldBudget,
-        deliver: &mut dyn FnMut(&[u8]),
+        deliver: &mut dyn FnMut(&[u8], Checksum),
     ) {
         self.now = now;
         let mut exit = Exit { now, budget, deliver };
@@ -234,7 +237,12 @@ impl Reorder {
     }
 
     /// Delivers all that is held, in order of packet numbers: the sender was restarted or is gone.
-    pub fn flush(&mut self, now: Time, budget: &mut HeldBudget, deliver: &mut dyn FnMut(&[u8])) {
+    pub fn flush(
+        &mut self,
+        now: Time,
+        budget: &mut HeldBudget,
+        deliver: &mut dyn FnMut(&[u8], Checksum),
+    ) {
         let mut exit = Exit { now, budget, deliver };
         self.give_up_through(self.ring.head(), Cause::Lost, &mut exit);
     }
@@ -295,19 +303,19 @@ impl Reorder {
 
     fn on_resolved(
         &mut self,
-        pn: u64,
-        copy: u8,
+        arrival: Arrival,
         packet: &[u8],
-        deliver: &mut dyn FnMut(&[u8]),
+        deliver: &mut dyn FnMut(&[u8], Checksum),
     ) -> Disposition {
+        let pn = arrival.pn.0;
         match self.ring.was_delivered(pn) {
             Some(true) => return Disposition::Duplicate,
             Some(false) => self.ring.set(pn, State::Delivered),
             // Forgotten. An original comes once; when copies are about, one may have been delivered.
-            None if self.copies || copy != 0 => return Disposition::Duplicate,
+            None if self.copies || arrival.copy != 0 => return Disposition::Duplicate,
             None => {}
         }
-        deliver(packet);
+        deliver(packet, arrival.checksum);
         self.stats.late += 1;
         Disposition::Late
     }
@@ -346,8 +354,9 @@ impl Reorder {
         false
     }
 
-    fn hold(&mut self, path: PathId, pn: u64, distance: u16, packet: &[u8], exit: &mut Exit<'_>) {
-        let held = self.held.put(exit.now, path, packet, exit.budget);
+    fn hold(&mut self, path: PathId, arrival: Arrival, packet: &[u8], exit: &mut Exit<'_>) {
+        let (pn, distance) = (arrival.pn.0, arrival.distance);
+        let held = self.held.put(exit.now, path, packet, arrival.checksum, exit.budget);
         self.ring.wait(pn, distance, held);
         self.deadlines.push(path, exit.now + self.patience(path), pn);
         self.last_held = exit.now;
@@ -454,7 +463,7 @@ impl Reorder {
     fn release(&mut self, pn: u64, cause: Option<Cause>, exit: &mut Exit<'_>) {
         let State::Held(i) = self.ring.state(pn) else { return };
         let held = self.held.get(i);
-        (exit.deliver)(&held.packet);
+        (exit.deliver)(&held.packet, held.checksum);
         let micros = exit.now.since(held.since).as_micros() as u64;
         self.holds.saturating_record(micros);
         self.held.release(i, exit.budget);
@@ -472,5 +481,5 @@ impl Reorder {
 struct Exit<'a> {
     now: Time,
     budget: &'a mut HeldBudget,
-    deliver: &'a mut dyn FnMut(&[u8]),
+    deliver: &'a mut dyn FnMut(&[u8], Checksum),
 }

@@ -1,6 +1,7 @@
 //! [`Reorder`] and [`Predecessors`] against a naive model, and against a hostile sender.
 
 use super::*;
+use crate::inner::Checksum;
 use crate::{PacketNumber, PathId, Time};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,21 +27,21 @@ impl Receiver {
         let mut packet = vec![0; size.max(8)];
         packet[..8].copy_from_slice(&a.pn.0.to_be_bytes());
         let delivered = &mut self.delivered;
-        self.reorder.on_data(now, path, a, &packet, &mut self.budget, &mut |p| {
+        self.reorder.on_data(now, path, a, &packet, &mut self.budget, &mut |p, _| {
             delivered.push(u64::from_be_bytes(p[..8].try_into().unwrap()));
         })
     }
 
     fn on_batch_end(&mut self, now: Time) {
         let delivered = &mut self.delivered;
-        self.reorder.on_batch_end(now, &mut self.budget, &mut |p| {
+        self.reorder.on_batch_end(now, &mut self.budget, &mut |p, _| {
             delivered.push(u64::from_be_bytes(p[..8].try_into().unwrap()));
         });
     }
 
     fn flush(&mut self, now: Time) {
         let delivered = &mut self.delivered;
-        self.reorder.flush(now, &mut self.budget, &mut |p| {
+        self.reorder.flush(now, &mut self.budget, &mut |p, _| {
             delivered.push(u64::from_be_bytes(p[..8].try_into().unwrap()));
         });
     }
@@ -48,7 +49,15 @@ impl Receiver {
 
 fn arrival(pn: u64, distance: u16, bitmap: u16) -> Arrival {
     let seq = pn as u32;
-    Arrival { pn: PacketNumber(pn), distance, bitmap, seq, send_time: 0, copy: 0 }
+    Arrival {
+        pn: PacketNumber(pn),
+        distance,
+        bitmap,
+        seq,
+        send_time: 0,
+        copy: 0,
+        checksum: Checksum::Full,
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -243,7 +252,7 @@ proptest! {
         {
             now += Duration::from_micros(wait);
             let pn = rx.reorder.highest().0.saturating_add_signed(jump);
-            let a = Arrival { pn: PacketNumber(pn), distance, bitmap, seq, send_time, copy };
+            let a = Arrival { pn: PacketNumber(pn), distance, bitmap, seq, send_time, copy, checksum: Checksum::Full };
             let _ = rx.on_data(now, path(p), a, 100);
             if i % 5 == 0 {
                 let last_pn = PacketNumber(pn.saturating_add_signed(jump));

@@ -218,7 +218,7 @@ impl Peer {
     pub fn flush_held(&mut self, now: Time, cx: &mut Context<'_>) {
         let (id, counts) = (self.id, &mut self.delivered);
         for worker in self.receive_workers.iter_mut().flatten() {
-            worker.reorder.flush(now, cx.held, &mut |p| counts.deliver(id, p, cx.sink));
+            worker.reorder.flush(now, cx.held, &mut |p, c| counts.deliver(id, p, c, cx.sink));
         }
     }
 

@@ -118,7 +118,9 @@ impl Peer {
         let len = CONTROL_HEADER_LEN + plaintext.len().max(padded) + CONTROL_TAG_LEN;
         let datagram = out.push(lane, len);
         datagram[0] = kind.byte();
-        datagram[CONTROL_HEADER_LEN..][..plaintext.len()].copy_from_slice(plaintext);
+        let (text, padding) = datagram[CONTROL_HEADER_LEN..].split_at_mut(plaintext.len());
+        text.copy_from_slice(plaintext);
+        padding.fill(0);
         if let Err(reason) = slot.session.seal_control(path, datagram) {
             debug_assert!(false, "{reason}");
         }

@@ -19,6 +19,7 @@ mod status;
 mod tick;
 mod waiting;
 
+pub use send::Outgoing;
 pub use sessions::SessionId;
 
 use association::Instances;
@@ -115,6 +116,8 @@ pub struct Peer {
     refused: bool,
     drops: DropCounters,
     delivered: Delivered,
+    /// The inner source seen last that was the peer's; prefixes are looked up when it changes.
+    admitted: Option<IpAddr>,
     tx_packets: u64,
     tx_bytes: u64,
     limits: ReorderLimits,
@@ -165,6 +168,7 @@ impl Peer {
             refused: false,
             drops: DropCounters::default(),
             delivered: Delivered::default(),
+            admitted: None,
             tx_packets: 0,
             tx_bytes: 0,
             limits: ReorderLimits {
@@ -176,6 +180,11 @@ impl Peer {
             next_deadline: None,
             deadline_entered: None,
         }
+    }
+
+    /// Prefixes were added: what was admitted before may be another's now.
+    pub fn forget_admitted(&mut self) {
+        self.admitted = None;
     }
 
     /// Its number.

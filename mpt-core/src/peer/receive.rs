@@ -10,11 +10,12 @@
 use super::association::ReceiveWorker;
 use super::sessions::{SessionId, Standing};
 use super::{Context, DatagramMeta, Peer};
-use crate::inner::{InnerPacket, clamp_mss, decapsulate_ecn};
+use crate::inner::{Checksum, InnerPacket, clamp_mss, decapsulate_ecn, transport_checksum_at};
 use crate::order::{Arrival, Disposition};
 use crate::path::Freshness;
 use crate::wire::DataHeader;
 use crate::{Deliver, DropReason, PacketNumber, PathId, PeerId, Time};
+use std::net::IpAddr;
 
 impl Peer {
     /// Handles a data packet of the peer's path `path`, sealed in session `id`.
@@ -78,13 +79,14 @@ impl Peer {
         self.report_schedule.on_received(now, len);
 
         // 4. The inner packet.
-        let packet: &[u8] = match admit(self.id, inner, meta, cx) {
-            Ok(()) => inner,
-            Err(reason) => {
-                self.drops.count(reason);
-                &[]
-            }
-        };
+        let packet: &[u8] =
+            match admit(self.id, &mut self.admitted, inner, header.flags.checksum(), meta, cx) {
+                Ok(()) => inner,
+                Err(reason) => {
+                    self.drops.count(reason);
+                    &[]
+                }
+            };
 
         // 5. In order.
         let arrival = Arrival {
@@ -94,11 +96,13 @@ impl Peer {
             seq: header.sequence,
             send_time: header.send_time,
             copy: header.copy,
+            checksum: header.flags.checksum(),
         };
         let (peer, counts, sink) = (self.id, &mut self.delivered, &mut *cx.sink);
-        let disposition = worker.reorder.on_data(now, path, arrival, packet, cx.held, &mut |p| {
-            counts.deliver(peer, p, sink);
-        });
+        let disposition =
+            worker.reorder.on_data(now, path, arrival, packet, cx.held, &mut |p, checksum| {
+                counts.deliver(peer, p, checksum, sink);
+            });
         match disposition {
             Disposition::Duplicate => Err(DropReason::Duplicate),
             _ => Ok(()),
@@ -109,17 +113,25 @@ impl Peer {
 /// Step 4.
 fn admit(
     peer: PeerId,
+    admitted: &mut Option<IpAddr>,
     inner: &mut [u8],
+    checksum: Checksum,
     meta: &DatagramMeta,
     cx: &Context<'_>,
 ) -> Result<(), DropReason> {
     let parsed = InnerPacket::parse(inner).map_err(|_| DropReason::BadInner)?;
-    if cx.allowed.lookup(parsed.source()) != Some(peer) {
-        return Err(DropReason::NotAllowed);
+    if *admitted != Some(parsed.source()) {
+        if cx.allowed.lookup(parsed.source()) != Some(peer) {
+            return Err(DropReason::NotAllowed);
+        }
+        *admitted = Some(parsed.source());
+    }
+    if checksum == Checksum::Partial && transport_checksum_at(inner, &parsed).is_err() {
+        return Err(DropReason::BadInner);
     }
     decapsulate_ecn(inner, meta.ecn)?;
     if let Some(limit) = cx.mss {
-        clamp_mss(inner, &parsed, limit);
+        clamp_mss(inner, &parsed, checksum, limit);
     }
     Ok(())
 }
@@ -135,11 +147,17 @@ pub struct Delivered {
 
 impl Delivered {
     /// Gives `packet` to TUN; an empty one only filled its place in the order.
-    pub fn deliver(&mut self, peer: PeerId, packet: &[u8], sink: &mut dyn Deliver) {
+    pub fn deliver(
+        &mut self,
+        peer: PeerId,
+        packet: &[u8],
+        checksum: Checksum,
+        sink: &mut dyn Deliver,
+    ) {
         if !packet.is_empty() {
             self.packets += 1;
             self.bytes += packet.len() as u64;
-            sink.deliver(peer, packet);
+            sink.deliver(peer, packet, checksum);
         }
     }
 }

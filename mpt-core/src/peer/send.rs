@@ -1,58 +1,159 @@
-//! An inner packet on its way to the peer.
+//! An inner packet on its way to the peer, or a super-packet, which stands for many.
 //!
 //! 1. The session that seals is found; without one, or a path, the packet waits in a short queue.
-//! 2. The scheduler picks a path.
-//! 3. The packet gets its number and its predecessor.
-//! 4. Header and packet are written into the path's lane and sealed there.
-//! 5. Everybody who counts is told.
+//! 2. A super-packet is cut into its segments; for each packet or segment then:
+//! 3. The scheduler picks a path.
+//! 4. It gets its number and its predecessor.
+//! 5. Header and packet are written into the path's lane and sealed there.
+//! 6. Everybody who counts is told.
 
-use super::Peer;
-use crate::inner::InnerPacket;
-use crate::schedule::Pick;
+use super::path_entry::Path;
+use super::{Peer, SendWorker, Sessions};
+use crate::id::MAX_PATHS;
+use crate::inner::{InnerPacket, Offload, Segments, Split};
+use crate::schedule::{PathView, Pick, Scheduler};
 use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
-use crate::{DropReason, Fragment, Outbox, PathId, Time, WorkerId};
+use crate::{DropReason, Fragment, LaneRef, Outbox, PathId, PeerId, Time, WorkerId};
 
 /// Units of the send time in the data header.
 const SEND_TIME_UNIT_MICROS: u64 = 100;
+
+/// No path is so small that a segment of TCP is cut to less than this.
+const LEAST_SEGMENT: usize = 256;
 
 /// `now` as it stands in the data header.
 pub(super) fn send_time(now: Time) -> u16 {
     (now.as_micros() / SEND_TIME_UNIT_MICROS) as u16
 }
 
+/// An inner packet from TUN, with what was found out about it.
+#[derive(Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The packet, or super-packet.
+    pub packet: &'a [u8],
+    /// What TUN said beside it.
+    pub offload: Offload,
+    /// Its headers.
+    pub inner: InnerPacket,
+    /// The hash of its flow.
+    pub flow: u64,
+}
+
 impl Peer {
-    /// Sends `packet`, which was parsed to `inner` and belongs to `flow`.
+    /// Sends `outgoing`, numbered by `worker`.
     ///
     /// # Errors
-    /// Why it was dropped.
+    /// Why it was dropped, as a whole: nothing has a number then. Of a super-packet, segments that find
+    /// no path are counted as dropped here.
     pub fn send_packet(
         &mut self,
         now: Time,
-        inner: &InnerPacket,
-        flow: u64,
-        packet: &[u8],
+        worker: WorkerId,
+        outgoing: &Outgoing<'_>,
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
         self.traffic_seen = true;
         let session = self.sessions.current().filter(|slot| !slot.session.expired(now));
-        let Some(slot) = session.filter(|_| !self.views.is_empty()) else {
+        if session.is_none() || self.views.is_empty() {
             let reason = if session.is_some() { DropReason::NoPath } else { DropReason::NoSession };
-            let dropped = self.waiting.push(now, flow, packet);
+            let dropped = self.waiting.push(now, outgoing);
             self.drops.add(reason, dropped);
             return Ok(());
-        };
-        let outer = DATA_HEADER_LEN + packet.len() + slot.session.data_tag_len();
-        let (path, fragment) = self.pick(flow, packet.len(), outer)?;
-        self.seal_onto(now, path, fragment, inner.tos(), flow, packet, out)
+        }
+        let Outgoing { packet, offload, inner, flow } = *outgoing;
+        let mut batch = Batch::begin(self, now, worker, inner.tos(), flow);
+        if offload.segments == Segments::One {
+            batch.flags = HeaderFlags::of(offload.checksum);
+            let (path, fragment) = batch.pick(packet.len())?;
+            return batch.emit(path, fragment, packet.len(), out, |to| to.copy_from_slice(packet));
+        }
+        let split = Split::new(packet, &offload, &inner).map_err(|_| DropReason::BadSuperPacket)?;
+        batch.flags = HeaderFlags::PARTIAL_CHECKSUM;
+        let (header, payload) = (split.header_len(), split.payload_len());
+        let (mut at, mut index) = (0, 0u16);
+        let mut failed = None;
+        while at < payload {
+            let full = usize::from(split.segment_size()).min(payload - at);
+            let len = batch.fitting(header, full, split.is_tcp());
+            let range = at..at + len;
+            let sent = batch.pick(header + len).and_then(|(path, fragment)| {
+                batch.emit(path, fragment, header + len, out, |to| {
+                    split.write(packet, index, range, to);
+                })
+            });
+            if let Err(reason) = sent {
+                // The others may fit where this one did not.
+                failed = Some(reason);
+                batch.dropped += 1;
+            }
+            at += len;
+            index = index.wrapping_add(1);
+        }
+        let dropped = batch.dropped;
+        if let Some(reason) = failed {
+            self.drops.add(reason, dropped);
+        }
+        Ok(())
+    }
+}
+
+/// The packets of one flow that leave in a row, and what they need of the peer.
+struct Batch<'p> {
+    peer: PeerId,
+    now: Time,
+    worker: WorkerId,
+    tos: u8,
+    flow: u64,
+    flags: HeaderFlags,
+    sessions: &'p Sessions,
+    tag_len: usize,
+    views: &'p [PathView],
+    paths: &'p mut [Option<Path>; MAX_PATHS],
+    scheduler: &'p mut Scheduler,
+    numbers: &'p mut SendWorker,
+    tx_packets: &'p mut u64,
+    tx_bytes: &'p mut u64,
+    /// The lanes in use so far; for packets that are not to be fragmented.
+    lanes: [Option<LaneRef>; MAX_PATHS],
+    dropped: u64,
+}
+
+impl<'p> Batch<'p> {
+    fn begin(peer: &'p mut Peer, now: Time, worker: WorkerId, tos: u8, flow: u64) -> Self {
+        let tag_len = peer.sessions.current().map_or(0, |slot| slot.session.data_tag_len());
+        Self {
+            peer: peer.id,
+            now,
+            worker,
+            tos,
+            flow,
+            flags: HeaderFlags::NONE,
+            sessions: &peer.sessions,
+            tag_len,
+            views: &peer.views,
+            paths: &mut peer.paths,
+            scheduler: &mut peer.scheduler,
+            numbers: &mut peer.send_worker,
+            tx_packets: &mut peer.tx_packets,
+            tx_bytes: &mut peer.tx_bytes,
+            lanes: [None; MAX_PATHS],
+            dropped: 0,
+        }
     }
 
-    fn pick(
-        &mut self,
-        flow: u64,
-        inner: usize,
-        outer: usize,
-    ) -> Result<(PathId, Fragment), DropReason> {
-        match self.scheduler.pick(&self.views, flow, inner, outer) {
+    /// How much of a segment's payload, of `full` bytes, some path carries in one piece: TCP may be cut
+    /// anew, UDP may not.
+    fn fitting(&self, header: usize, full: usize, tcp: bool) -> usize {
+        if !tcp || self.views.iter().any(|v| usize::from(v.mtu) >= header + full) {
+            return full;
+        }
+        let largest = self.views.iter().map(|v| usize::from(v.mtu)).max().unwrap_or(0);
+        largest.saturating_sub(header).max(LEAST_SEGMENT).min(full)
+    }
+
+    fn pick(&mut self, inner: usize) -> Result<(PathId, Fragment), DropReason> {
+        let outer = DATA_HEADER_LEN + inner + self.tag_len;
+        match self.scheduler.pick(self.views, self.flow, inner, outer) {
             Pick::Path(path) => Ok((path, Fragment::Never)),
             // Larger than any path carries in one piece: the network fragments the outer packet.
             Pick::NoneFits => self
@@ -65,59 +166,66 @@ impl Peer {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one packet's whole description, internal")]
-    fn seal_onto(
+    /// Numbers, writes and seals one packet of `inner` bytes, which `write` fills in.
+    fn emit(
         &mut self,
-        now: Time,
         path_id: PathId,
         fragment: Fragment,
-        tos: u8,
-        flow: u64,
-        packet: &[u8],
+        inner: usize,
         out: &mut Outbox,
+        write: impl FnOnce(&mut [u8]),
     ) -> Result<(), DropReason> {
         let slot = self.sessions.current().ok_or(DropReason::NoSession)?;
         let path = self.paths[path_id.index()].as_mut().ok_or(DropReason::NoPath)?;
         let remote = path.remote.current().ok_or(DropReason::NoPath)?;
-        let mut lane = path.lane(self.id, remote, tos).ok_or(DropReason::NoPath)?;
-        lane.fragment = fragment;
-        let len = DATA_HEADER_LEN + packet.len() + slot.session.data_tag_len();
-
+        let len = DATA_HEADER_LEN + inner + self.tag_len;
+        let known = &mut self.lanes[path_id.index()];
+        let lane = match *known {
+            Some(lane) if fragment == Fragment::Never => lane,
+            _ => {
+                let mut key = path.lane(self.peer, remote, self.tos).ok_or(DropReason::NoPath)?;
+                key.fragment = fragment;
+                let lane = out.lane(key);
+                // A lane that was opened for a fragment comes after the one known so far.
+                *known = (fragment == Fragment::Never).then_some(lane);
+                lane
+            }
+        };
         if !path.remote.may_send(remote, len) {
             return Err(DropReason::NoPath);
         }
 
         // From here on nothing may fail: a numbered packet that is not sent would be a hole.
-        let (pn, distance) = self.send_worker.predecessors.next(flow);
-        let sequence = self.send_worker.open_paths.on_data(now, path_id, pn);
+        let (pn, distance) = self.numbers.predecessors.next(self.flow);
+        let sequence = self.numbers.open_paths.on_data(self.now, path_id, pn);
         let header = DataHeader {
-            flags: HeaderFlags::NONE,
-            worker: WorkerId::default(),
+            flags: self.flags,
+            worker: self.worker,
             copy: 0,
-            send_time: send_time(now),
+            send_time: send_time(self.now),
             index: slot.session.remote_index(path_id),
             pn: pn.low(),
             distance,
-            open_paths: self.send_worker.open_paths.bitmap(),
+            open_paths: self.numbers.open_paths.bitmap(),
             sequence,
         };
-        let datagram = out.push(lane, len);
+        let datagram = out.push_at(lane, len);
         header.encode(datagram);
-        datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + packet.len()].copy_from_slice(packet);
-        if let Err(reason) = slot.session.seal_data(path_id, WorkerId::default(), 0, pn, datagram) {
+        write(&mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner]);
+        if let Err(reason) = slot.session.seal_data(path_id, self.worker, 0, pn, datagram) {
             // Cannot happen with a datagram of this shape and a session that has not expired; what
             // stands there is noise to the receiver.
             debug_assert!(false, "{reason}");
             datagram.fill(0);
         }
 
-        path.health.on_sent_data(now, sequence);
+        path.health.on_sent_data(self.now, sequence);
         path.counters.tx_data_packets += 1;
         path.counters.tx_data_bytes += len as u64;
-        path.data_up.add(now, len as u64);
-        path.count_sent(now, len);
-        self.tx_packets += 1;
-        self.tx_bytes += packet.len() as u64;
+        path.data_up.add(self.now, len as u64);
+        path.count_sent(self.now, len);
+        *self.tx_packets += 1;
+        *self.tx_bytes += inner as u64;
         Ok(())
     }
 }

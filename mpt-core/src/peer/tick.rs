@@ -2,7 +2,8 @@
 //! and the release of packets that waited long enough.
 
 use super::path_entry::outer_headers;
-use super::{Attempt, Context, Origin, Peer, agree};
+use super::waiting::Waiter;
+use super::{Attempt, Context, Origin, Outgoing, Peer, agree};
 use crate::handshake::Pending;
 use crate::inner::InnerPacket;
 use crate::path::{Change, State, Usability};
@@ -48,7 +49,9 @@ impl Peer {
     fn tick_order(&mut self, now: Time, cx: &mut Context<'_>) {
         let (id, counts) = (self.id, &mut self.delivered);
         for worker in self.receive_workers.iter_mut().flatten() {
-            worker.reorder.on_batch_end(now, cx.held, &mut |p| counts.deliver(id, p, cx.sink));
+            worker
+                .reorder
+                .on_batch_end(now, cx.held, &mut |p, c| counts.deliver(id, p, c, cx.sink));
         }
     }
 
@@ -283,9 +286,10 @@ impl Peer {
             return;
         }
         self.drops.add(DropReason::NoSession, self.waiting.drop_stale(now));
-        while let Some((flow, packet)) = self.waiting.pop() {
+        while let Some(Waiter { packet, offload, flow }) = self.waiting.pop() {
             let Ok(inner) = InnerPacket::parse(&packet) else { continue };
-            if let Err(reason) = self.send_packet(now, &inner, flow, &packet, out) {
+            let outgoing = Outgoing { packet: &packet, offload, inner, flow };
+            if let Err(reason) = self.send_packet(now, WorkerId::default(), &outgoing, out) {
                 self.drops.count(reason);
             }
         }

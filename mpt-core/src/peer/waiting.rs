@@ -1,29 +1,43 @@
 //! Inner packets that wait for a session and a path: the first ping should not be lost.
 
+use super::Outgoing;
 use crate::Time;
+use crate::inner::Offload;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Packets kept; a handshake takes a round trip, and more would be stale.
 const MAX_PACKETS: usize = 32;
 
-/// Bytes kept.
-const MAX_BYTES: usize = 48 * 1024;
+/// Bytes kept: one super-packet, or a few packets.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// What waited longer is not wanted any more: whoever sent it has sent it again or given up.
 const LIFETIME: Duration = Duration::from_secs(3);
 
+/// A packet that waits.
+#[derive(Debug)]
+pub struct Waiter {
+    /// The packet, or super-packet.
+    pub packet: Vec<u8>,
+    /// What TUN said beside it.
+    pub offload: Offload,
+    /// The hash of its flow.
+    pub flow: u64,
+}
+
 /// A short queue; the newest packets stay.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    packets: VecDeque<(Time, u64, Vec<u8>)>,
+    packets: VecDeque<(Time, Waiter)>,
     bytes: usize,
 }
 
 impl Waiting {
-    /// Queues a copy of `packet` of `flow`; returns how many packets had to go for it.
-    pub fn push(&mut self, now: Time, flow: u64, packet: &[u8]) -> u64 {
-        self.packets.push_back((now, flow, packet.to_vec()));
+    /// Queues a copy of a packet; returns how many packets had to go for it.
+    pub fn push(&mut self, now: Time, packet: &Outgoing<'_>) -> u64 {
+        let Outgoing { packet, offload, flow, .. } = *packet;
+        self.packets.push_back((now, Waiter { packet: packet.to_vec(), offload, flow }));
         self.bytes += packet.len();
         let mut dropped = 0;
         while self.packets.len() > MAX_PACKETS || self.bytes > MAX_BYTES {
@@ -41,11 +55,11 @@ impl Waiting {
         dropped
     }
 
-    /// The oldest packet, with its flow.
-    pub fn pop(&mut self) -> Option<(u64, Vec<u8>)> {
-        let (_, flow, packet) = self.packets.pop_front()?;
-        self.bytes -= packet.len();
-        Some((flow, packet))
+    /// The oldest packet.
+    pub fn pop(&mut self) -> Option<Waiter> {
+        let (_, waiter) = self.packets.pop_front()?;
+        self.bytes -= waiter.packet.len();
+        Some(waiter)
     }
 
     /// Whether something waits.
@@ -57,15 +71,25 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inner::InnerPacket;
 
     #[test]
     fn the_newest_stay_within_the_caps() {
         let mut w = Waiting::default();
-        let dropped: u64 = (0..100u8).map(|i| w.push(Time::ZERO, 7, &[i; 100])).sum();
+        let mut push = |w: &mut Waiting, len: usize, last: u8| {
+            let mut packet = vec![0; len];
+            packet[0] = 0x45;
+            packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+            packet[len - 1] = last;
+            let inner = InnerPacket::parse(&packet).unwrap();
+            let offload = Offload::default();
+            w.push(Time::ZERO, &Outgoing { packet: &packet, offload, inner, flow: 7 })
+        };
+        let dropped: u64 = (0..100u8).map(|i| push(&mut w, 100, i)).sum();
         assert_eq!(dropped, 68);
-        assert_eq!(w.pop().unwrap().1[0], 68);
+        assert_eq!(w.pop().unwrap().packet[99], 68);
         while w.pop().is_some() {}
-        let dropped: u64 = (0..5).map(|_| w.push(Time::ZERO, 7, &[0; 20_000])).sum();
-        assert_eq!((dropped, w.bytes), (3, 40_000));
+        let dropped: u64 = (0..5).map(|_| push(&mut w, 20_000, 0)).sum();
+        assert_eq!((dropped, w.bytes), (2, 60_000));
     }
 }

@@ -4,7 +4,6 @@ use crate::DropReason;
 use ring::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use siphasher::sip::SipHasher24;
 use std::fmt;
-use std::hash::Hasher as _;
 use subtle::ConstantTimeEq as _;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -20,6 +19,12 @@ pub(crate) const MAC_TAG_LEN: usize = 8;
 /// Inner bytes that the tag over plain packets covers: an IPv6 header, or IPv4 and TCP without
 /// options.
 const MAC_INNER_LEN: usize = 40;
+
+/// Our data header's length.
+const HEADER_LEN: usize = super::DATA_HEADER_LEN;
+
+/// What that tag covers besides: path, packet number, our header, the inner length.
+const MAC_BEFORE_INNER: usize = 1 + 8 + HEADER_LEN + 2;
 
 /// What protects the inner packets of a session, as agreed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -150,13 +155,20 @@ impl PlainMac {
         body: &[u8],
     ) -> Result<[u8; MAC_TAG_LEN], DropReason> {
         let len = u16::try_from(body.len()).map_err(|_| DropReason::TooLarge)?;
-        let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write(&nonce[1..2]);
-        hasher.write(&nonce[4..]);
-        hasher.write(header);
-        hasher.write(&len.to_be_bytes());
-        hasher.write(&body[..body.len().min(MAC_INNER_LEN)]);
-        Ok(hasher.finish().to_be_bytes())
+        let header: &[u8; HEADER_LEN] = header.try_into().map_err(|_| DropReason::Malformed)?;
+        let inner = body.len().min(MAC_INNER_LEN);
+        // In one piece: the hasher takes whole words only of what it is given at once.
+        let mut covered = [0; MAC_BEFORE_INNER + MAC_INNER_LEN];
+        covered[0] = nonce[1];
+        covered[1..9].copy_from_slice(&nonce[4..]);
+        covered[9..29].copy_from_slice(header);
+        covered[29..31].copy_from_slice(&len.to_be_bytes());
+        match body.first_chunk::<MAC_INNER_LEN>() {
+            Some(begin) => covered[MAC_BEFORE_INNER..].copy_from_slice(begin),
+            None => covered[MAC_BEFORE_INNER..][..inner].copy_from_slice(body),
+        }
+        let hasher = SipHasher24::new_with_key(&self.key);
+        Ok(hasher.hash(&covered[..MAC_BEFORE_INNER + inner]).to_be_bytes())
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::MessageType;
 use crate::WorkerId;
+use crate::inner::Checksum;
 pub use crate::session::DATA_HEADER_LEN;
 
-/// Flags of a data packet: the high four bits of its first byte. None has an effect yet.
+/// Flags of a data packet: the high four bits of its first byte.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HeaderFlags(u8);
 
@@ -15,6 +16,28 @@ impl HeaderFlags {
     pub const PARTIAL_CHECKSUM: Self = Self(0x10);
     /// The sender's TUN device vouches for the inner transport checksum.
     pub const DATA_VALID: Self = Self(0x20);
+
+    /// The flag that tells of this checksum.
+    #[must_use]
+    pub const fn of(checksum: Checksum) -> Self {
+        match checksum {
+            Checksum::Full => Self::NONE,
+            Checksum::Partial => Self::PARTIAL_CHECKSUM,
+            Checksum::Valid => Self::DATA_VALID,
+        }
+    }
+
+    /// What the flags tell of the inner transport checksum.
+    #[must_use]
+    pub const fn checksum(self) -> Checksum {
+        if self.contains(Self::PARTIAL_CHECKSUM) {
+            Checksum::Partial
+        } else if self.contains(Self::DATA_VALID) {
+            Checksum::Valid
+        } else {
+            Checksum::Full
+        }
+    }
 
     /// Whether all flags of `other` are set.
     #[must_use]

@@ -23,8 +23,8 @@ mod tests;
 
 pub use find::{CONF_DIR_VARIABLE, conf_dir, find, valid_interface_name};
 pub use model::{
-    Config, Host, Interface, InterfaceAddress, Listen, Mtu, Offload, Offloads, Path, Peer, Remote,
-    Repair, Route, WhenDown, Workers,
+    Config, Host, Interface, InterfaceAddress, Listen, Mtu, Offload, Offloads, Path, PathOffloads,
+    Peer, Remote, Repair, Route, WhenDown, Workers,
 };
 pub use problem::{ConfigError, Problem};
 pub use units::{Protocol, Rate};

@@ -28,8 +28,10 @@ pub struct Config {
     pub max_hold: Duration,
     /// Repair of losses; not used yet.
     pub repair: Option<Repair>,
-    /// Number of workers; only one is used yet.
+    /// Number of workers.
     pub workers: Workers,
+    /// Offloads of the TUN device, and of paths that say nothing else.
+    pub offloads: Offloads,
     /// Probe intervals.
     pub probe: ProbeIntervals,
     /// The peers.
@@ -190,8 +192,8 @@ pub struct Path {
     pub rate_limit: Option<Rate>,
     /// Whether it is used at all.
     pub enabled: bool,
-    /// Offloads; not used yet.
-    pub offloads: Option<Offloads>,
+    /// Offloads of its socket: its own, else the tunnel's.
+    pub offloads: PathOffloads,
 }
 
 /// The far end of a path.
@@ -221,12 +223,23 @@ pub enum Host {
     Name(String),
 }
 
-/// Which offloads a path may use.
+/// Which offloads a tunnel may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Offloads {
-    /// UDP segmentation on sending.
+    /// TCP super-packets from and to the TUN device.
+    pub tso: Offload,
+    /// UDP super-packets from and to the TUN device.
+    pub uso: Offload,
+    /// Those of the paths' sockets.
+    pub paths: PathOffloads,
+}
+
+/// Which offloads a path may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct PathOffloads {
+    /// Many datagrams leave as one super-packet.
     pub gso: Offload,
-    /// UDP coalescing on receiving.
+    /// Many datagrams come as one super-packet.
     pub gro: Offload,
 }
 
@@ -238,6 +251,14 @@ pub enum Offload {
     Auto,
     /// Never.
     Off,
+}
+
+impl Offload {
+    /// Whether it is to be tried.
+    #[must_use]
+    pub const fn wanted(self) -> bool {
+        matches!(self, Self::Auto)
+    }
 }
 
 /// What is led into the tunnel.

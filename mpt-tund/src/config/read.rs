@@ -4,7 +4,8 @@ mod peers;
 
 use super::find::valid_interface_name;
 use super::model::{
-    Config, Interface, InterfaceAddress, Listen, Mtu, Repair, Route, WhenDown, Workers,
+    Config, Interface, InterfaceAddress, Listen, Mtu, Offload, Offloads, PathOffloads, Repair,
+    Route, WhenDown, Workers,
 };
 use super::problem::ConfigError;
 use super::reader::{Map, Node, Problems, nearest};
@@ -26,6 +27,7 @@ const KEYS: &[&str] = &[
     "max_hold",
     "repair",
     "workers",
+    "offloads",
     "probe",
     "peers",
     "routes",
@@ -64,10 +66,11 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
         .unwrap_or(Duration::from_millis(500));
     let repair = map.get("repair").and_then(|node| repair(&node));
     let workers = map.read("workers", workers).unwrap_or_default();
+    let offloads = map.get("offloads").and_then(|node| offloads(&node)).unwrap_or_default();
     let probe = map.get("probe").and_then(|node| probe(&node)).unwrap_or_default();
     let peers = map
         .require("peers", "peers: [{name: roof, public_key: …}]")
-        .and_then(|node| peers::peers(file, &node, listen.is_some()));
+        .and_then(|node| peers::peers(file, &node, listen.is_some(), offloads.paths));
     let routes = match map.get("routes") {
         Some(node) => node.list("routes")?.iter().filter_map(route).collect(),
         None => Vec::new(),
@@ -91,6 +94,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
         max_hold,
         repair,
         workers,
+        offloads,
         probe,
         peers: peers?.into_iter().map(|seen| seen.peer).collect(),
         routes,
@@ -280,6 +284,22 @@ fn repair(node: &Node<'_>) -> Option<Repair> {
         memory: map.read("memory", units::size).unwrap_or(default.memory),
         max_age: map.read("max_age", age).unwrap_or(default.max_age),
     })
+}
+
+fn offloads(node: &Node<'_>) -> Option<Offloads> {
+    let map = node.map(&["tso", "uso", "gso", "gro"])?;
+    let read = |key| map.read(key, offload).unwrap_or_default();
+    let paths = PathOffloads { gso: read("gso"), gro: read("gro") };
+    Some(Offloads { tso: read("tso"), uso: read("uso"), paths })
+}
+
+fn offload(value: &Yaml) -> Result<Offload, String> {
+    match value {
+        Yaml::Text(t) if t == "auto" => Ok(Offload::Auto),
+        _ => units::truth(value)
+            .map(|on| if on { Offload::Auto } else { Offload::Off })
+            .map_err(|_| format!("expected auto, on or off; found {}", value.kind())),
+    }
 }
 
 fn workers(value: &Yaml) -> Result<Workers, String> {

@@ -80,6 +80,7 @@ scheduler: failover
 max_hold: 250ms
 repair: {memory: 8MiB, max_age: 1s}
 workers: 2
+offloads: {uso: off, gro: off}
 probe: {active: 50ms, idle: 1m}
 peers:
   - name: roof
@@ -148,7 +149,9 @@ fn every_key_is_read() {
     assert_eq!((dsl.local_port, dsl.priority, dsl.enabled), (Some(4600), 3, false));
     assert_eq!((dsl.dscp, roof.paths[1].dscp), (Dscp::Copy, Dscp::Fixed(46)));
     assert_eq!(dsl.rate_limit.unwrap().bits_per_second(), 2_500_000_000);
-    assert_eq!(dsl.offloads, Some(Offloads { gso: Offload::Off, gro: Offload::Auto }));
+    assert_eq!(dsl.offloads, PathOffloads { gso: Offload::Off, gro: Offload::Auto });
+    let tunnel = PathOffloads { gso: Offload::Auto, gro: Offload::Off };
+    assert_eq!((config.offloads.uso, roof.paths[1].offloads), (Offload::Off, tunnel));
     assert_eq!(roof.paths[1].remote, None);
     assert!(yard.paths.is_empty());
     assert_eq!(config.routes[0].when_down, WhenDown::Bypass);
@@ -439,7 +442,8 @@ fn what_the_example_leaves_out_is_right() {
     let path = &config.peers[0].paths[1];
     assert_eq!(config.workers, Workers::Auto);
     assert_eq!((path.local_port, path.dscp), (Some(4600), Dscp::Fixed(46)));
-    assert!(config.repair.is_some() && path.rate_limit.is_some() && path.offloads.is_some());
+    assert!(config.repair.is_some() && path.rate_limit.is_some());
+    assert_eq!(path.offloads, PathOffloads::default());
 }
 
 /// Whatever a slip of the hand makes of a file: it is read, or every problem has its place.

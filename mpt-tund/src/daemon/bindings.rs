@@ -134,6 +134,7 @@ impl Daemon {
             address: config.local,
             port: config.local_port.or(self.config.listen.as_ref().map(|l| l.port)).unwrap_or(0),
             mark: self.net.numbers().mark(),
+            offloads: config.offloads.into(),
         };
         let index = config.interface.as_deref().and_then(interface_index);
         match self.sockets.obtain(&spec, index) {

@@ -71,7 +71,7 @@ impl Daemon {
         for (socket, total) in self.sockets.kernel_drops() {
             self.endpoint.set_kernel_drops(socket, total);
         }
-        self.endpoint.count_drops(DropReason::TunWrite, std::mem::take(&mut self.sink.refused));
+        self.endpoint.count_drops(DropReason::TunWrite, self.sink.take_refused());
         let mut core = self.endpoint.status(now);
         for binding in &self.bindings {
             let Some(why) = binding.unresolved.as_ref().filter(|_| binding.remote.is_none()) else {
@@ -84,8 +84,9 @@ impl Daemon {
             }
         }
         let mut tun = self.tun_counters;
-        tun.written_packets = self.sink.packets;
-        tun.written_bytes = self.sink.bytes;
+        let written = self.sink.written();
+        tun.written_packets = written.packets;
+        tun.written_bytes = written.bytes;
         Response::Status(Box::new(Status {
             interface: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -8,8 +8,9 @@
 //! 4. Serve what the endpoint and the messages ask for.
 
 use super::Daemon;
+use crate::tun::Offloads;
 use crate::udp::{self, RecvBatch};
-use mpt_core::{DatagramMeta, DropReason, SendError};
+use mpt_core::{DatagramMeta, DropReason, SendError, WorkerId};
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::task::Poll;
@@ -25,8 +26,11 @@ const ROUNDS: usize = 16;
 /// Deadlines are judged this often though sockets are not drained.
 const LONGEST_BATCH: Duration = Duration::from_millis(20);
 
-/// Largest packet that TUN can hand over.
-const TUN_BUFFER: usize = 65_536;
+/// Bytes taken from TUN until they are sent: a super-packet. More would leave the processor's cache.
+const TUN_BATCH_BYTES: usize = 64 * 1024;
+
+/// Largest packet that TUN can hand over, with its header.
+const TUN_BUFFER: usize = 65_536 + crate::tun::VNET_HEADER_LEN;
 
 /// What woke the loop, beside sockets and TUN.
 pub(super) enum Wake {
@@ -56,7 +60,7 @@ pub(super) struct Buffers {
 impl Buffers {
     pub(super) fn new() -> Self {
         Self {
-            received: RecvBatch::new(udp::MAX_BATCH, 9_216),
+            received: RecvBatch::new(udp::MAX_BATCH, udp::MAX_DATAGRAM),
             tun: vec![0; TUN_BUFFER].into_boxed_slice(),
         }
     }
@@ -125,6 +129,7 @@ impl Daemon {
         let (mut received, mut read) = (true, true);
         for _ in 0..ROUNDS {
             received = self.receive(&mut buffers.received);
+            self.sink.flush(&self.tun);
             read = self.read_tun(&mut buffers.tun)?;
             self.flush();
             if !received && !read {
@@ -135,7 +140,9 @@ impl Daemon {
         if !received || now.since(self.batch_ended) >= LONGEST_BATCH {
             self.batch_ended = now;
             self.endpoint.handle_batch_end(now, &mut self.out, &mut self.sink.to(&self.tun));
+            self.sink.flush(&self.tun);
             self.flush();
+            self.step_down();
         }
         Ok(if received || read { Load::MoreToDo } else { Load::Drained })
     }
@@ -172,11 +179,18 @@ impl Daemon {
         }
         let now = self.clock.now();
         for _ in 0..TUN_BATCH {
+            if self.out.bytes() >= TUN_BATCH_BYTES {
+                return Ok(true);
+            }
             match self.tun.read(buffer) {
-                Ok(len) => {
-                    self.tun_counters.read_packets += 1;
-                    self.tun_counters.read_bytes += len as u64;
-                    self.endpoint.handle_packet(now, &mut buffer[..len], &mut self.out);
+                Ok((packet, offload)) => {
+                    self.tun_counters.read_packets += offload.packets(packet);
+                    self.tun_counters.read_bytes += packet.len() as u64;
+                    let worker = WorkerId::default();
+                    self.endpoint.handle_packet(now, worker, packet, &offload, &mut self.out);
+                }
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                    self.endpoint.count_drops(DropReason::BadSuperPacket, 1);
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.tun_readable = false;
@@ -191,6 +205,18 @@ impl Daemon {
             }
         }
         Ok(true)
+    }
+
+    /// Does without what the TUN device turned out not to take.
+    fn step_down(&mut self) {
+        if self.sink.take_refused_super_packets() {
+            tracing::warn!(
+                "the kernel refuses super-packets on {}: packets are written one by one from now on",
+                self.name
+            );
+            self.tun.set_offloads(Offloads { tso: false, uso: false, ..self.tun.offloads() });
+            self.sink.follow(&self.tun);
+        }
     }
 
     /// Sends what the outbox holds.

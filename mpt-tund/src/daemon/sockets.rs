@@ -89,7 +89,8 @@ impl Sockets {
                     if let Some(total) = take(SocketId(id), batch) {
                         open.kernel_drops = total;
                     }
-                    more = true;
+                    open.readable = !batch.is_short();
+                    more |= open.readable;
                 }
                 Err(e) => {
                     open.readable = false;

@@ -9,8 +9,8 @@ use super::{Daemon, Message};
 use crate::config::{Config, Host, Listen};
 use crate::control::ControlServer;
 use crate::net::{Monitor, NetState, Netlink, RouteSpec, WhenDown};
-use crate::tun::TunDevice;
-use crate::udp::{Family, SocketSpec};
+use crate::tun::{Offloads, TunDevice};
+use crate::udp::{Family, SocketSpec, UdpOffloads};
 use anyhow::Context as _;
 use mpt_core::config::PeerConfig;
 use mpt_core::control::TunStatus;
@@ -51,7 +51,7 @@ async fn up(config: Config) -> anyhow::Result<()> {
     let name = config.name().to_owned();
     // First of all: only one daemon of a name, and nothing of a running one is touched.
     let control = ControlServer::bind(&name)?;
-    let tun = TunDevice::create(&name)?;
+    let tun = TunDevice::create(&name, Offloads::from(config.offloads))?;
     let netlink = Netlink::open()?;
     let net = NetState::open(netlink.clone(), &name).await?;
     let (sender, messages) = mpsc::channel(QUEUE);
@@ -79,7 +79,9 @@ impl Daemon {
         let mut sockets = Sockets::default();
         let mark = net.numbers().mark();
         let listening = match &config.listen {
-            Some(listen) => open_listening(listen, mark, &mut sockets)?,
+            Some(listen) => {
+                open_listening(listen, mark, config.offloads.paths.into(), &mut sockets)?
+            }
             None => Vec::new(),
         };
         let mut endpoint = Endpoint::new(config.to_endpoint(aes_in_hardware()), seed);
@@ -112,7 +114,7 @@ impl Daemon {
             clock,
             endpoint,
             out: Outbox::new(),
-            sink: Sink::default(),
+            sink: Sink::new(&tun),
             tun,
             tun_readable: true,
             tun_counters: TunStatus::default(),
@@ -215,6 +217,7 @@ impl Daemon {
     async fn shut_down(mut self) -> anyhow::Result<()> {
         let now = self.clock.now();
         self.endpoint.close(now, &mut self.out, &mut self.sink.to(&self.tun));
+        self.sink.flush(&self.tun);
         self.flush();
         self.net.undo().await.context("cannot remove all routes and rules")?;
         tracing::info!(interface = %self.name, "mpt-tund is down");
@@ -225,10 +228,13 @@ impl Daemon {
 fn open_listening(
     listen: &Listen,
     mark: u32,
+    offloads: UdpOffloads,
     sockets: &mut Sockets,
 ) -> anyhow::Result<Vec<SocketId>> {
-    let spec =
-        |family, address| SocketSpec { family, interface: None, address, port: listen.port, mark };
+    let spec = |family, address| {
+        let port = listen.port;
+        SocketSpec { family, interface: None, address, port, mark, offloads }
+    };
     let specs: Vec<_> = if listen.addresses.is_empty() {
         vec![spec(Family::V4, None), spec(Family::V6, None)]
     } else {

@@ -1,8 +1,11 @@
 //! Opening, reading and writing the device.
 
+use super::offloads::Offloads;
 use super::owner::owner_of;
+use super::vnet_header::{self, VNET_HEADER_LEN};
 use crate::net::interface_index;
 use crate::watched::Watched;
+use mpt_core::inner::Offload;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -20,6 +23,7 @@ pub struct TunDevice {
     device: tun::Device,
     name: String,
     index: u32,
+    offloads: Offloads,
 }
 
 /// Why there is no TUN device.
@@ -72,12 +76,12 @@ pub enum TunError {
 }
 
 impl TunDevice {
-    /// Creates interface `name`, down and without addresses; see
-    /// [`Netlink::configure`](crate::net::Netlink::configure). Must be called within a tokio runtime.
+    /// Creates interface `name`, down and without addresses, with as many of the `wanted` offloads as the
+    /// kernel knows; see [`Netlink::configure`](crate::net::Netlink::configure). Must be called within a tokio runtime.
     ///
     /// # Errors
     /// See [`TunError`].
-    pub fn create(name: &str) -> Result<Self, TunError> {
+    pub fn create(name: &str, wanted: Offloads) -> Result<Self, TunError> {
         if !is_valid(name) {
             return Err(TunError::BadName { name: name.to_owned() });
         }
@@ -91,14 +95,22 @@ impl TunDevice {
             .custom_flags(libc::O_NONBLOCK)
             .open(DEVICE)
             .map_err(failed)?;
-        attach(&file, name).map_err(failed)?;
+        // EINVAL: a kernel built without it.
+        let vnet = match attach(&file, name, wanted.vnet) {
+            Err(e) if wanted.vnet && e.raw_os_error() == Some(libc::EINVAL) => {
+                attach(&file, name, false).map_err(failed)?;
+                false
+            }
+            result => result.map(|()| wanted.vnet).map_err(failed)?,
+        };
+        let offloads = Offloads { vnet, ..wanted }.request(&file);
         let gone = || io::Error::from_raw_os_error(libc::ENODEV);
         let index = interface_index(name).ok_or_else(gone).map_err(failed)?;
         let mut configuration = tun::Configuration::default();
         configuration.tun_name(name).raw_fd(file.as_raw_fd()).close_fd_on_drop(false);
         let device = tun::create(&configuration).map_err(|e| failed(e.into()))?;
         let fd = Watched::new(file).map_err(failed)?;
-        Ok(Self { fd, device, name: name.to_owned(), index })
+        Ok(Self { fd, device, name: name.to_owned(), index, offloads })
     }
 
     /// The interface's name.
@@ -121,26 +133,59 @@ impl TunDevice {
         self.fd.poll_readable(cx)
     }
 
-    /// Reads one packet into `buffer` and returns its length; what does not fit is cut off.
+    /// Which offloads are in use.
+    #[must_use]
+    pub const fn offloads(&self) -> Offloads {
+        self.offloads
+    }
+
+    /// Stops using offloads that turned out not to work.
+    pub fn set_offloads(&mut self, offloads: Offloads) {
+        self.offloads = Offloads { vnet: self.offloads.vnet, ..offloads };
+        if self.offloads.vnet {
+            // Less than was granted before; cannot be refused.
+            let _ = self.offloads.set(self.fd.get());
+        }
+    }
+
+    /// Reads one packet, or super-packet, into `buffer`; what does not fit is cut off.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is none, and while the interface is down;
-    /// `EBADFD` once it was deleted.
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.fd.read(|_| match self.device.recv(buffer) {
+    /// `EBADFD` once it was deleted; [`InvalidData`](io::ErrorKind::InvalidData) for something the
+    /// kernel was not asked for, which is to be skipped.
+    pub fn read<'b>(&self, buffer: &'b mut [u8]) -> io::Result<(&'b mut [u8], Offload)> {
+        let len = self.fd.read(|_| match self.device.recv(buffer) {
             // Down: some kernels say so. It must count as not readable, or whoever waits for it spins.
             Err(e) if e.raw_os_error() == Some(libc::EIO) => Err(io::ErrorKind::WouldBlock.into()),
             result => result,
-        })
+        })?;
+        let read = &mut buffer[..len];
+        if !self.offloads.vnet {
+            return Ok((read, Offload::default()));
+        }
+        let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+        let (header, packet) =
+            read.split_first_chunk_mut::<VNET_HEADER_LEN>().ok_or_else(invalid)?;
+        let offload = vnet_header::decode(header, packet).map_err(|_| invalid())?;
+        Ok((packet, offload))
     }
 
-    /// Writes one packet.
+    /// Writes one packet, or super-packet, which stands in `buffer` behind [`VNET_HEADER_LEN`] bytes
+    /// that are overwritten.
     ///
     /// # Errors
-    /// `EINVAL` for what is not an IP packet, `EIO` while the interface is down, `EBADFD` once it was
-    /// deleted. The kernel does not push back: a full queue drops.
-    pub fn write(&self, packet: &[u8]) -> io::Result<()> {
-        self.device.send(packet).map(drop)
+    /// `EINVAL` for what is not an IP packet, or an offload that does not work after all; `EIO` while the
+    /// interface is down, `EBADFD` once it was deleted. The kernel does not push back: a full queue drops.
+    pub fn write(&self, buffer: &mut [u8], offload: &Offload) -> io::Result<()> {
+        let Some((header, packet)) = buffer.split_first_chunk_mut::<VNET_HEADER_LEN>() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        if !self.offloads.vnet {
+            return self.device.send(packet).map(drop);
+        }
+        vnet_header::encode(offload, packet, header);
+        self.device.send(buffer).map(drop)
     }
 }
 
@@ -162,8 +207,11 @@ fn is_valid(name: &str) -> bool {
         && !name.bytes().any(bad)
 }
 
-fn attach(file: &File, name: &str) -> io::Result<()> {
-    let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_TUN_EXCL;
+fn attach(file: &File, name: &str, vnet: bool) -> io::Result<()> {
+    let mut flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_TUN_EXCL;
+    if vnet {
+        flags |= libc::IFF_VNET_HDR;
+    }
     // SAFETY: all zeros is a valid `ifreq`: an empty name and a union of plain numbers.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {

@@ -1,10 +1,14 @@
 //! The TUN device: where inner packets come from and go to.
 //!
-//! One packet a call for now; what offloads add (`IFF_VNET_HDR`, super-packets, several queues) fits
-//! behind the same type. The device is not persistent: it vanishes with the descriptor, however the
+//! Where the kernel can (`IFF_VNET_HDR`), one call moves a super-packet of up to 64 KiB, which stands for
+//! many packets of one flow; [`Offloads`] says what is in use. The device is not persistent: it vanishes with the descriptor, however the
 //! daemon ends, and its addresses and routes with it.
 
 mod device;
+mod offloads;
 mod owner;
+mod vnet_header;
 
 pub use device::{TunDevice, TunError};
+pub use offloads::Offloads;
+pub use vnet_header::VNET_HEADER_LEN;

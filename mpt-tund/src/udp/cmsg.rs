@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const WORD: usize = size_of::<usize>();
 const HEADER: usize = WORD + 8;
 
-/// Room for control messages of one datagram. Received ones need at most 88 bytes (packet info, traffic
-/// class, drop counter), and 24 more when GRO comes.
+/// Room for control messages of one datagram. Received ones need at most 112 bytes: packet info, traffic
+/// class, drop counter, segment size.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(super) struct Control {
@@ -25,6 +25,8 @@ pub(super) struct Received {
     pub(super) interface: u32,
     pub(super) tos: u8,
     pub(super) kernel_drops: Option<u32>,
+    /// Bytes of each datagram, where the kernel joined several.
+    pub(super) segment: Option<u16>,
 }
 
 impl Control {
@@ -67,6 +69,12 @@ impl Control {
             None => {}
         }
         control
+    }
+
+    /// The same for several datagrams in one, of `size` bytes each but the last.
+    pub(super) fn with_segments(mut self, size: u16) -> Self {
+        self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.to_ne_bytes());
+        self
     }
 
     /// Reads what the kernel wrote.
@@ -116,6 +124,10 @@ impl Received {
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) if data.len() >= 4 => {
                 self.kernel_drops = Some(u32::from_ne_bytes(take(data)));
+            }
+            // An int, though no datagram is that long.
+            (libc::SOL_UDP, libc::UDP_GRO) if data.len() >= 4 => {
+                self.segment = u16::try_from(i32::from_ne_bytes(take(data))).ok();
             }
             _ => {}
         }

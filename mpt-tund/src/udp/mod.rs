@@ -3,7 +3,8 @@
 //! Every path has a socket of its own, bound to its interface and marked, so that the uplink table
 //! (see [`crate::net`]) chooses its route; the listening socket is bound to a port only. A wake-up
 //! takes up to [`MAX_BATCH`] datagrams with one `recvmmsg` into a [`RecvBatch`]; what is to leave comes
-//! as the lanes of an [`Outbox`](mpt_core::Outbox) and goes out with one `sendmmsg` a lane. Nothing is
+//! as the lanes of an [`Outbox`](mpt_core::Outbox) and goes out with one `sendmmsg` a lane, datagrams of one
+//! size joined to super-packets (UDP GSO); what the kernel joined on the way in (UDP GRO) is taken apart. Nothing is
 //! allocated on the way, and no datagram's error ends a batch.
 //!
 //! # One port, several sockets
@@ -32,7 +33,10 @@ mod sys;
 pub use receive::{Datagram, RecvBatch};
 pub use send::SendError;
 pub use socket::{BufferSizes, PathSocket};
-pub use spec::{Family, OpenError, SocketSpec};
+pub use spec::{Family, OpenError, SocketSpec, UdpOffloads};
+
+/// Largest UDP payload, or that of datagrams the kernel joined.
+pub const MAX_DATAGRAM: usize = 65_536;
 
 /// Datagrams moved by one system call. Twice as many would not be felt: the cost is in the datagrams by
 /// then, and the arrays for the call (6 KiB) stay on the stack.

@@ -6,13 +6,24 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
-/// Buffers for up to [`MAX_BATCH`] datagrams, allocated once and filled again and again.
+/// Buffers for up to [`MAX_BATCH`] datagrams, or super-packets of several that the kernel joined (UDP GRO);
+/// allocated once and filled again and again.
 pub struct RecvBatch {
     buffer: Box<[u8]>,
     size: usize,
     slots: Box<[Slot]>,
     filled: usize,
+    /// Buffers offered in the last call.
+    offered: usize,
+    /// Bytes in each buffer, last time.
+    mean: usize,
 }
+
+/// What one call is to take: it should still be in the processor's cache when it is delivered.
+const TURN_BYTES: usize = 256 * 1024;
+
+/// Buffers offered however full they were.
+const LEAST_BUFFERS: usize = 4;
 
 /// A received datagram.
 #[derive(Debug)]
@@ -53,6 +64,8 @@ impl RecvBatch {
             size,
             slots: vec![Slot::EMPTY; count].into_boxed_slice(),
             filled: 0,
+            offered: 0,
+            mean: 0,
         }
     }
 
@@ -62,7 +75,13 @@ impl RecvBatch {
         self.slots.len()
     }
 
-    /// How many are in it.
+    /// Whether the call took less than it offered room for: the socket is empty.
+    #[must_use]
+    pub const fn is_short(&self) -> bool {
+        self.filled < self.offered
+    }
+
+    /// How many buffers are filled.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.filled
@@ -77,24 +96,40 @@ impl RecvBatch {
     /// What was received last, in the order of arrival.
     pub fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
         let slots = &self.slots[..self.filled];
-        slots.iter().zip(self.buffer.chunks_exact_mut(self.size)).filter_map(|(slot, data)| {
+        slots.iter().zip(self.buffer.chunks_exact_mut(self.size)).flat_map(|(slot, data)| {
             let beside = slot.control.received();
-            Some(Datagram {
-                data: &mut data[..slot.len],
-                source: slot.source.get()?,
-                destination: beside.destination,
-                interface: beside.interface,
-                tos: beside.tos,
-                kernel_drops: beside.kernel_drops,
-                truncated: slot.truncated,
+            let data = &mut data[..slot.len];
+            let segment = beside.segment.map_or(data.len(), usize::from).max(1);
+            // An empty datagram is one too.
+            let empty = data.is_empty().then_some(&mut [][..]);
+            let source = slot.source.get();
+            empty.into_iter().chain(data.chunks_mut(segment)).filter_map(move |data| {
+                Some(Datagram {
+                    data,
+                    source: source?,
+                    destination: beside.destination,
+                    interface: beside.interface,
+                    tos: beside.tos,
+                    kernel_drops: beside.kernel_drops,
+                    truncated: slot.truncated,
+                })
             })
         })
     }
 
-    /// Takes what the socket has.
+    /// Forgets what was received.
+    pub(super) fn clear(&mut self) {
+        self.filled = 0;
+    }
+
+    /// Takes what the socket has: as many buffers as held [`TURN_BYTES`] last time.
     pub(super) fn fill(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         self.filled = 0;
-        self.filled = sys::receive_many(fd, &mut self.buffer, self.size, &mut self.slots)?;
+        self.offered = (TURN_BYTES / self.mean.max(1)).clamp(LEAST_BUFFERS, self.slots.len());
+        self.filled =
+            sys::receive_many(fd, &mut self.buffer, self.size, &mut self.slots[..self.offered])?;
+        let bytes: usize = self.slots[..self.filled].iter().map(|s| s.len).sum();
+        self.mean = bytes.div_ceil(self.filled.max(1));
         Ok(self.filled)
     }
 }

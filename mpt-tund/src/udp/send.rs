@@ -1,10 +1,10 @@
 //! Sending a lane.
 
-use super::MAX_BATCH;
 use super::address::RawAddress;
 use super::cmsg::Control;
 use super::sys;
-use mpt_core::Lane;
+use mpt_core::{Fragment, Lane, Run};
+use std::cell::Cell;
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -40,25 +40,73 @@ pub enum SendError {
     Other(i32),
 }
 
+/// Most segments of a super-packet: the limit of kernels before 6.9, `UDP_MAX_SEGMENTS`.
+const MAX_SEGMENTS: usize = 64;
+
+/// Most bytes of a super-packet: the largest UDP payload in IPv4.
+const MAX_RUN_BYTES: usize = 65_507;
+
+/// Whether runs of datagrams may leave as super-packets (UDP GSO). Stepped down once for good when the
+/// kernel refuses one whose datagrams it takes one by one.
+#[derive(Debug)]
+pub(super) struct Gso(Cell<bool>);
+
+impl Gso {
+    pub(super) const fn new(on: bool) -> Self {
+        Self(Cell::new(on))
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.0.get()
+    }
+
+    /// The kernel refused a run. `EINVAL`, `EIO` and `EMSGSIZE` may mean the datagrams or GSO itself: their
+    /// fate one by one tells.
+    fn doubtful(error: &io::Error) -> bool {
+        matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE))
+    }
+
+    fn step_down(&self, error: &io::Error) {
+        if self.0.replace(false) {
+            tracing::warn!(%error, "UDP GSO does not work on this socket: it is not used any more");
+        }
+    }
+}
+
 /// Sends the datagrams of `lane` from number `start` on. Returns the number of the first that was not
 /// tried: the lane's length, or less when the socket's buffer is full.
 pub(super) fn send_lane(
     fd: BorrowedFd<'_>,
     lane: &Lane,
     start: usize,
+    gso: &Gso,
     mut on_error: impl FnMut(usize, SendError),
 ) -> usize {
     let key = &lane.key;
     let destination = RawAddress::from(key.destination);
     let control = Control::for_sending(key.destination.ip(), key.source, key.tos);
+    let fragments = key.fragment == Fragment::Allow;
     let mut next = start;
     let mut pending_errors = 0;
+    // A run that was refused, whose datagrams are sent one by one: where it ends, and what was said.
+    let mut doubted: Option<(usize, io::Error)> = None;
     while next < lane.len() {
-        let batch = (next..lane.len()).take(MAX_BATCH).map(|i| lane.datagram(i));
-        match sys::send_many(fd, &destination, &control, batch) {
+        let single = fragments || !gso.is_on() || doubted.is_some();
+        let last = doubted.as_ref().map_or(lane.len(), |(end, _)| *end);
+        let (runs, n) = take_runs(lane, next, last, if single { 1 } else { MAX_SEGMENTS });
+        let result = sys::send_runs(fd, &destination, &control, &runs[..n]);
+        match result {
             Ok(sent) => {
-                next += sent;
+                next += runs[..sent].iter().map(|r| r.count).sum::<usize>();
                 pending_errors = 0;
+                if let Some((end, error)) = doubted.take() {
+                    if next < end {
+                        doubted = Some((end, error));
+                    } else {
+                        // Each of them was taken alone.
+                        gso.step_down(&error);
+                    }
+                }
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return next,
@@ -66,14 +114,39 @@ pub(super) fn send_lane(
             Err(e) if e.kind() == io::ErrorKind::ConnectionRefused && pending_errors == 0 => {
                 pending_errors = 1;
             }
+            Err(e) if runs[0].count > 1 && Gso::doubtful(&e) => {
+                doubted = Some((next + runs[0].count, e));
+            }
             Err(e) => {
-                on_error(next, SendError::of(&e, key.source.is_some()));
-                next += 1;
+                let refused = SendError::of(&e, key.source.is_some());
+                for i in 0..runs[0].count {
+                    on_error(next + i, refused);
+                }
+                next += runs[0].count;
                 pending_errors = 0;
+                // The datagram was at fault, not GSO; the rest of the run may go together again.
+                doubted = None;
             }
         }
     }
     next
+}
+
+/// The next runs of at most `segments` datagrams from number `next` on, up to number `last`.
+fn take_runs(
+    lane: &Lane,
+    mut next: usize,
+    last: usize,
+    segments: usize,
+) -> ([Run<'_>; sys::MAX_RUNS], usize) {
+    let mut runs = [Run { data: &[], size: 0, count: 0 }; sys::MAX_RUNS];
+    let mut n = 0;
+    while n < runs.len() && next < last {
+        runs[n] = lane.run(next, segments.min(last - next), MAX_RUN_BYTES);
+        next += runs[n].count;
+        n += 1;
+    }
+    (runs, n)
 }
 
 impl SendError {

@@ -1,7 +1,7 @@
 //! A UDP socket of a path, or of `listen`.
 
 use super::receive::RecvBatch;
-use super::send::{SendError, send_lane};
+use super::send::{Gso, SendError, send_lane};
 use super::spec::{Family, OpenError, SocketSpec};
 use super::sys::set_option;
 use crate::net::interface_index;
@@ -26,6 +26,8 @@ pub struct PathSocket {
     fd: Watched<Socket>,
     spec: SocketSpec,
     local: SocketAddr,
+    gso: Gso,
+    gro: bool,
 }
 
 /// Sizes of a socket's buffers as the kernel accounts them (about twice the payload), bytes.
@@ -54,6 +56,7 @@ impl PathSocket {
         let socket = Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))
             .map_err(OpenError::option("open a UDP socket"))?;
         configure(&socket, spec)?;
+        let (gso, gro) = offloads(&socket, spec);
         bind(&socket, spec, siblings)?;
         let io = |source| OpenError::Io { what: "watch a UDP socket", source };
         let local = socket
@@ -61,7 +64,7 @@ impl PathSocket {
             .and_then(|a| a.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into()))
             .map_err(io)?;
         let fd = Watched::new(socket).map_err(io)?;
-        Ok(Self { fd, spec: spec.clone(), local })
+        Ok(Self { fd, spec: spec.clone(), local, gso: Gso::new(gso), gro })
     }
 
     /// What it was opened for.
@@ -74,6 +77,18 @@ impl PathSocket {
     #[must_use]
     pub const fn local_address(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Whether datagrams leave as super-packets (UDP GSO).
+    #[must_use]
+    pub fn gso(&self) -> bool {
+        self.gso.is_on()
+    }
+
+    /// Whether the kernel joins datagrams that came (UDP GRO).
+    #[must_use]
+    pub const fn gro(&self) -> bool {
+        self.gro
     }
 
     /// The buffers that were granted.
@@ -101,20 +116,26 @@ impl PathSocket {
         self.fd.poll_writable(cx)
     }
 
-    /// Takes what has arrived, up to the batch's capacity; returns how many datagrams. To be called after
-    /// [`poll_readable`](Self::poll_readable) was ready, until it says `WouldBlock`.
+    /// Takes what has arrived, up to the batch's capacity; returns how many buffers were filled. To be called
+    /// after [`poll_readable`](Self::poll_readable) was ready, until it says `WouldBlock` or the batch is
+    /// [short](RecvBatch::is_short).
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is nothing; others are of no consequence
     /// for later calls.
     pub fn receive(&self, batch: &mut RecvBatch) -> io::Result<usize> {
-        self.fd.read(|socket| {
+        batch.clear();
+        let count = self.fd.read(|socket| {
             match batch.fill(socket.as_fd()) {
                 // A pending ICMP error or a signal came first; the datagrams are behind it.
                 Err(e) if is_passing(&e) => batch.fill(socket.as_fd()),
                 result => result,
             }
-        })
+        })?;
+        if batch.is_short() {
+            self.fd.set_drained();
+        }
+        Ok(count)
     }
 
     /// Sends the datagrams of `lane` from number `start` on and calls `on_error` with the number of each
@@ -129,7 +150,7 @@ impl PathSocket {
             // Cannot fail on a socket where it was set before.
             let _ = set_path_mtu_discovery(socket, self.spec.family, libc::IP_PMTUDISC_DONT);
         }
-        let next = send_lane(socket, lane, start, on_error);
+        let next = send_lane(socket, lane, start, &self.gso, on_error);
         if fragment {
             let _ = set_path_mtu_discovery(socket, self.spec.family, libc::IP_PMTUDISC_PROBE);
         }
@@ -170,6 +191,15 @@ fn configure(socket: &Socket, spec: &SocketSpec) -> Result<(), OpenError> {
     on(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, "ask for the kernel's drops")?;
     enlarge_buffers(socket);
     Ok(())
+}
+
+/// Asks for what the specification wants and the kernel knows: UDP GSO (4.18) and UDP GRO (5.0).
+fn offloads(socket: &Socket, spec: &SocketSpec) -> (bool, bool) {
+    let fd = socket.as_fd();
+    // Segments of no size: a question, and no change.
+    let gso = spec.offloads.gso && set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
+    let gro = spec.offloads.gro && set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+    (gso, gro)
 }
 
 /// `IPV6_PMTUDISC_*` have the values of `IP_PMTUDISC_*`.

@@ -45,13 +45,43 @@ pub struct SocketSpec {
     pub port: u16,
     /// `SO_MARK` of what it sends, 0 for none.
     pub mark: u32,
+    /// Offloads to use where the kernel knows them.
+    pub offloads: UdpOffloads,
+}
+
+/// Offloads of a UDP socket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct UdpOffloads {
+    /// Many datagrams leave as one super-packet (`UDP_SEGMENT`).
+    pub gso: bool,
+    /// Many datagrams come as one super-packet (`UDP_GRO`).
+    pub gro: bool,
+}
+
+impl From<crate::config::PathOffloads> for UdpOffloads {
+    fn from(wanted: crate::config::PathOffloads) -> Self {
+        Self { gso: wanted.gso.wanted(), gro: wanted.gro.wanted() }
+    }
+}
+
+impl Default for UdpOffloads {
+    fn default() -> Self {
+        Self { gso: true, gro: true }
+    }
 }
 
 impl SocketSpec {
     /// A socket bound to nothing.
     #[must_use]
     pub const fn any(family: Family) -> Self {
-        Self { family, interface: None, address: None, port: 0, mark: 0 }
+        Self {
+            family,
+            interface: None,
+            address: None,
+            port: 0,
+            mark: 0,
+            offloads: UdpOffloads { gso: true, gro: true },
+        }
     }
 
     /// The address to bind to, without an IPv6 scope.

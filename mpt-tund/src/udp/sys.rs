@@ -4,6 +4,7 @@
 use super::MAX_BATCH;
 use super::address::RawAddress;
 use super::cmsg::Control;
+use mpt_core::Run;
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -92,21 +93,33 @@ pub(super) fn receive_many(
     Ok(got)
 }
 
-/// Sends up to [`MAX_BATCH`] datagrams to one destination. Does not wait. Returns how many the
+/// Runs of datagrams that one call sends: what a super-packet on each of 16 paths makes, and more.
+pub(super) const MAX_RUNS: usize = 16;
+
+/// Sends up to [`MAX_RUNS`] runs of datagrams to one destination. Does not wait. Returns how many runs the
 /// kernel took, at least one; the error is that of the first.
-pub(super) fn send_many<'a>(
+pub(super) fn send_runs(
     fd: BorrowedFd<'_>,
     destination: &RawAddress,
     control: &Control,
-    datagrams: impl Iterator<Item = &'a [u8]>,
+    runs: &[Run<'_>],
 ) -> io::Result<usize> {
-    let mut vectors = [MaybeUninit::<libc::iovec>::uninit(); MAX_BATCH];
-    let mut headers = [MaybeUninit::<libc::mmsghdr>::uninit(); MAX_BATCH];
-    let (name, control) = (destination.bytes(), control.bytes());
+    let mut vectors = [MaybeUninit::<libc::iovec>::uninit(); MAX_RUNS];
+    let mut headers = [MaybeUninit::<libc::mmsghdr>::uninit(); MAX_RUNS];
+    let mut controls = [MaybeUninit::<Control>::uninit(); MAX_RUNS];
+    let name = destination.bytes();
     let mut n = 0;
-    for ((vector, header), data) in vectors.iter_mut().zip(&mut headers).zip(datagrams) {
+    for (((vector, header), segmented), run) in
+        vectors.iter_mut().zip(&mut headers).zip(&mut controls).zip(runs)
+    {
+        let data = run.data;
         let vector = vector
             .write(libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() });
+        let control = if run.count > 1 {
+            segmented.write(control.with_segments(run.size as u16)).bytes()
+        } else {
+            control.bytes()
+        };
         let header = header.write(empty_header());
         header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
         header.msg_hdr.msg_namelen = name.len() as libc::socklen_t;
@@ -116,8 +129,8 @@ pub(super) fn send_many<'a>(
         header.msg_hdr.msg_iovlen = 1;
         n += 1;
     }
-    // SAFETY: the first `n` headers are initialised; their pointers lead to `datagrams`,
-    // `destination`, `control` and `vectors`, which outlive the call. The kernel only reads through
+    // SAFETY: the first `n` headers are initialised; their pointers lead to `runs`, `destination`,
+    // `control`, `controls` and `vectors`, which outlive the call. The kernel only reads through
     // them; of the headers themselves it writes `msg_len`.
     let sent = unsafe {
         libc::sendmmsg(

@@ -2,7 +2,9 @@
 
 use crate::lab::{Far, address, in_namespace};
 use mpt_core::{Fragment, LaneKey, Outbox, SocketId};
-use mpt_tund::udp::{Family, OpenError, PathSocket, RecvBatch, SendError, SocketSpec};
+use mpt_tund::udp::{
+    Family, MAX_DATAGRAM, OpenError, PathSocket, RecvBatch, SendError, SocketSpec, UdpOffloads,
+};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -58,7 +60,7 @@ async fn round_trip(local: &str, second: &str) {
         out.push(key, 1200).fill(i);
     }
     assert_eq!(send(&client, &out), []);
-    let mut batch = RecvBatch::new(64, 2048);
+    let mut batch = RecvBatch::new(64, MAX_DATAGRAM);
     let mut next = 0;
     while next < 150 {
         receive(&server, &mut batch).await;
@@ -77,6 +79,7 @@ async fn round_trip(local: &str, second: &str) {
     out.clear();
     out.push(LaneKey { source: Some(second), ..key(client.local_address()) }, 3000);
     assert_eq!(send(&server, &out), []);
+    let mut batch = RecvBatch::new(64, 2048);
     receive(&client, &mut batch).await;
     let answer = batch.datagrams().next().unwrap();
     assert_eq!(answer.source, SocketAddr::new(second, 4511));
@@ -214,10 +217,13 @@ fn what_a_path_waits_for_is_told_apart() {
 #[test]
 fn buffers_are_large_and_overflows_counted() {
     in_namespace(|| async {
-        let server = open(&at("127.0.0.1", 4511));
+        // Datagram by datagram: of a super-packet that finds no room the kernel counts one.
+        let alone = UdpOffloads { gso: false, gro: false };
+        let server = open(&SocketSpec { offloads: alone, ..at("127.0.0.1", 4511) });
         let sizes = server.buffer_sizes().unwrap();
         assert!(sizes.receive >= 8 << 20 && sizes.send >= 8 << 20, "{sizes:?}");
-        let client = open(&at("127.0.0.1", 0));
+        let client = open(&SocketSpec { offloads: alone, ..at("127.0.0.1", 0) });
+        assert!(!client.gso() && !server.gro());
         let mut sent = 0u32;
         let mut batch = RecvBatch::new(64, 2048);
         let mut out = Outbox::new();
@@ -238,6 +244,35 @@ fn buffers_are_large_and_overflows_counted() {
         let limit = Duration::from_secs(2);
         tokio::time::timeout(limit, receive(&server, &mut batch)).await.unwrap();
         assert_eq!(batch.datagrams().next().unwrap().kernel_drops, Some(sent - received));
+    });
+}
+
+#[test]
+fn super_packets_are_one_call_and_one_buffer_and_can_be_done_without() {
+    in_namespace(|| async {
+        for (gso, gro, buffers) in [(true, true, 3), (true, false, 150), (false, true, 150)] {
+            let offloads = UdpOffloads { gso, gro };
+            let server = open(&SocketSpec { offloads, ..at("127.0.0.1", 0) });
+            let client = open(&SocketSpec { offloads, ..at("127.0.0.1", 0) });
+            assert_eq!((client.gso(), server.gro()), (gso, gro));
+            let mut out = Outbox::new();
+            for i in 0..150u8 {
+                // The last one is shorter and ends its run.
+                let len = if i == 149 { 500 } else { 1300 };
+                out.push(key(server.local_address()), len).fill(i);
+            }
+            assert_eq!(send(&client, &out), []);
+            let mut batch = RecvBatch::new(64, MAX_DATAGRAM);
+            let (mut got, mut filled) = (Vec::new(), 0);
+            while got.len() < 150 {
+                filled += receive(&server, &mut batch).await;
+                got.extend(batch.datagrams().map(|d| (d.data[0], d.data.len())));
+            }
+            let sent = (0..150).map(|i| (i, if i == 149 { 500 } else { 1300 }));
+            assert!(got.into_iter().eq(sent), "gso {gso}, gro {gro}");
+            // 50 datagrams of 1300 bytes are 65 000.
+            assert_eq!(filled, buffers, "gso {gso}, gro {gro}");
+        }
     });
 }
 

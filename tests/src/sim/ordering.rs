@@ -7,6 +7,7 @@
 
 use super::outcome::{Account, Note, Outcome};
 use crate::link::{Link, LinkProfile, Verdict};
+use mpt_core::inner::Checksum;
 use mpt_core::order::{
     Arrival, HeldBudget, Marker, OpenPaths, Predecessors, Reorder, ReorderLimits,
 };
@@ -156,7 +157,7 @@ impl<'a> Simulation<'a> {
             }
         }
         let (account, now) = (&mut self.account, self.now);
-        self.reorder.flush(now, &mut self.budget, &mut |p| account.on_delivered(now, p));
+        self.reorder.flush(now, &mut self.budget, &mut |p, _| account.on_delivered(now, p));
         assert_eq!(self.budget.used(), 0, "memory of held packets is accounted for");
         self.account.finish(&self.reorder)
     }
@@ -238,6 +239,7 @@ impl<'a> Simulation<'a> {
             seq,
             send_time: ((now.as_micros() + self.clock_ahead) / 100) as u16,
             copy: 0,
+            checksum: Checksum::Full,
         };
         self.account.on_sent();
         self.launch(Direction::Forth, path, DATA_BYTES, Flight::Data { path, arrival, note });
@@ -323,7 +325,7 @@ impl<'a> Simulation<'a> {
                     arrival,
                     &packet,
                     &mut self.budget,
-                    &mut |p| account.on_delivered(now, p),
+                    &mut |p, _| account.on_delivered(now, p),
                 );
                 account.on_disposition(disposition, note);
             }
@@ -338,7 +340,7 @@ impl<'a> Simulation<'a> {
 
     fn end_batch(&mut self) {
         let (account, now) = (&mut self.account, self.now);
-        self.reorder.on_batch_end(now, &mut self.budget, &mut |p| account.on_delivered(now, p));
+        self.reorder.on_batch_end(now, &mut self.budget, &mut |p, _| account.on_delivered(now, p));
         for path in 0..self.acked.len() {
             let acked = self.reorder.marker_ack(path_id(path));
             if let Some(epoch) = acked.filter(|_| acked != self.acked[path]) {

@@ -1,6 +1,6 @@
 //! Peers and their paths.
 
-use super::super::model::{Host, Offload, Offloads, Path, Peer, Remote};
+use super::super::model::{Host, Path, PathOffloads, Peer, Remote};
 use super::super::reader::{Map, Node};
 use super::super::rules::{SeenPath, SeenPeer};
 use super::super::yaml::Yaml;
@@ -41,15 +41,21 @@ pub(super) fn peers<'a>(
     file: &FilePath,
     node: &Node<'a>,
     listening: bool,
+    offloads: PathOffloads,
 ) -> Option<Vec<SeenPeer<'a>>> {
     let items = node.list("peers")?;
     if items.is_empty() {
         node.fail("expected at least one peer");
     }
-    Some(items.iter().filter_map(|item| peer(file, item, listening)).collect())
+    Some(items.iter().filter_map(|item| peer(file, item, listening, offloads)).collect())
 }
 
-fn peer<'a>(file: &FilePath, node: &Node<'a>, listening: bool) -> Option<SeenPeer<'a>> {
+fn peer<'a>(
+    file: &FilePath,
+    node: &Node<'a>,
+    listening: bool,
+    offloads: PathOffloads,
+) -> Option<SeenPeer<'a>> {
     let map = node.map(PEER_KEYS)?;
     let name_node = map.require("name", "name: roof");
     let name = name_node.as_ref().and_then(|node| node.read(name_text));
@@ -84,7 +90,8 @@ fn peer<'a>(file: &FilePath, node: &Node<'a>, listening: bool) -> Option<SeenPee
         map.node()
             .fail("a peer without `paths` can only call us, but there is no `listen`; add either");
     }
-    let (path_nodes, paths) = path_list.iter().filter_map(|item| path(item, listening)).unzip();
+    let (path_nodes, paths) =
+        path_list.iter().filter_map(|item| path(item, listening, offloads)).unzip();
     Some(SeenPeer {
         name_node: name_node?,
         key_node: key_node?,
@@ -114,7 +121,11 @@ fn preshared_key(file: &FilePath, map: &Map<'_>) -> Option<PresharedKey> {
     }
 }
 
-fn path<'a>(node: &Node<'a>, listening: bool) -> Option<(SeenPath<'a>, Path)> {
+fn path<'a>(
+    node: &Node<'a>,
+    listening: bool,
+    tunnel: PathOffloads,
+) -> Option<(SeenPath<'a>, Path)> {
     let map = node.map(PATH_KEYS)?;
     let name_node = map.require("name", "name: bridge-1");
     let name = name_node.as_ref().and_then(|node| node.read(name_text));
@@ -134,7 +145,7 @@ fn path<'a>(node: &Node<'a>, listening: bool) -> Option<(SeenPath<'a>, Path)> {
         dscp: map.read("dscp", dscp).unwrap_or_default(),
         rate_limit: map.read("rate_limit", units::rate),
         enabled: map.read("enabled", units::truth).unwrap_or(true),
-        offloads: map.get("offloads").and_then(|node| offloads(&node)),
+        offloads: map.get("offloads").and_then(|node| offloads(&node, tunnel)).unwrap_or(tunnel),
     };
     if map.get("remote").is_none() && !listening {
         node.fail(
@@ -252,17 +263,12 @@ fn dscp(value: &Yaml) -> Result<Dscp, String> {
     }
 }
 
-fn offloads(node: &Node<'_>) -> Option<Offloads> {
+/// A path's own choice, else the tunnel's.
+fn offloads(node: &Node<'_>, tunnel: PathOffloads) -> Option<PathOffloads> {
     let map = node.map(&["gso", "gro"])?;
-    let offload = |value: &Yaml| match value {
-        Yaml::Text(t) if t == "auto" => Ok(Offload::Auto),
-        _ => units::truth(value)
-            .map(|on| if on { Offload::Auto } else { Offload::Off })
-            .map_err(|_| format!("expected auto, on or off; found {}", value.kind())),
-    };
-    Some(Offloads {
-        gso: map.read("gso", offload).unwrap_or_default(),
-        gro: map.read("gro", offload).unwrap_or_default(),
+    Some(PathOffloads {
+        gso: map.read("gso", super::offload).unwrap_or(tunnel.gso),
+        gro: map.read("gro", super::offload).unwrap_or(tunnel.gro),
     })
 }
 

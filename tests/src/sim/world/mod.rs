@@ -291,7 +291,15 @@ impl World {
     /// An inner packet comes to end `from`.
     pub fn send_packet(&mut self, from: usize, packet: &mut [u8]) {
         let clock = self.ends[from].clock(self.now);
-        self.with(from, |endpoint, out, _| endpoint.handle_packet(clock, packet, out));
+        self.with(from, |endpoint, out, _| {
+            endpoint.handle_packet(
+                clock,
+                mpt_core::WorkerId::default(),
+                packet,
+                &mpt_core::inner::Offload::default(),
+                out,
+            )
+        });
     }
 
     /// A path of an end's first peer gets a weight, or is taken out of use.
