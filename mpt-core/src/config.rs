@@ -110,6 +110,29 @@ pub struct EndpointConfig {
     pub mtu: Option<u16>,
     /// Caps on memory held for peers.
     pub memory: MemoryLimits,
+    /// How many workers there are.
+    pub workers: WorkerCount,
+}
+
+/// A number of workers, 1 to 16.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WorkerCount(u8);
+
+impl WorkerCount {
+    /// A single one.
+    pub const ONE: Self = Self(1);
+
+    /// The number nearest to `count` that there may be.
+    #[must_use]
+    pub fn nearest(count: usize) -> Self {
+        Self(count.clamp(1, 16) as u8)
+    }
+
+    /// As a number.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
 }
 
 /// What to do with the MSS option of TCP SYNs that pass through the tunnel.

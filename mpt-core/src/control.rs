@@ -80,10 +80,26 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// Packets and bytes read from TUN and written to it.
     pub tun: TunStatus,
+    /// Threads that move packets.
+    pub workers: u32,
+    /// What the TUN device takes off our hands.
+    pub offloads: OffloadStatus,
     /// Drops that belong to no peer.
     pub drops: Vec<DropCount>,
     /// The peers.
     pub peers: Vec<PeerStatus>,
+}
+
+/// Offloads of the TUN device that are in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OffloadStatus {
+    /// Checksums are left to whoever sends or receives at last (`IFF_VNET_HDR`).
+    pub vnet_header: bool,
+    /// TCP super-packets.
+    pub tso: bool,
+    /// UDP super-packets.
+    pub uso: bool,
 }
 
 /// What went through the TUN device.

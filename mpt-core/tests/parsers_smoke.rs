@@ -10,7 +10,7 @@
 
 use mpt_core::allowed_ips::AllowedIps;
 use mpt_core::config::{
-    CipherChoice, EndpointConfig, LocalEnd, MssClamp, PathConfig, PeerConfig, Prefix,
+    CipherChoice, EndpointConfig, LocalEnd, MssClamp, PathConfig, PeerConfig, Prefix, WorkerCount,
 };
 use mpt_core::control::Status;
 use mpt_core::inner::{
@@ -368,6 +368,7 @@ impl Pair {
                 probe: Default::default(),
                 mss_clamp: MssClamp::Auto,
                 mtu: None,
+                workers: WorkerCount::ONE,
                 memory: Default::default(),
             };
             let path = PathConfig {
@@ -450,13 +451,7 @@ impl Pair {
         let mut packet = v4(17, &[1, 2, 3, 4, 0, 9, 0, 0, 7]);
         packet[15] = 1 + from;
         packet[19] = 2 - from;
-        self.ends[usize::from(from)].handle_packet(
-            self.now,
-            WorkerId::default(),
-            &mut packet,
-            &Offload::default(),
-            out,
-        );
+        self.ends[usize::from(from)].handle_packet(self.now, &mut packet, &Offload::default(), out);
     }
 
     /// Everything the second end says of itself, and its drops in all.

@@ -4,9 +4,10 @@ mod handshake;
 mod status;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use crate::allowed_ips::AllowedIps;
-use crate::config::{EndpointConfig, LocalEnd, PeerConfig};
+use crate::config::{EndpointConfig, LocalEnd, PeerConfig, WorkerCount};
 use crate::handshake::Gate;
 use crate::inner::{FlowHasher, InnerPacket, Offload};
 use crate::order::HeldBudget;
@@ -20,8 +21,9 @@ use crate::{
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use timers::Timers;
 
 /// A send that the kernel refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,9 +67,14 @@ pub struct Endpoint {
     held: HeldBudget,
     events: VecDeque<Event>,
     drops: DropCounters,
-    /// Peers with something to do at the end of the batch.
-    touched: Vec<PeerId>,
-    deadlines: BTreeSet<(Time, PeerId)>,
+    /// On whose behalf calls are made.
+    share: Share,
+    /// By worker: peers with something to do at the end of its batch.
+    touched: Vec<Vec<PeerId>>,
+    /// Peers' deadlines, save those of order.
+    timers: Timers,
+    /// By worker: the deadlines of the order that it restores.
+    order_timers: Vec<Timers>,
     tunnel_mtu: TunnelMtu,
     mtu: u16,
 }
@@ -97,6 +104,7 @@ impl Endpoint {
         let tunnel_mtu = TunnelMtu::new();
         let held = HeldBudget::new(config.memory.held_total);
         let mtu = config.mtu.unwrap_or(DEFAULT_TUNNEL_MTU);
+        let workers = config.workers;
         Self {
             config,
             rng,
@@ -109,8 +117,10 @@ impl Endpoint {
             held,
             events: VecDeque::new(),
             drops: DropCounters::default(),
-            touched: Vec::new(),
-            deadlines: BTreeSet::new(),
+            share: Share { worker: WorkerId::default(), of: workers },
+            touched: (0..workers.get()).map(|_| Vec::new()).collect(),
+            timers: Timers::default(),
+            order_timers: (0..workers.get()).map(|_| Timers::default()).collect(),
             tunnel_mtu,
             mtu,
         }
@@ -142,17 +152,27 @@ impl Endpoint {
         Ok(id)
     }
 
-    /// An inner packet from TUN's queue of `worker`, or a super-packet, as `offload` says. It may be changed
-    /// in place (MSS).
+    /// The calls from here on are made by this worker. Each worker has a queue of TUN, sends with packet
+    /// numbers of its own, and restores the order of the peer's workers that fall to it; the rest belongs to
+    /// all of them.
+    ///
+    /// # Panics
+    /// When the configuration has fewer workers.
+    pub fn as_worker(&mut self, worker: WorkerId) -> &mut Self {
+        assert!(worker.get() < self.share.of.get(), "there are {} workers", self.share.of.get());
+        self.share.worker = worker;
+        self
+    }
+
+    /// An inner packet from TUN, or a super-packet, as `offload` says. It may be changed in place (MSS).
     pub fn handle_packet(
         &mut self,
         now: Time,
-        worker: WorkerId,
         packet: &mut [u8],
         offload: &Offload,
         out: &mut Outbox,
     ) {
-        if let Err(reason) = self.send(now, worker, packet, *offload, out) {
+        if let Err(reason) = self.send(now, packet, *offload, out) {
             self.drops.count(reason);
             tracing::trace!(%reason, len = packet.len(), "packet from TUN dropped");
         }
@@ -161,7 +181,6 @@ impl Endpoint {
     fn send(
         &mut self,
         now: Time,
-        worker: WorkerId,
         packet: &mut [u8],
         offload: Offload,
         out: &mut Outbox,
@@ -172,9 +191,9 @@ impl Endpoint {
             crate::inner::clamp_mss(packet, &inner, offload.checksum, mss);
         }
         let flow = self.flows.hash(&inner, packet);
-        touch(&mut self.touched, id);
+        self.touch(id);
         let outgoing = Outgoing { packet, offload, inner, flow };
-        self.peers[id.0 as usize].send_packet(now, worker, &outgoing, out)
+        self.peers[id.0 as usize].send_packet(now, self.share.worker, &outgoing, out)
     }
 
     /// A datagram from the network. It is decrypted in place.
@@ -212,7 +231,7 @@ impl Endpoint {
         let Some(&(id, session, path)) = self.indices.get(index) else {
             return self.drops.count(DropReason::UnknownIndex);
         };
-        touch(&mut self.touched, id);
+        self.touch(id);
         let (peer, mut cx) = self.lend(id, sink);
         let result = if kind == MessageType::Data {
             peer.receive_data(now, session, path, meta, datagram, &mut cx)
@@ -225,32 +244,28 @@ impl Endpoint {
         }
     }
 
-    /// The end of a batch: every readable socket was drained, or a timeout has passed.
+    /// The end of a batch: every readable socket of this worker was drained, or a timeout has passed.
     pub fn handle_batch_end(&mut self, now: Time, out: &mut Outbox, sink: &mut dyn Deliver) {
-        while let Some(&(at, id)) = self.deadlines.first() {
-            if at > now {
-                break;
-            }
-            self.deadlines.pop_first();
-            self.peers[id.0 as usize].deadline_entered = None;
-            touch(&mut self.touched, id);
+        let (share, own) = (self.share, usize::from(self.share.worker.get()));
+        let mut touched = std::mem::take(&mut self.touched[own]);
+        while let Some(id) = self.order_timers[own].pop(now) {
+            touch(&mut touched, id);
         }
-        let mut touched = std::mem::take(&mut self.touched);
+        for &id in &touched {
+            let (peer, mut cx) = self.lend(id, sink);
+            let next = peer.tick_order(now, share, &mut cx);
+            self.order_timers[own].set(id, next);
+        }
+        while let Some(id) = self.timers.pop(now) {
+            touch(&mut touched, id);
+        }
         for id in touched.drain(..) {
             let (peer, mut cx) = self.lend(id, sink);
             peer.tick(now, out, &mut cx);
-            let (before, after) = (peer.deadline_entered, peer.next_deadline());
-            if before != after {
-                peer.deadline_entered = after;
-                if let Some(at) = before {
-                    self.deadlines.remove(&(at, id));
-                }
-                if let Some(at) = after {
-                    self.deadlines.insert((at, id));
-                }
-            }
+            let next = peer.next_deadline();
+            self.timers.set(id, next);
         }
-        self.touched = touched;
+        self.touched[own] = touched;
         self.follow_mtu(now);
         while self.events.len() > MAX_EVENTS {
             self.events.pop_front();
@@ -258,15 +273,31 @@ impl Endpoint {
     }
 
     /// When [`handle_batch_end`](Self::handle_batch_end) wants to be called next, if nothing comes
-    /// before: the earliest probe, report, marker, release or key change.
+    /// before: the earliest probe, report, marker, release or key change. Whichever worker calls it then does
+    /// what all share; the others find it done.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        if !self.touched.is_empty() {
+        [self.poll_order_timeout(), self.timers.next(), self.tunnel_mtu.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The part of [`poll_timeout`](Self::poll_timeout) that only this worker can see to.
+    #[must_use]
+    pub fn poll_order_timeout(&self) -> Option<Time> {
+        let own = usize::from(self.share.worker.get());
+        if !self.touched[own].is_empty() {
             // Something was fed since the last batch ended.
             return Some(Time::ZERO);
         }
-        let peers = self.deadlines.first().map(|&(at, _)| at);
-        [peers, self.tunnel_mtu.poll_timeout()].into_iter().flatten().min()
+        self.order_timers[own].next()
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) has something to tell.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// What happened.
@@ -361,7 +392,7 @@ impl Endpoint {
     }
 
     fn touch(&mut self, id: PeerId) {
-        touch(&mut self.touched, id);
+        touch(&mut self.touched[usize::from(self.share.worker.get())], id);
     }
 
     /// Peer `id`, and what it shares with the others.
@@ -383,6 +414,20 @@ impl Endpoint {
             mss,
         };
         (peer, cx)
+    }
+}
+
+/// One worker, of so many.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    worker: WorkerId,
+    of: WorkerCount,
+}
+
+impl Share {
+    /// Whether it restores the order of the peer's worker `theirs`.
+    pub fn serves(self, theirs: usize) -> bool {
+        theirs % usize::from(self.of.get()) == usize::from(self.worker.get())
     }
 }
 

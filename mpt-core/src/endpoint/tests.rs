@@ -76,6 +76,7 @@ fn endpoint(end: usize, paths: &[&str], instance: u8) -> Endpoint {
         probe: ProbeIntervals::default(),
         mss_clamp: MssClamp::Auto,
         mtu: None,
+        workers: WorkerCount::ONE,
         memory: MemoryLimits::default(),
     };
     let mut endpoint = Endpoint::new(config, [instance; 32]);
@@ -224,13 +225,7 @@ impl World {
         let mut packet = packet(end, self.sent, 200);
         self.sent += 1;
         let End { endpoint, out, .. } = &mut self.ends[end];
-        endpoint.handle_packet(
-            self.now,
-            WorkerId::default(),
-            &mut packet,
-            &Offload::default(),
-            out,
-        );
+        endpoint.handle_packet(self.now, &mut packet, &Offload::default(), out);
         self.turn(end);
     }
 

@@ -1,6 +1,6 @@
 //! The share of packets that did not arrive during the last ten seconds.
 
-use crate::Time;
+use crate::{Time, WorkerId};
 use std::time::Duration;
 
 /// Counters are remembered this often.
@@ -57,12 +57,41 @@ impl LossMeter {
     /// The share that was lost, 0 to 1; `None` when nothing was sent.
     #[must_use]
     pub fn loss(&self, now: Time) -> Option<f64> {
+        let (sent, received) = self.window(now)?;
+        (sent > 0).then(|| (1.0 - received as f64 / sent as f64).max(0.0))
+    }
+
+    /// Packets sent, and those received, within the window.
+    fn window(&self, now: Time) -> Option<(u64, u64)> {
         let window = SPACING * SNAPSHOTS as u32;
         let known = &self.snapshots[..self.used];
         let from = known.iter().find(|s| now.since(s.at) <= window)?;
         let sent = self.latest.sent.wrapping_sub(from.sent);
         let received = self.latest.received - from.received;
-        (sent > 0).then(|| (1.0 - received as f64 / f64::from(sent)).max(0.0))
+        Some((u64::from(sent), received))
+    }
+}
+
+/// The loss of all sending workers on a path: each counts a path sequence of its own.
+#[derive(Clone, Default, Debug)]
+pub struct WorkersLoss(Vec<LossMeter>);
+
+impl WorkersLoss {
+    /// See [`LossMeter::update`].
+    pub fn update(&mut self, now: Time, worker: WorkerId, sent: u32, received: u64) {
+        let i = usize::from(worker.get());
+        if self.0.len() <= i {
+            self.0.resize(i + 1, LossMeter::new());
+        }
+        self.0[i].update(now, sent, received);
+    }
+
+    /// The share that was lost, 0 to 1; `None` when nothing was sent.
+    #[must_use]
+    pub fn loss(&self, now: Time) -> Option<f64> {
+        let windows = self.0.iter().filter_map(|m| m.window(now));
+        let (sent, received) = windows.fold((0, 0), |(s, r), w| (s + w.0, r + w.1));
+        (sent > 0).then(|| (1.0 - received as f64 / sent as f64).max(0.0))
     }
 }
 

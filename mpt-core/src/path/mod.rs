@@ -34,12 +34,13 @@ mod rtt;
 mod state;
 mod token;
 mod tunnel_mtu;
+mod workers_progress;
 
 #[cfg(test)]
 mod tests;
 
 pub use health::Change;
-pub use loss_meter::LossMeter;
+pub use loss_meter::{LossMeter, WorkersLoss};
 pub use mtu_search::MtuSearch;
 pub use path_health::PathHealth;
 pub use rate_meter::{Rate, RateMeter};

@@ -2,10 +2,10 @@
 
 use super::health::{Change, Health, Outstanding, Peer};
 use super::prober::Prober;
-use super::progress::Progress;
+use super::workers_progress::WorkersProgress;
 use super::{ProbeToSend, Rtt, State, TokenSource, Usability};
 use crate::config::ProbeIntervals;
-use crate::{DownReason, Time};
+use crate::{DownReason, Time, WorkerId};
 use std::time::Duration;
 
 /// Traffic is flowing while the last packet is not older than this.
@@ -43,7 +43,7 @@ pub struct PathHealth {
     intervals: ProbeIntervals,
     health: Health,
     prober: Prober,
-    progress: Progress,
+    progress: WorkersProgress,
     rtt: Rtt,
     last_traffic: Option<Time>,
     last_heard: Option<Time>,
@@ -68,7 +68,7 @@ impl PathHealth {
             intervals,
             health: Health::new(now),
             prober: Prober::new(tokens),
-            progress: Progress::new(),
+            progress: WorkersProgress::default(),
             rtt: Rtt::new(),
             last_traffic: None,
             last_heard: None,
@@ -84,10 +84,11 @@ impl PathHealth {
         self.last_traffic = Some(now);
     }
 
-    /// A data packet (or whatever else is counted in the path sequence) left over this path.
-    pub fn on_sent_data(&mut self, now: Time, seq: u32) {
+    /// A data packet of `worker` (or whatever else is counted in its path sequence) left over this path.
+    #[inline]
+    pub fn on_sent_data(&mut self, now: Time, worker: WorkerId, seq: u32) {
         self.last_traffic = Some(now);
-        self.progress.on_sent(now, seq);
+        self.progress.on_sent(now, worker, seq);
     }
 
     /// Something authentic came from the peer over this path.
@@ -95,9 +96,9 @@ impl PathHealth {
         self.last_heard = Some(now);
     }
 
-    /// The peer reports the highest path sequence it received, and how often it reports.
-    pub fn on_report(&mut self, now: Time, highest_seq: u32, interval: Duration) {
-        if let Some(sent) = self.progress.on_report(now, highest_seq, interval) {
+    /// The peer reports the highest path sequence of `worker` that it received, and how often it reports.
+    pub fn on_report(&mut self, now: Time, worker: WorkerId, highest_seq: u32, interval: Duration) {
+        if let Some(sent) = self.progress.on_report(now, worker, highest_seq, interval) {
             self.stalls = 0;
             self.prober.on_alive(sent);
             self.health.on_progress(now);

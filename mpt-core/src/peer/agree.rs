@@ -9,7 +9,7 @@ use crate::config::EndpointConfig;
 use crate::handshake::{
     CipherOffer, HandshakeError, Hello, Incoming, Outcome, PROTOCOL_VERSION, Refusal,
 };
-use crate::path::LossMeter;
+use crate::path::WorkersLoss;
 use crate::session::IndexTable;
 use crate::{DropReason, Time};
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) fn hello(config: &EndpointConfig, instance: u64) -> Hello {
         capabilities: 0,
         version: PROTOCOL_VERSION,
         cipher: CipherOffer { choice: config.cipher, aes_in_hardware: config.aes_in_hardware },
-        workers: 1,
+        workers: config.workers.get(),
     }
 }
 
@@ -204,13 +204,15 @@ impl Peer {
         self.flush_held(now, cx);
         self.association = Some(instances);
         self.receive_workers = Default::default();
-        self.send_worker = super::SendWorker::new(cx.rng);
+        for worker in &mut self.send_workers {
+            *worker = super::SendWorker::new(cx.rng);
+        }
         self.remote_paths = Default::default();
         for path in self.paths.iter_mut().flatten() {
             path.remote_id = None;
             path.introduction = Introduction::Due;
-            path.loss_up = LossMeter::new();
-            path.loss_down = LossMeter::new();
+            path.loss_up = WorkersLoss::default();
+            path.loss_down = WorkersLoss::default();
         }
     }
 

@@ -206,10 +206,11 @@ impl Peer {
     fn on_report(&mut self, now: Time, report: &Report) {
         for r in report.paths() {
             let Some(path) = self.paths[r.path.index()].as_mut() else { continue };
-            path.health.on_report(now, r.highest_seq, report.interval);
-            path.loss_up.update(now, r.highest_seq, r.packets);
-            if let Some(epoch) = r.marker_epoch {
-                self.send_worker.open_paths.on_marker_ack(r.path, epoch);
+            path.health.on_report(now, report.worker, r.highest_seq, report.interval);
+            path.loss_up.update(now, report.worker, r.highest_seq, r.packets);
+            let worker = self.send_workers.get_mut(usize::from(report.worker.get()));
+            if let (Some(epoch), Some(worker)) = (r.marker_epoch, worker) {
+                worker.open_paths.on_marker_ack(r.path, epoch);
             }
         }
         for theirs in PathId::all() {

@@ -96,7 +96,9 @@ pub struct Peer {
     next_attempt: Time,
     /// The processes that talk; `None` before the first session.
     association: Option<Instances>,
-    send_worker: SendWorker,
+    /// Of our workers.
+    send_workers: Vec<SendWorker>,
+    /// Of the peer's workers.
     receive_workers: [Option<Box<ReceiveWorker>>; 16],
     paths: [Option<Path>; MAX_PATHS],
     /// By the peer's number: ours.
@@ -124,8 +126,6 @@ pub struct Peer {
     /// Random, for as long as this process runs.
     instance: u64,
     next_deadline: Option<Time>,
-    /// Where the endpoint has entered this peer.
-    pub deadline_entered: Option<Time>,
 }
 
 impl Peer {
@@ -152,7 +152,7 @@ impl Peer {
             config,
             next_attempt: now,
             association: None,
-            send_worker: SendWorker::new(rng),
+            send_workers: (0..endpoint.workers.get()).map(|_| SendWorker::new(rng)).collect(),
             receive_workers: Default::default(),
             paths,
             remote_paths: Default::default(),
@@ -178,7 +178,6 @@ impl Peer {
             },
             instance: rng.next_u64(),
             next_deadline: None,
-            deadline_entered: None,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::config::{Dscp, PathConfig, ProbeIntervals};
 use crate::handshake::CookieJar;
 use crate::keys::PublicKey;
 use crate::path::{
-    LossMeter, MtuSearch, PathHealth, RateMeter, RemoteAddress, State, TokenSource, Usability,
+    MtuSearch, PathHealth, RateMeter, RemoteAddress, State, TokenSource, Usability, WorkersLoss,
 };
 use crate::schedule::Rank;
 use crate::wire::Open;
@@ -134,9 +134,9 @@ pub struct Path {
     /// Data received over the last second.
     pub data_down: RateMeter,
     /// Loss of what we send, by the peer's reports.
-    pub loss_up: LossMeter,
+    pub loss_up: WorkersLoss,
     /// Loss of what the peer sends, by its path sequence.
-    pub loss_down: LossMeter,
+    pub loss_down: WorkersLoss,
     /// When something authentic came by it last.
     pub last_heard: Option<Time>,
 }
@@ -218,8 +218,8 @@ impl Path {
             rate_down: RateMeter::new(),
             data_up: RateMeter::new(),
             data_down: RateMeter::new(),
-            loss_up: LossMeter::new(),
-            loss_down: LossMeter::new(),
+            loss_up: WorkersLoss::default(),
+            loss_down: WorkersLoss::default(),
             last_heard: None,
         }
     }

@@ -24,7 +24,7 @@ impl Peer {
             for entry in report.paths() {
                 let ours = self.remote_paths[entry.path.index()];
                 if let Some(path) = ours.and_then(|p| self.paths[p.index()].as_mut()) {
-                    path.loss_down.update(now, entry.highest_seq, entry.packets);
+                    path.loss_down.update(now, worker, entry.highest_seq, entry.packets);
                 }
             }
             let missing = report.paths().map(missing).sum();

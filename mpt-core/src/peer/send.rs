@@ -133,7 +133,7 @@ impl<'p> Batch<'p> {
             views: &peer.views,
             paths: &mut peer.paths,
             scheduler: &mut peer.scheduler,
-            numbers: &mut peer.send_worker,
+            numbers: &mut peer.send_workers[usize::from(worker.get())],
             tx_packets: &mut peer.tx_packets,
             tx_bytes: &mut peer.tx_bytes,
             lanes: [None; MAX_PATHS],
@@ -219,7 +219,7 @@ impl<'p> Batch<'p> {
             datagram.fill(0);
         }
 
-        path.health.on_sent_data(self.now, sequence);
+        path.health.on_sent_data(self.now, self.worker, sequence);
         path.counters.tx_data_packets += 1;
         path.counters.tx_data_bytes += len as u64;
         path.data_up.add(self.now, len as u64);

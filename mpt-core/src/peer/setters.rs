@@ -110,7 +110,9 @@ impl Peer {
             if let Some(theirs) = path.remote_id {
                 self.remote_paths[theirs.index()] = None;
             }
-            self.send_worker.open_paths.on_path_down(id);
+            for worker in &mut self.send_workers {
+                worker.open_paths.on_path_down(id);
+            }
             self.views_dirty = true;
         }
     }

@@ -4,6 +4,7 @@
 use super::path_entry::outer_headers;
 use super::waiting::Waiter;
 use super::{Attempt, Context, Origin, Outgoing, Peer, agree};
+use crate::endpoint::Share;
 use crate::handshake::Pending;
 use crate::inner::InnerPacket;
 use crate::path::{Change, State, Usability};
@@ -25,10 +26,9 @@ const OPENED_LIFETIME: Duration = Duration::from_secs(120);
 const MAX_CHALLENGES: usize = 2;
 
 impl Peer {
-    /// Everything that is due at `now`, and what the last batch made due.
+    /// Everything that is due at `now`, and what the last batch made due, save order.
     pub fn tick(&mut self, now: Time, out: &mut Outbox, cx: &mut Context<'_>) {
         self.tick_traffic(now);
-        self.tick_order(now, cx);
         self.tick_sessions(now, out, cx);
         self.tick_paths(now, out, cx);
         self.tick_views(now, cx);
@@ -46,13 +46,20 @@ impl Peer {
         }
     }
 
-    fn tick_order(&mut self, now: Time, cx: &mut Context<'_>) {
+    /// The order of what comes from the peer's workers that `ours` serves. Gives when it wants to be called
+    /// again.
+    pub fn tick_order(&mut self, now: Time, ours: Share, cx: &mut Context<'_>) -> Option<Time> {
         let (id, counts) = (self.id, &mut self.delivered);
-        for worker in self.receive_workers.iter_mut().flatten() {
+        let workers = self.receive_workers.iter_mut().enumerate();
+        let served = workers.filter(|(i, _)| ours.serves(*i)).filter_map(|(_, w)| w.as_mut());
+        let mut next = None;
+        for worker in served {
             worker
                 .reorder
                 .on_batch_end(now, cx.held, &mut |p, c| counts.deliver(id, p, c, cx.sink));
+            next = [next, worker.reorder.poll_timeout()].into_iter().flatten().min();
         }
+        next
     }
 
     fn tick_sessions(&mut self, now: Time, out: &mut Outbox, cx: &mut Context<'_>) {
@@ -213,7 +220,9 @@ impl Peer {
                     tracing::info!(peer = %self.name, path = %path.name, %why, "path down");
                     path.mtu.pause();
                     let transit = path.patience();
-                    self.send_worker.open_paths.on_path_left(now, id, transit);
+                    for worker in &mut self.send_workers {
+                        worker.open_paths.on_path_left(now, id, transit);
+                    }
                     cx.events.push_back(Event::PathDown(self.id, id, why));
                 }
                 Change::Other => {
@@ -254,7 +263,9 @@ impl Peer {
         if up {
             // What was tried on dead paths while there was nothing else will not come: nobody is to wait.
             for view in self.views.iter().filter(|v| v.rank == Rank::Unanswered) {
-                self.send_worker.open_paths.on_path_down(view.id);
+                for worker in &mut self.send_workers {
+                    worker.open_paths.on_path_down(view.id);
+                }
             }
         }
         if up != self.up {
@@ -266,17 +277,15 @@ impl Peer {
     }
 
     fn tick_markers(&mut self, now: Time, out: &mut Outbox) {
-        while let Some((path, m)) = self.send_worker.open_paths.poll_marker(now) {
-            if let Some(p) = self.paths[path.index()].as_mut() {
-                p.health.on_sent_data(now, m.seq);
+        for worker in (0..).map_while(WorkerId::new).take(self.send_workers.len()) {
+            let i = usize::from(worker.get());
+            while let Some((path, m)) = self.send_workers[i].open_paths.poll_marker(now) {
+                if let Some(p) = self.paths[path.index()].as_mut() {
+                    p.health.on_sent_data(now, worker, m.seq);
+                }
+                let marker = Marker { worker, epoch: m.epoch, last_pn: m.last_pn, seq: m.seq };
+                self.send_marker(now, path, marker, out);
             }
-            let marker = Marker {
-                worker: WorkerId::default(),
-                epoch: m.epoch,
-                last_pn: m.last_pn,
-                seq: m.seq,
-            };
-            self.send_marker(now, path, marker, out);
         }
     }
 
@@ -309,7 +318,6 @@ impl Peer {
                 Some(slot) => Some(self.next_attempt.max(slot.session.rekey_at())),
             },
         };
-        let order = self.receive_workers.iter().flatten().map(|w| w.reorder.poll_timeout());
         let paths = self.paths.iter().flatten().flat_map(|p| {
             // As in `probe_path`: what it does nothing about must not wake us.
             let alive =
@@ -322,14 +330,10 @@ impl Peer {
                 .then(|| p.health.changed() + OPENED_LIFETIME);
             [health, mtu, remote, p.resolve.poll_timeout(), forget]
         });
-        order
-            .chain(paths)
-            .chain([
-                attempt,
-                self.sessions.poll_timeout(),
-                self.send_worker.open_paths.poll_timeout(),
-                self.report_deadline(),
-            ])
+        let markers = self.send_workers.iter().map(|w| w.open_paths.poll_timeout());
+        paths
+            .chain(markers)
+            .chain([attempt, self.sessions.poll_timeout(), self.report_deadline()])
             .flatten()
             .min()
     }

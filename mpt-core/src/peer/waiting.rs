@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn the_newest_stay_within_the_caps() {
         let mut w = Waiting::default();
-        let mut push = |w: &mut Waiting, len: usize, last: u8| {
+        let push = |w: &mut Waiting, len: usize, last: u8| {
             let mut packet = vec![0; len];
             packet[0] = 0x45;
             packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());

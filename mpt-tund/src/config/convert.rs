@@ -1,13 +1,13 @@
 //! The same, as the protocol core wants it.
 
 use super::model::{Config, Path, Peer};
-use mpt_core::config::{EndpointConfig, MemoryLimits, PathConfig, PeerConfig};
+use mpt_core::config::{EndpointConfig, MemoryLimits, PathConfig, PeerConfig, WorkerCount};
 
 impl Config {
     /// For the core's endpoint. The daemon adds what the file cannot know: whether the CPU does
-    /// AES in hardware.
+    /// AES in hardware, and for how many workers the machine is good.
     #[must_use]
-    pub fn to_endpoint(&self, aes_in_hardware: bool) -> EndpointConfig {
+    pub fn to_endpoint(&self, aes_in_hardware: bool, workers: WorkerCount) -> EndpointConfig {
         EndpointConfig {
             private_key: self.private_key.clone(),
             cipher: self.cipher,
@@ -18,6 +18,7 @@ impl Config {
             mss_clamp: self.interface.mss_clamp,
             mtu: self.interface.mtu.fixed(),
             memory: MemoryLimits::default(),
+            workers,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Which local end each configured path has now.
 
 use super::Daemon;
+use super::worker::Order;
 use crate::config;
 use crate::net::{Interface, Interfaces, Uplink, interface_index};
-use crate::udp::{Family, SocketSpec};
+use crate::udp::{Family, OpenError, SocketSpec};
 use mpt_core::config::LocalEnd;
 use mpt_core::{PathId, PeerId, SocketId};
 use std::net::{IpAddr, SocketAddr};
@@ -99,7 +100,7 @@ impl Daemon {
                 return;
             }
         };
-        let now = self.clock.now();
+        let now = self.plane.clock.now();
         let mut used = Vec::new();
         let mut bindings = std::mem::take(&mut self.bindings);
         for binding in &mut bindings {
@@ -109,16 +110,37 @@ impl Daemon {
             }
             if binding.local.as_ref() != Some(&local) {
                 tell(&binding.config.name, binding.local.as_ref(), &local);
-                self.endpoint.set_local(now, binding.peer, binding.path, local.clone());
+                self.plane.endpoint().set_local(now, binding.peer, binding.path, local.clone());
                 binding.local = Some(local);
             }
         }
         self.bindings = bindings;
         let listening = self.listening.clone();
-        self.sockets.retain(|id| used.contains(&id) || listening.contains(&id));
+        let workers = &self.workers;
+        self.plane.sockets.retain(|id| {
+            let wanted = used.contains(&id) || listening.contains(&id);
+            if !wanted {
+                workers.iter().for_each(|w| w.tell(Order::Close(id)));
+            }
+            wanted
+        });
         let uplinks = self.uplinks(&interfaces);
         let result = self.net.set_uplinks(uplinks).await;
         self.routing_done(result);
+    }
+
+    /// The socket for `spec`; with those of the other workers it is a group.
+    pub(super) fn obtain(
+        &mut self,
+        spec: &SocketSpec,
+        index: Option<u32>,
+    ) -> Result<SocketId, OpenError> {
+        let workers = &self.workers;
+        self.plane.sockets.obtain(spec, index, workers.len() + 1, |worker, id, socket| {
+            if let Some(worker) = workers.get(worker - 1) {
+                worker.tell(Order::Open(id, socket));
+            }
+        })
     }
 
     fn local_end(&mut self, binding: &Binding, interfaces: &Interfaces) -> LocalEnd {
@@ -137,7 +159,7 @@ impl Daemon {
             offloads: config.offloads.into(),
         };
         let index = config.interface.as_deref().and_then(interface_index);
-        match self.sockets.obtain(&spec, index) {
+        match self.obtain(&spec, index) {
             Ok(socket) => LocalEnd::Ready {
                 socket,
                 interface: config.interface.clone(),
@@ -156,7 +178,7 @@ impl Daemon {
         family: Family,
         interface: Option<&Interface>,
     ) -> Option<SocketAddr> {
-        let bound = self.sockets.get(socket)?.local_address();
+        let bound = self.plane.sockets.get(socket)?.local_address();
         let ip = local
             .or_else(|| interface?.addresses.iter().copied().find(|&a| Family::of(a) == family))
             .unwrap_or(bound.ip());

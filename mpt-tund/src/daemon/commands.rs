@@ -1,15 +1,16 @@
 //! What the control socket asks for.
 
 use super::Daemon;
-use mpt_core::control::{PathSelector, Request, Response, Status};
-use mpt_core::{DropReason, PathId, PeerId};
-use std::collections::BTreeSet;
+use mpt_core::control::{OffloadStatus, PathSelector, Request, Response, Status, TunStatus};
+use mpt_core::{DropReason, PathId, PeerId, SocketId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::PoisonError;
 
 impl Daemon {
     /// Answers a request; breaks when the daemon is to stop.
     pub(super) fn on_request(&mut self, request: Request) -> (Response, ControlFlow<()>) {
-        let now = self.clock.now();
+        let now = self.plane.clock.now();
         let result = match request {
             Request::Status => return (self.status(), ControlFlow::Continue(())),
             Request::Stop => {
@@ -17,10 +18,10 @@ impl Daemon {
                 return (Response::Ok, ControlFlow::Break(()));
             }
             Request::SetWeight { path, weight } => self.select(&path).map(|(peer, path)| {
-                self.endpoint.set_weight(peer, path, weight);
+                self.plane.endpoint().set_weight(peer, path, weight);
             }),
             Request::SetEnabled { path, enabled } => self.select(&path).map(|(peer, path)| {
-                self.endpoint.set_enabled(now, peer, path, enabled);
+                self.plane.endpoint().set_enabled(now, peer, path, enabled);
             }),
         };
         let response = match result {
@@ -32,11 +33,12 @@ impl Daemon {
 
     /// The one path that `selector` names.
     fn select(&self, selector: &PathSelector) -> Result<(PeerId, PathId), String> {
-        let found = self.endpoint.paths_named(&selector.path, selector.peer.as_deref());
+        let endpoint = self.plane.endpoint();
+        let found = endpoint.paths_named(&selector.path, selector.peer.as_deref());
         match found.as_slice() {
             [(_, peer, path)] => Ok((*peer, *path)),
             [] => {
-                let known = self.endpoint.path_names();
+                let known = endpoint.path_names();
                 Err(match &selector.peer {
                     Some(peer) => format!(
                         "peer `{peer}` has no path `{}`; there are: {}",
@@ -67,12 +69,16 @@ impl Daemon {
     }
 
     fn status(&mut self) -> Response {
-        let now = self.clock.now();
-        for (socket, total) in self.sockets.kernel_drops() {
-            self.endpoint.set_kernel_drops(socket, total);
+        let now = self.plane.clock.now();
+        let counted = self.counted();
+        let mut endpoint = self.plane.endpoint();
+        for (&socket, &total) in &counted.kernel_drops {
+            endpoint.set_kernel_drops(socket, total);
         }
-        self.endpoint.count_drops(DropReason::TunWrite, self.sink.take_refused());
-        let mut core = self.endpoint.status(now);
+        let refused = counted.refused - std::mem::replace(&mut self.refused_told, counted.refused);
+        endpoint.count_drops(DropReason::TunWrite, refused);
+        let mut core = endpoint.status(now);
+        drop(endpoint);
         for binding in &self.bindings {
             let Some(why) = binding.unresolved.as_ref().filter(|_| binding.remote.is_none()) else {
                 continue;
@@ -83,15 +89,11 @@ impl Daemon {
                 path.why.clone_from(why);
             }
         }
-        let mut tun = self.tun_counters;
-        let written = self.sink.written();
-        tun.written_packets = written.packets;
-        tun.written_bytes = written.bytes;
         Response::Status(Box::new(Status {
             interface: self.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            uptime: self.clock.uptime().as_secs_f64(),
+            uptime: self.plane.clock.uptime().as_secs_f64(),
             mtu: self.mtu,
             listen: self.config.listen.as_ref().map(|l| l.port),
             warnings: self
@@ -101,8 +103,45 @@ impl Daemon {
                 .chain(self.routing.iter().map(|trouble| format!("routing: {trouble}")))
                 .chain(self.strict_filters())
                 .collect(),
-            tun,
+            tun: counted.tun,
+            workers: 1 + self.workers.len() as u32,
+            offloads: counted.offloads,
             ..core
         }))
+    }
+}
+
+/// What all workers counted.
+#[derive(Default)]
+struct Counted {
+    tun: TunStatus,
+    refused: u64,
+    kernel_drops: BTreeMap<SocketId, u64>,
+    offloads: OffloadStatus,
+}
+
+impl Daemon {
+    fn counted(&self) -> Counted {
+        let mut sum = Counted::default();
+        let others = self.workers.iter().map(|w| &w.counters);
+        for (i, counters) in std::iter::once(&self.counters).chain(others).enumerate() {
+            let c = counters.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.tun.read_packets += c.tun.read_packets;
+            sum.tun.read_bytes += c.tun.read_bytes;
+            sum.tun.written_packets += c.tun.written_packets;
+            sum.tun.written_bytes += c.tun.written_bytes;
+            sum.refused += c.refused;
+            for &(socket, drops) in &c.kernel_drops {
+                *sum.kernel_drops.entry(socket).or_default() += drops;
+            }
+            // In use is what every worker uses.
+            let all = |sum: bool, one: bool| (i == 0 || sum) && one;
+            if let Some(tun) = c.offloads {
+                sum.offloads.vnet_header = all(sum.offloads.vnet_header, tun.vnet);
+                sum.offloads.tso = all(sum.offloads.tso, tun.tso);
+                sum.offloads.uso = all(sum.offloads.uso, tun.uso);
+            }
+        }
+        sum
     }
 }

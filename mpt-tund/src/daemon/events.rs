@@ -10,7 +10,7 @@ impl Daemon {
     /// Serves the endpoint's events.
     pub(super) async fn serve_events(&mut self) {
         let mut carrying = !self.peers_up.is_empty();
-        while let Some(event) = self.endpoint.poll_event() {
+        while let Some(event) = self.next_event() {
             match event {
                 Event::PeerUp(peer) => {
                     if !self.peers_up.contains(&peer) {
@@ -36,10 +36,16 @@ impl Daemon {
         }
     }
 
+    fn next_event(&mut self) -> Option<Event> {
+        self.plane.endpoint().poll_event()
+    }
+
     /// Handles a message; breaks when the daemon is to stop.
     pub(super) fn on_message(&mut self, message: Message) -> ControlFlow<()> {
         match message {
             Message::Net => self.net_changed = true,
+            // They are served after each turn.
+            Message::Events => {}
             Message::Resolved(peer, path, result) => self.on_resolved(peer, path, result),
             Message::Control(request, answer) => {
                 let (response, flow) = self.on_request(request);
@@ -81,7 +87,7 @@ impl Daemon {
         path: PathId,
         result: Result<std::net::SocketAddr, String>,
     ) {
-        let now = self.clock.now();
+        let now = self.plane.clock.now();
         let Some(binding) = self.bindings.iter_mut().find(|b| b.peer == peer && b.path == path)
         else {
             return;
@@ -95,7 +101,7 @@ impl Daemon {
                     binding.remote = Some(address);
                     // The address may be of another family than the socket.
                     self.net_changed = true;
-                    self.endpoint.set_remote(now, peer, path, address);
+                    self.plane.endpoint().set_remote(now, peer, path, address);
                 }
             }
             Err(error) => {
@@ -112,7 +118,7 @@ impl Daemon {
         if mtu == self.mtu {
             return;
         }
-        match self.netlink.set_mtu(self.tun.index(), u32::from(mtu)).await {
+        match self.netlink.set_mtu(self.plane.tun.index(), u32::from(mtu)).await {
             Ok(()) => {
                 tracing::info!(mtu, "tunnel MTU");
                 self.mtu = mtu;

@@ -1,32 +1,35 @@
 //! The running daemon: the core's endpoint with its sockets, its TUN device and its surroundings.
 //!
-//! `up` builds everything and takes it down again, `run` is the loop, `bindings` follows interfaces
+//! `up` builds everything and takes it down again, `plane` moves packets, `run` is the loop around it, `worker` the
+//! same in further threads, `bindings` follows interfaces
 //! and addresses, `commands` answers the control socket.
 
 mod bindings;
 mod clock;
+mod collected;
 mod commands;
 mod errors;
 mod events;
+mod plane;
 mod run;
 mod sink;
 mod sockets;
+mod stray;
 mod up;
+mod worker;
 
 pub use up::run;
 
 use crate::config::Config;
 use crate::net::{NetState, Netlink};
-use crate::tun::TunDevice;
 use bindings::Binding;
-use clock::Clock;
-use errors::SendErrors;
-use mpt_core::control::{Request, Response, TunStatus};
-use mpt_core::{Endpoint, Outbox, PathId, PeerId, SocketId, Time};
-use sink::Sink;
-use sockets::Sockets;
+use mpt_core::control::{Request, Response};
+use mpt_core::{PathId, PeerId, SocketId};
+use plane::{Counters, Plane};
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
+use worker::Worker;
 
 /// What the loop is told by the tasks beside it.
 enum Message {
@@ -38,20 +41,19 @@ enum Message {
     Control(Request, oneshot::Sender<Response>),
     /// SIGTERM, SIGINT or SIGHUP.
     Signal(&'static str),
+    /// A worker's turn left events of the endpoint.
+    Events,
 }
 
 /// A running daemon.
 struct Daemon {
     name: String,
     config: Config,
-    clock: Clock,
-    endpoint: Endpoint,
-    out: Outbox,
-    sink: Sink,
-    tun: TunDevice,
-    tun_readable: bool,
-    tun_counters: TunStatus,
-    sockets: Sockets,
+    /// The first worker's part.
+    plane: Plane,
+    counters: Arc<Mutex<Counters>>,
+    /// The other workers.
+    workers: Vec<Worker>,
     /// The sockets of `listen`.
     listening: Vec<SocketId>,
     bindings: Vec<Binding>,
@@ -59,14 +61,13 @@ struct Daemon {
     net: NetState,
     /// Links, addresses or routes changed since the paths were bound.
     net_changed: bool,
-    send_errors: SendErrors,
     messages: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
     /// Peers with a usable path.
     peers_up: Vec<PeerId>,
-    /// When the endpoint judged its deadlines last.
-    batch_ended: Time,
     warnings: Vec<String>,
+    /// Packets that TUN refused, as far as the endpoint has counted them.
+    refused_told: u64,
     /// What the kernel refuses of rules and routes now.
     routing: Option<String>,
     mtu: u16,

@@ -2,7 +2,6 @@
 
 use crate::tun::{TunDevice, VNET_HEADER_LEN};
 use mpt_core::inner::{Checksum, HEADROOM, InnerPacket, Merger, Offload, Segments, Split};
-use mpt_core::{Deliver, PeerId};
 use std::io;
 
 const _: () = assert!(HEADROOM >= VNET_HEADER_LEN);
@@ -26,12 +25,6 @@ pub(super) struct Written {
     super_packets_refused: u64,
 }
 
-/// A sink with its device.
-pub(super) struct IntoTun<'a> {
-    sink: &'a mut Sink,
-    tun: &'a TunDevice,
-}
-
 impl Sink {
     /// Joins what `tun` takes joined.
     pub(super) fn new(tun: &TunDevice) -> Self {
@@ -40,19 +33,20 @@ impl Sink {
         sink
     }
 
-    /// Writes to `tun`.
-    pub(super) fn to<'a>(&'a mut self, tun: &'a TunDevice) -> IntoTun<'a> {
-        IntoTun { sink: self, tun }
+    /// The next packet in order, for `tun`.
+    #[inline]
+    pub(super) fn push(&mut self, tun: &TunDevice, packet: &[u8], checksum: Checksum) {
+        let written = &mut self.written;
+        written.packets += 1;
+        written.bytes += packet.len() as u64;
+        self.merger.push(packet, checksum, &mut |buffer, offload| {
+            written.write(tun, buffer, offload);
+        });
     }
 
     /// Counters so far.
     pub(super) fn written(&self) -> Written {
         self.written
-    }
-
-    /// Packets refused by the kernel since this was asked last.
-    pub(super) fn take_refused(&mut self) -> u64 {
-        std::mem::take(&mut self.written.refused)
     }
 
     /// Writes all that waits for more of its flow.
@@ -71,17 +65,6 @@ impl Sink {
         let offloads = tun.offloads();
         self.merger.set_tcp(offloads.vnet && offloads.tso);
         self.merger.set_udp(offloads.vnet && offloads.uso);
-    }
-}
-
-impl Deliver for IntoTun<'_> {
-    fn deliver(&mut self, _peer: PeerId, packet: &[u8], checksum: Checksum) {
-        let (tun, written) = (self.tun, &mut self.sink.written);
-        written.packets += 1;
-        written.bytes += packet.len() as u64;
-        self.sink.merger.push(packet, checksum, &mut |buffer, offload| {
-            written.write(tun, buffer, offload);
-        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! The daemon's UDP sockets: one for each distinct binding, shared by the paths that ask for it.
 
-use crate::udp::{OpenError, PathSocket, RecvBatch, SocketSpec};
+use crate::udp::{OpenError, PathSocket, PortHolder, RecvBatch, SocketSpec, UnwatchedSocket};
 use mpt_core::{Outbox, SocketId};
 use std::collections::BTreeMap;
 
@@ -11,6 +11,8 @@ struct Open {
     interface_index: Option<u32>,
     kernel_drops: u32,
     readable: bool,
+    /// Of all sockets of its group: they have to let others join their port.
+    holders: Vec<PortHolder>,
 }
 
 /// All sockets, by the number the core knows them by. Numbers are not used again soon, so what is
@@ -22,8 +24,8 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// The socket for `spec`, opened if there is none. `interface_index` is that of the spec's
-    /// interface now.
+    /// The socket for `spec`, opened if there is none; then with the sockets of the `workers - 1` others, which
+    /// are `handed` out. `interface_index` is that of the spec's interface now.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -31,29 +33,55 @@ impl Sockets {
         &mut self,
         spec: &SocketSpec,
         interface_index: Option<u32>,
+        workers: usize,
+        mut handed: impl FnMut(usize, SocketId, UnwatchedSocket),
     ) -> Result<SocketId, OpenError> {
-        let same = |o: &Open| o.socket.spec() == spec && o.interface_index == interface_index;
+        // Paths that share a binding share a socket, though they may differ in the offloads they want.
+        let same_place = |o: &Open| o.socket.spec().is_same_place(spec);
+        let same = |o: &Open| same_place(o) && o.interface_index == interface_index;
         if let Some((&id, _)) = self.open.iter().find(|(_, o)| same(o)) {
             return Ok(SocketId(id));
         }
         // Bound to an interface that is gone: it would hold the port for nothing.
-        self.open.retain(|_, o| o.socket.spec() != spec);
-        let siblings: Vec<&PathSocket> = self.open.values().map(|o| &o.socket).collect();
-        let socket = PathSocket::open(spec, &siblings)?;
+        self.open.retain(|_, o| !same_place(o));
+        let siblings: Vec<_> = self.open.values().flat_map(|o| &o.holders).collect();
+        let group = UnwatchedSocket::open_group(spec, &siblings, workers)?;
+        let holders = group.iter().map(UnwatchedSocket::holder).collect::<Result<_, _>>()?;
+        let mut group = group.into_iter();
+        let none = std::io::ErrorKind::NotFound.into();
+        let first =
+            group.next().ok_or(OpenError::Io { what: "open a UDP socket", source: none })?;
+        let socket = first.watch()?;
         loop {
             self.last = self.last.wrapping_add(1);
             if !self.open.contains_key(&self.last) {
                 break;
             }
         }
-        let open = Open { socket, interface_index, kernel_drops: 0, readable: true };
+        let open = Open { socket, interface_index, kernel_drops: 0, readable: true, holders };
         self.open.insert(self.last, open);
-        Ok(SocketId(self.last))
+        let id = SocketId(self.last);
+        group.enumerate().for_each(|(i, socket)| handed(i + 1, id, socket));
+        Ok(id)
     }
 
     /// Closes the sockets that `wanted` says no to.
-    pub fn retain(&mut self, wanted: impl Fn(SocketId) -> bool) {
+    pub fn retain(&mut self, mut wanted: impl FnMut(SocketId) -> bool) {
         self.open.retain(|&id, _| wanted(SocketId(id)));
+    }
+
+    /// Takes a socket that was opened for this worker.
+    pub fn insert(&mut self, id: SocketId, socket: PathSocket) {
+        let holders = Vec::new();
+        let open = Open { socket, interface_index: None, kernel_drops: 0, readable: true, holders };
+        self.open.insert(id.0, open);
+    }
+
+    /// Whether all sockets send super-packets; `None` while there is no socket.
+    pub fn gso(&self) -> Option<bool> {
+        let mut all = self.open.values().map(|o| o.socket.gso());
+        let first = all.next()?;
+        Some(first && all.all(|on| on))
     }
 
     /// The socket called `id`.

@@ -2,20 +2,20 @@
 
 use super::bindings::Binding;
 use super::clock::Clock;
-use super::errors::SendErrors;
-use super::sink::Sink;
-use super::sockets::Sockets;
+use super::plane::{Counters, Plane, Shared};
+use super::stray::Strays;
+use super::worker::Worker;
 use super::{Daemon, Message};
-use crate::config::{Config, Host, Listen};
+use crate::config::{Config, Host, Workers};
 use crate::control::ControlServer;
 use crate::net::{Monitor, NetState, Netlink, RouteSpec, WhenDown};
-use crate::tun::{Offloads, TunDevice};
-use crate::udp::{Family, SocketSpec, UdpOffloads};
+use crate::tun::{Offloads, TunQueue};
+use crate::udp::{Family, SocketSpec};
 use anyhow::Context as _;
-use mpt_core::config::PeerConfig;
-use mpt_core::control::TunStatus;
-use mpt_core::{Endpoint, Outbox, PathId, SocketId};
+use mpt_core::config::{PeerConfig, WorkerCount};
+use mpt_core::{Endpoint, PathId, SocketId, WorkerId};
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -51,11 +51,12 @@ async fn up(config: Config) -> anyhow::Result<()> {
     let name = config.name().to_owned();
     // First of all: only one daemon of a name, and nothing of a running one is touched.
     let control = ControlServer::bind(&name)?;
-    let tun = TunDevice::create(&name, Offloads::from(config.offloads))?;
+    let count = worker_count(config.workers);
+    let queues = TunQueue::create(&name, Offloads::from(config.offloads), count)?;
     let netlink = Netlink::open()?;
     let net = NetState::open(netlink.clone(), &name).await?;
     let (sender, messages) = mpsc::channel(QUEUE);
-    let mut daemon = Daemon::build(config, tun, netlink, net, sender, messages)?;
+    let mut daemon = Daemon::build(config, queues, netlink, net, sender, messages)?;
     let result = match daemon.start(control).await {
         Ok(()) => daemon.run().await.map_err(Into::into),
         Err(error) => Err(error),
@@ -67,7 +68,7 @@ async fn up(config: Config) -> anyhow::Result<()> {
 impl Daemon {
     fn build(
         config: Config,
-        tun: TunDevice,
+        queues: Vec<TunQueue>,
         netlink: Netlink,
         net: NetState,
         sender: mpsc::Sender<Message>,
@@ -76,16 +77,22 @@ impl Daemon {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).context("no random numbers from the kernel")?;
         let clock = Clock::start();
-        let mut sockets = Sockets::default();
-        let mark = net.numbers().mark();
-        let listening = match &config.listen {
-            Some(listen) => {
-                open_listening(listen, mark, config.offloads.paths.into(), &mut sockets)?
-            }
-            None => Vec::new(),
-        };
-        let mut endpoint = Endpoint::new(config.to_endpoint(aes_in_hardware()), seed);
+        let workers = WorkerCount::nearest(queues.len());
+        let endpoint = Endpoint::new(config.to_endpoint(aes_in_hardware(), workers), seed);
+        let shared = Shared::new(endpoint);
+        let mut strays = Strays::of(queues.len()).into_iter();
+        let mut parts = (0..).map_while(WorkerId::new).zip(queues).zip(&mut strays);
+        let counters = Arc::<Mutex<Counters>>::default();
+        let ((first, queue), own) = parts.next().context("there is no queue")?;
+        let plane = Plane::new(first, clock, shared.clone(), queue.watch()?, own, counters.clone());
+        let workers = parts
+            .map(|((id, queue), strays)| {
+                Worker::start(id, clock, shared.clone(), queue, strays, sender.clone())
+            })
+            .collect::<std::io::Result<Vec<_>>>()
+            .context("cannot start a worker")?;
         let mut bindings = Vec::new();
+        let mut endpoint = plane.endpoint();
         for peer in &config.peers {
             let id = endpoint.add_peer(clock.now(), PeerConfig::from(peer))?;
             for (path, number) in peer.paths.iter().zip(PathId::all()) {
@@ -108,31 +115,28 @@ impl Daemon {
             }
         }
         let mtu = endpoint.mtu();
-        Ok(Self {
+        drop(endpoint);
+        let mut daemon = Self {
             name: config.name().to_owned(),
             config,
-            clock,
-            endpoint,
-            out: Outbox::new(),
-            sink: Sink::new(&tun),
-            tun,
-            tun_readable: true,
-            tun_counters: TunStatus::default(),
-            sockets,
-            listening,
+            plane,
+            counters,
+            workers,
+            listening: Vec::new(),
+            refused_told: 0,
             bindings,
             netlink,
             net,
             net_changed: false,
-            send_errors: SendErrors::default(),
             messages,
             sender,
             peers_up: Vec::new(),
-            batch_ended: clock.now(),
             warnings: Vec::new(),
             routing: None,
             mtu,
-        })
+        };
+        daemon.listening = daemon.open_listening()?;
+        Ok(daemon)
     }
 
     /// Addresses, routes, sockets, and the tasks beside the loop.
@@ -142,9 +146,9 @@ impl Daemon {
         }
         let addresses: Vec<_> =
             self.config.interface.addresses.iter().map(|a| (a.address, a.length)).collect();
-        self.netlink.configure(self.tun.index(), &addresses, u32::from(self.mtu)).await?;
+        self.netlink.configure(self.plane.tun.index(), &addresses, u32::from(self.mtu)).await?;
         let routes = self.config.routes.iter().map(route_spec).collect();
-        self.net.set_routes(self.tun.index(), routes).await?;
+        self.net.set_routes(self.plane.tun.index(), routes).await?;
         self.bind_paths().await;
         for i in 0..self.bindings.len() {
             let (peer, path) = (self.bindings[i].peer, self.bindings[i].path);
@@ -215,44 +219,55 @@ impl Daemon {
 
     /// Says goodbye, delivers what is held, and undoes what was made.
     async fn shut_down(mut self) -> anyhow::Result<()> {
-        let now = self.clock.now();
-        self.endpoint.close(now, &mut self.out, &mut self.sink.to(&self.tun));
-        self.sink.flush(&self.tun);
-        self.flush();
+        // The others end first: nobody else may send after the goodbye.
+        self.workers.clear();
+        self.plane.close();
         self.net.undo().await.context("cannot remove all routes and rules")?;
         tracing::info!(interface = %self.name, "mpt-tund is down");
         Ok(())
     }
 }
 
-fn open_listening(
-    listen: &Listen,
-    mark: u32,
-    offloads: UdpOffloads,
-    sockets: &mut Sockets,
-) -> anyhow::Result<Vec<SocketId>> {
-    let spec = |family, address| {
-        let port = listen.port;
-        SocketSpec { family, interface: None, address, port, mark, offloads }
-    };
-    let specs: Vec<_> = if listen.addresses.is_empty() {
-        vec![spec(Family::V4, None), spec(Family::V6, None)]
-    } else {
-        listen.addresses.iter().map(|&a| spec(Family::of(a), Some(a))).collect()
-    };
-    let mut open = Vec::new();
-    for spec in &specs {
-        match sockets.obtain(spec, None) {
-            Ok(id) => open.push(id),
-            // A kernel without IPv6.
-            Err(crate::udp::OpenError::Io { ref source, .. })
-                if spec.family == Family::V6
-                    && source.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
-            Err(error) => return Err(error).context("cannot listen"),
+impl Daemon {
+    fn open_listening(&mut self) -> anyhow::Result<Vec<SocketId>> {
+        let Some(listen) = self.config.listen.clone() else { return Ok(Vec::new()) };
+        let (mark, offloads) = (self.net.numbers().mark(), self.config.offloads.paths.into());
+        let spec = |family, address| {
+            let port = listen.port;
+            SocketSpec { family, interface: None, address, port, mark, offloads }
+        };
+        let specs: Vec<_> = if listen.addresses.is_empty() {
+            vec![spec(Family::V4, None), spec(Family::V6, None)]
+        } else {
+            listen.addresses.iter().map(|&a| spec(Family::of(a), Some(a))).collect()
+        };
+        let mut open = Vec::new();
+        for spec in &specs {
+            match self.obtain(spec, None) {
+                Ok(id) => open.push(id),
+                // A kernel without IPv6.
+                Err(crate::udp::OpenError::Io { ref source, .. })
+                    if spec.family == Family::V6
+                        && source.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
+                Err(error) => return Err(error).context("cannot listen"),
+            }
+        }
+        Ok(open)
+    }
+}
+
+/// How many workers to start: `auto` means one for each processor, up to four.
+fn worker_count(wanted: Workers) -> usize {
+    match wanted {
+        Workers::Fixed(count) => usize::from(count),
+        Workers::Auto => {
+            std::thread::available_parallelism().map_or(1, |n| n.get().min(AUTO_WORKERS))
         }
     }
-    Ok(open)
 }
+
+/// More than this many workers take turns at the endpoint's lock.
+const AUTO_WORKERS: usize = 4;
 
 fn route_spec(route: &crate::config::Route) -> RouteSpec {
     RouteSpec {

@@ -2,6 +2,7 @@
 
 use super::offloads::Offloads;
 use super::owner::owner_of;
+use super::steering;
 use super::vnet_header::{self, VNET_HEADER_LEN};
 use crate::net::interface_index;
 use crate::watched::Watched;
@@ -24,6 +25,76 @@ pub struct TunDevice {
     name: String,
     index: u32,
     offloads: Offloads,
+}
+
+/// A queue of a TUN device, not yet registered with a runtime.
+pub struct TunQueue {
+    file: File,
+    name: String,
+    index: u32,
+    offloads: Offloads,
+}
+
+impl TunQueue {
+    /// Creates interface `name`, down and without addresses, with as many of the `wanted` offloads as the
+    /// kernel knows, and up to `count` queues: one only where it cannot be said which packets go where. See
+    /// [`Netlink::configure`](crate::net::Netlink::configure).
+    ///
+    /// # Errors
+    /// See [`TunError`].
+    pub fn create(name: &str, wanted: Offloads, count: usize) -> Result<Vec<Self>, TunError> {
+        if !is_valid(name) {
+            return Err(TunError::BadName { name: name.to_owned() });
+        }
+        if interface_index(name).is_some() {
+            return Err(TunError::Busy { name: name.to_owned(), owner: owner_of(name) });
+        }
+        let queues = Self::open_all(name, wanted, count).map_err(|e| explain(name, e))?;
+        if count > 1
+            && let Err(error) = steering::attach(&queues[0].file)
+        {
+            tracing::warn!(%error, "no eBPF to steer packets with: one worker reads from {name}");
+            drop(queues);
+            return Self::open_all(name, wanted, 1).map_err(|e| explain(name, e));
+        }
+        Ok(queues)
+    }
+
+    fn open_all(name: &str, wanted: Offloads, count: usize) -> io::Result<Vec<Self>> {
+        let flags = libc::IFF_TUN | libc::IFF_NO_PI;
+        let flags = flags | if count > 1 { libc::IFF_MULTI_QUEUE } else { libc::IFF_TUN_EXCL };
+        let mut queues: Vec<Self> = Vec::new();
+        let mut vnet = wanted.vnet;
+        for _ in 0..count.max(1) {
+            let file = open_driver()?;
+            let with_header = |on| flags | if on { libc::IFF_VNET_HDR } else { 0 };
+            match attach(&file, name, with_header(vnet)) {
+                // A kernel built without it.
+                Err(e) if vnet && queues.is_empty() && e.raw_os_error() == Some(libc::EINVAL) => {
+                    vnet = false;
+                    attach(&file, name, with_header(vnet))?;
+                }
+                result => result?,
+            }
+            let offloads = Offloads { vnet, ..wanted }.request(&file);
+            let index =
+                interface_index(name).ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
+            queues.push(Self { file, name: name.to_owned(), index, offloads });
+        }
+        Ok(queues)
+    }
+
+    /// Registers it with the current runtime.
+    ///
+    /// # Errors
+    /// When the runtime does not take it.
+    pub fn watch(self) -> io::Result<TunDevice> {
+        let mut configuration = tun::Configuration::default();
+        configuration.tun_name(&self.name).raw_fd(self.file.as_raw_fd()).close_fd_on_drop(false);
+        let device = tun::create(&configuration).map_err(io::Error::from)?;
+        let Self { file, name, index, offloads } = self;
+        Ok(TunDevice { fd: Watched::new(file)?, device, name, index, offloads })
+    }
 }
 
 /// Why there is no TUN device.
@@ -76,41 +147,15 @@ pub enum TunError {
 }
 
 impl TunDevice {
-    /// Creates interface `name`, down and without addresses, with as many of the `wanted` offloads as the
-    /// kernel knows; see [`Netlink::configure`](crate::net::Netlink::configure). Must be called within a tokio runtime.
+    /// Creates interface `name` with one queue, see [`TunQueue::create`]. Must be called within a tokio
+    /// runtime.
     ///
     /// # Errors
     /// See [`TunError`].
     pub fn create(name: &str, wanted: Offloads) -> Result<Self, TunError> {
-        if !is_valid(name) {
-            return Err(TunError::BadName { name: name.to_owned() });
-        }
-        if interface_index(name).is_some() {
-            return Err(TunError::Busy { name: name.to_owned(), owner: owner_of(name) });
-        }
-        let failed = |e| explain(name, e);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(DEVICE)
-            .map_err(failed)?;
-        // EINVAL: a kernel built without it.
-        let vnet = match attach(&file, name, wanted.vnet) {
-            Err(e) if wanted.vnet && e.raw_os_error() == Some(libc::EINVAL) => {
-                attach(&file, name, false).map_err(failed)?;
-                false
-            }
-            result => result.map(|()| wanted.vnet).map_err(failed)?,
-        };
-        let offloads = Offloads { vnet, ..wanted }.request(&file);
-        let gone = || io::Error::from_raw_os_error(libc::ENODEV);
-        let index = interface_index(name).ok_or_else(gone).map_err(failed)?;
-        let mut configuration = tun::Configuration::default();
-        configuration.tun_name(name).raw_fd(file.as_raw_fd()).close_fd_on_drop(false);
-        let device = tun::create(&configuration).map_err(|e| failed(e.into()))?;
-        let fd = Watched::new(file).map_err(failed)?;
-        Ok(Self { fd, device, name: name.to_owned(), index, offloads })
+        let mut queues = TunQueue::create(name, wanted, 1)?;
+        let queue = queues.pop().ok_or_else(|| explain(name, io::ErrorKind::NotFound.into()))?;
+        queue.watch().map_err(|e| explain(name, e))
     }
 
     /// The interface's name.
@@ -137,6 +182,12 @@ impl TunDevice {
     #[must_use]
     pub const fn offloads(&self) -> Offloads {
         self.offloads
+    }
+
+    /// Bytes in front of each packet that is read.
+    #[must_use]
+    pub const fn header_len(&self) -> usize {
+        if self.offloads.vnet { VNET_HEADER_LEN } else { 0 }
     }
 
     /// Stops using offloads that turned out not to work.
@@ -207,11 +258,11 @@ fn is_valid(name: &str) -> bool {
         && !name.bytes().any(bad)
 }
 
-fn attach(file: &File, name: &str, vnet: bool) -> io::Result<()> {
-    let mut flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_TUN_EXCL;
-    if vnet {
-        flags |= libc::IFF_VNET_HDR;
-    }
+fn open_driver() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(DEVICE)
+}
+
+fn attach(file: &File, name: &str, flags: libc::c_int) -> io::Result<()> {
     // SAFETY: all zeros is a valid `ifreq`: an empty name and a union of plain numbers.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {

@@ -7,8 +7,9 @@
 mod device;
 mod offloads;
 mod owner;
+mod steering;
 mod vnet_header;
 
-pub use device::{TunDevice, TunError};
+pub use device::{TunDevice, TunError, TunQueue};
 pub use offloads::Offloads;
 pub use vnet_header::VNET_HEADER_LEN;

@@ -20,10 +20,15 @@
 //! somebody else holds is refused with [`OpenError::PortBusy`]. Two sockets with equal
 //! [`SocketSpec`]s would steal each other's datagrams: share one socket instead.
 //!
+//! With several workers each of these sockets is a group of as many (`SO_REUSEPORT`), see [`group`]. That option
+//! stays set, or the kernel would not look at the group; since the first socket of a group is bound without it, a
+//! port that another program holds is refused all the same.
+//!
 //! IPv4 and IPv6 have separate sockets; addresses are never mapped.
 
 mod address;
 mod cmsg;
+mod group;
 mod receive;
 mod send;
 mod socket;
@@ -32,7 +37,7 @@ mod sys;
 
 pub use receive::{Datagram, RecvBatch};
 pub use send::SendError;
-pub use socket::{BufferSizes, PathSocket};
+pub use socket::{BufferSizes, PathSocket, PortHolder, UnwatchedSocket};
 pub use spec::{Family, OpenError, SocketSpec, UdpOffloads};
 
 /// Largest UDP payload, or that of datagrams the kernel joined.

@@ -117,6 +117,19 @@ impl RecvBatch {
         })
     }
 
+    /// All buffers, one after the other.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// The addresses of [`bytes`](Self::bytes).
+    #[must_use]
+    pub fn addresses(&self) -> std::ops::Range<usize> {
+        let range = self.buffer.as_ptr_range();
+        range.start as usize..range.end as usize
+    }
+
     /// Forgets what was received.
     pub(super) fn clear(&mut self) {
         self.filled = 0;

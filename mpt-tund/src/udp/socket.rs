@@ -1,5 +1,6 @@
 //! A UDP socket of a path, or of `listen`.
 
+use super::group;
 use super::receive::RecvBatch;
 use super::send::{Gso, SendError, send_lane};
 use super::spec::{Family, OpenError, SocketSpec};
@@ -39,13 +40,53 @@ pub struct BufferSizes {
     pub send: usize,
 }
 
-impl PathSocket {
-    /// Opens a socket. `siblings` are the other sockets of this daemon; those on the same port let it
-    /// join. Must be called within a tokio runtime.
+/// A socket that is not yet registered with a runtime.
+#[derive(Debug)]
+pub struct UnwatchedSocket {
+    socket: Socket,
+    spec: SocketSpec,
+    local: SocketAddr,
+    gso: bool,
+    gro: bool,
+}
+
+impl UnwatchedSocket {
+    /// Opens a socket for each of `count` workers, which share address and port. `siblings` are the other
+    /// sockets of this daemon; those on the same port let them join.
     ///
     /// # Errors
     /// See [`OpenError`]; [`OpenError::is_waiting`] tells which ones a path waits for.
-    pub fn open(spec: &SocketSpec, siblings: &[&Self]) -> Result<Self, OpenError> {
+    pub fn open_group(
+        spec: &SocketSpec,
+        siblings: &[&PortHolder],
+        count: usize,
+    ) -> Result<Vec<Self>, OpenError> {
+        let on_port = |port: u16| -> Vec<&Socket> {
+            let ours = siblings.iter().filter(|s| port != 0 && s.port == port);
+            ours.map(|s| &s.socket).collect()
+        };
+        let first = Self::open(spec, &on_port(spec.port), false)?;
+        let port = first.local.port();
+        let mut group = vec![first];
+        for worker in 1..count {
+            let option = || OpenError::option("share a port among workers");
+            group::share(&group[0].socket).map_err(option())?;
+            // The kernel may have chosen the port.
+            let spec = SocketSpec { port, ..spec.clone() };
+            let mut beside = on_port(port);
+            beside.extend(group.iter().map(|s: &Self| &s.socket));
+            let next = Self::open(&spec, &beside, true)?;
+            group::tell_apart(next.socket.as_fd(), next.local.ip(), worker).map_err(option())?;
+            group.push(Self { spec: group[0].spec.clone(), ..next });
+        }
+        if count > 1 {
+            group::steer(group[0].socket.as_fd(), count)
+                .map_err(OpenError::option("steer datagrams to workers"))?;
+        }
+        Ok(group)
+    }
+
+    fn open(spec: &SocketSpec, beside: &[&Socket], shared: bool) -> Result<Self, OpenError> {
         if let Some(address) = spec.address.filter(|&a| Family::of(a) != spec.family) {
             return Err(OpenError::WrongFamily { address });
         }
@@ -56,15 +97,72 @@ impl PathSocket {
         let socket = Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))
             .map_err(OpenError::option("open a UDP socket"))?;
         configure(&socket, spec)?;
+        if shared {
+            group::share(&socket).map_err(OpenError::option("share a port among workers"))?;
+        }
         let (gso, gro) = offloads(&socket, spec);
-        bind(&socket, spec, siblings)?;
+        bind(&socket, spec, beside)?;
         let io = |source| OpenError::Io { what: "watch a UDP socket", source };
         let local = socket
             .local_addr()
             .and_then(|a| a.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into()))
             .map_err(io)?;
-        let fd = Watched::new(socket).map_err(io)?;
-        Ok(Self { fd, spec: spec.clone(), local, gso: Gso::new(gso), gro })
+        Ok(Self { socket, spec: spec.clone(), local, gso, gro })
+    }
+
+    /// A handle by which it lets others join its port.
+    ///
+    /// # Errors
+    /// When there are too many descriptors.
+    pub fn holder(&self) -> Result<PortHolder, OpenError> {
+        PortHolder::of(&self.socket, self.local)
+    }
+
+    /// Registers it with the current runtime.
+    ///
+    /// # Errors
+    /// When the runtime does not take it.
+    pub fn watch(self) -> Result<PathSocket, OpenError> {
+        let Self { socket, spec, local, gso, gro } = self;
+        let fd = Watched::new(socket)
+            .map_err(|source| OpenError::Io { what: "watch a UDP socket", source })?;
+        Ok(PathSocket { fd, spec, local, gso: Gso::new(gso), gro })
+    }
+}
+
+/// A second handle of a socket, by which it lets others join its port, wherever the first one is.
+#[derive(Debug)]
+pub struct PortHolder {
+    socket: Socket,
+    port: u16,
+}
+
+impl PortHolder {
+    fn of(socket: &Socket, local: SocketAddr) -> Result<Self, OpenError> {
+        let socket = socket
+            .try_clone()
+            .map_err(|source| OpenError::Io { what: "share a UDP socket", source })?;
+        Ok(Self { socket, port: local.port() })
+    }
+}
+
+impl PathSocket {
+    /// Opens a single socket. `siblings` are the other sockets of this daemon; those on the same port let it
+    /// join. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; [`OpenError::is_waiting`] tells which ones a path waits for.
+    pub fn open(spec: &SocketSpec, siblings: &[&Self]) -> Result<Self, OpenError> {
+        let holders = siblings
+            .iter()
+            .map(|s| PortHolder::of(s.fd.get(), s.local))
+            .collect::<Result<Vec<_>, _>>()?;
+        let holders: Vec<_> = holders.iter().collect();
+        let mut group = UnwatchedSocket::open_group(spec, &holders, 1)?;
+        let none = io::ErrorKind::NotFound.into();
+        let socket =
+            group.pop().ok_or(OpenError::Io { what: "open a UDP socket", source: none })?;
+        socket.watch()
     }
 
     /// What it was opened for.
@@ -227,17 +325,14 @@ fn enlarge_buffers(socket: &Socket) {
     }
 }
 
-/// Binds; our own sockets on the port allow sharing it for that moment only (see the module).
-fn bind(socket: &Socket, spec: &SocketSpec, siblings: &[&PathSocket]) -> Result<(), OpenError> {
+/// Binds; our own sockets `beside` it on the port allow sharing it for that moment only (see the module).
+fn bind(socket: &Socket, spec: &SocketSpec, beside: &[&Socket]) -> Result<(), OpenError> {
     let address = scoped(spec);
-    let on_port = |s: &&&PathSocket| spec.port != 0 && s.local.port() == spec.port;
     let sharing = |share: bool| -> io::Result<()> {
-        let mut any = false;
-        for sibling in siblings.iter().filter(on_port) {
-            sibling.fd.get().set_reuse_address(share)?;
-            any = true;
+        for sibling in beside {
+            sibling.set_reuse_address(share)?;
         }
-        if any { socket.set_reuse_address(share) } else { Ok(()) }
+        if beside.is_empty() { Ok(()) } else { socket.set_reuse_address(share) }
     };
     let shared = sharing(true);
     let bound = socket.bind(&address.into());

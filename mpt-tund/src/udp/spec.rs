@@ -84,6 +84,12 @@ impl SocketSpec {
         }
     }
 
+    /// Whether both are bound to the same: two sockets there would steal each other's datagrams.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self == &Self { offloads: self.offloads, ..other.clone() }
+    }
+
     /// The address to bind to, without an IPv6 scope.
     pub(super) fn bind_address(&self) -> SocketAddr {
         SocketAddr::new(self.address.unwrap_or(self.family.unspecified()), self.port)

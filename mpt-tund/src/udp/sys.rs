@@ -29,6 +29,44 @@ pub(super) fn set_option(
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// An integer socket option.
+pub(super) fn option(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> io::Result<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the descriptor is open for the borrow's life; pointers and length describe `value` and `len`.
+    let rc = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut len)
+    };
+    if rc == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Attaches a classic BPF program to the `SO_REUSEPORT` group of a socket.
+pub(super) fn attach_to_group(
+    fd: BorrowedFd<'_>,
+    program: &mut [libc::sock_filter],
+) -> io::Result<()> {
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the descriptor is open for the borrow's life; pointer and length describe `filter`, which
+    // points to as many instructions as it says. The kernel copies them.
+    let rc = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const filter).cast(),
+            size_of_val(&filter) as libc::socklen_t,
+        )
+    };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Not in the libc crate for Linux; the same on all machines but SPARC and PA-RISC.
+const SO_ATTACH_REUSEPORT_CBPF: libc::c_int = 51;
+
 /// One place for a received datagram.
 #[derive(Clone, Copy)]
 pub(super) struct Slot {

@@ -177,7 +177,7 @@ impl Simulation {
             self.next_data += traffic.gap;
             self.health.on_traffic(self.now);
             if self.health.usability(self.now) == Usability::Preferred {
-                self.health.on_sent_data(self.now, self.next_seq);
+                self.health.on_sent_data(self.now, crate::WorkerId::default(), self.next_seq);
                 self.transmit(Packet::Data(self.next_seq));
                 self.next_seq = self.next_seq.wrapping_add(1);
             }
@@ -204,7 +204,7 @@ impl Simulation {
                 self.health.on_echo(self.now, token);
             }
             Packet::Report { highest, interval } => {
-                self.health.on_report(self.now, highest, interval);
+                self.health.on_report(self.now, crate::WorkerId::default(), highest, interval);
             }
         }
     }

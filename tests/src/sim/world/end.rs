@@ -1,7 +1,7 @@
 //! One end: an endpoint, the daemon's part around it reduced to the least, and what it said.
 
 use super::packet;
-use mpt_core::config::{EndpointConfig, LocalEnd, PathConfig, PeerConfig, Prefix};
+use mpt_core::config::{EndpointConfig, LocalEnd, PathConfig, PeerConfig, Prefix, WorkerCount};
 use mpt_core::control::{PathStatus, PeerStatus, ReorderStatus, Status};
 use mpt_core::keys::PrivateKey;
 use mpt_core::{Endpoint, Event, Outbox, PathId, PeerId, SocketId, Time};
@@ -61,6 +61,7 @@ impl End {
             probe: Default::default(),
             mss_clamp: Default::default(),
             mtu: None,
+            workers: WorkerCount::ONE,
             memory: Default::default(),
         };
         rng.fill_bytes(&mut bytes);

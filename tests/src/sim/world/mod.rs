@@ -292,13 +292,7 @@ impl World {
     pub fn send_packet(&mut self, from: usize, packet: &mut [u8]) {
         let clock = self.ends[from].clock(self.now);
         self.with(from, |endpoint, out, _| {
-            endpoint.handle_packet(
-                clock,
-                mpt_core::WorkerId::default(),
-                packet,
-                &mpt_core::inner::Offload::default(),
-                out,
-            )
+            endpoint.handle_packet(clock, packet, &mpt_core::inner::Offload::default(), out)
         });
     }
 

@@ -1,0 +1,380 @@
+//! What a worker does with packets: its sockets, its queue of TUN, and its turns at the endpoint.
+//!
+//! 1. Take everything that is ready, in rounds: a batch from each socket, a batch from TUN. System calls are made
+//!    outside of the endpoint's lock, which is taken once for each batch.
+//! 2. What the endpoint delivered is joined and written to TUN, what it wants sent is sent after each round.
+//! 3. When the sockets are drained, end the batch: the endpoint judges its deadlines. Under more load than we
+//!    can bear they are never drained; then that happens every 20 ms.
+
+use super::clock::Clock;
+use super::collected::Collected;
+use super::errors::SendErrors;
+use super::sink::Sink;
+use super::sockets::Sockets;
+use super::stray::{Stray, Strays};
+use crate::tun::{Offloads, TunDevice};
+use crate::udp::{self, RecvBatch};
+use mpt_core::control::TunStatus;
+use mpt_core::inner::Offload;
+use mpt_core::{DatagramMeta, DropReason, Endpoint, Outbox, SendError, SocketId, Time, WorkerId};
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Packets taken from TUN in one round.
+const TUN_BATCH: usize = 64;
+
+/// Bytes taken from TUN until they are sent: a super-packet. More would leave the processor's cache.
+const TUN_BATCH_BYTES: usize = 64 * 1024;
+
+/// Rounds in one turn: at most 1 024 packets a side (about 10 ms on a slow router) until deadlines are
+/// judged and messages are served.
+const ROUNDS: usize = 16;
+
+/// Deadlines are judged this often though sockets are not drained.
+const LONGEST_BATCH: Duration = Duration::from_millis(20);
+
+/// A worker without traffic for this long leaves to the others what all share.
+const IDLE_AFTER: Duration = Duration::from_millis(200);
+
+/// Largest packet that TUN can hand over, with its header.
+const TUN_BUFFER: usize = 65_536 + crate::tun::VNET_HEADER_LEN;
+
+/// What a turn left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Nothing that was ready.
+    Drained,
+    /// Sockets or TUN may have more.
+    MoreToDo,
+}
+
+/// The endpoint, shared by all workers.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Endpoint>>);
+
+impl Shared {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
+        Self(Arc::new(Mutex::new(endpoint)))
+    }
+
+    /// The endpoint, for calls of `worker`.
+    pub(super) fn lock(&self, worker: WorkerId) -> MutexGuard<'_, Endpoint> {
+        // A worker that panicked ends the daemon; until then the others go on.
+        let mut endpoint = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoint.as_worker(worker);
+        endpoint
+    }
+}
+
+/// What the status tells of a worker.
+#[derive(Clone, Default)]
+pub(super) struct Counters {
+    /// What went through its queue of TUN.
+    pub(super) tun: TunStatus,
+    /// Packets that TUN refused.
+    pub(super) refused: u64,
+    /// The kernel's drops on its sockets.
+    pub(super) kernel_drops: Vec<(SocketId, u64)>,
+    /// Offloads of TUN in use.
+    pub(super) offloads: Option<Offloads>,
+    /// Whether some socket sends super-packets, and whether some receives them.
+    pub(super) gso: Option<bool>,
+}
+
+/// One worker's part of the daemon.
+pub(super) struct Plane {
+    pub(super) worker: WorkerId,
+    pub(super) clock: Clock,
+    pub(super) shared: Shared,
+    pub(super) sockets: Sockets,
+    pub(super) tun: TunDevice,
+    tun_readable: bool,
+    out: Outbox,
+    sink: Sink,
+    collected: Collected,
+    received: RecvBatch,
+    tun_buffer: Box<[u8]>,
+    /// What was read into it.
+    from_tun: Vec<(Range<usize>, Offload)>,
+    send_errors: SendErrors,
+    read: TunStatus,
+    strays: Strays,
+    /// When the endpoint judged this worker's deadlines last.
+    batch_ended: Time,
+    /// When packets came last, from either side.
+    busy: Time,
+    counters: Arc<Mutex<Counters>>,
+}
+
+impl Plane {
+    pub(super) fn new(
+        worker: WorkerId,
+        clock: Clock,
+        shared: Shared,
+        tun: TunDevice,
+        strays: Strays,
+        counters: Arc<Mutex<Counters>>,
+    ) -> Self {
+        let now = clock.now();
+        Self {
+            worker,
+            clock,
+            shared,
+            sockets: Sockets::default(),
+            sink: Sink::new(&tun),
+            tun,
+            tun_readable: true,
+            out: Outbox::new(),
+            collected: Collected::default(),
+            received: RecvBatch::new(udp::MAX_BATCH, udp::MAX_DATAGRAM),
+            tun_buffer: vec![0; TUN_BATCH_BYTES + TUN_BUFFER].into_boxed_slice(),
+            from_tun: Vec::with_capacity(TUN_BATCH),
+            send_errors: SendErrors::default(),
+            read: TunStatus::default(),
+            strays,
+            batch_ended: now,
+            busy: now,
+            counters,
+        }
+    }
+
+    /// The endpoint, for this worker's calls.
+    pub(super) fn endpoint(&self) -> MutexGuard<'_, Endpoint> {
+        self.shared.lock(self.worker)
+    }
+
+    /// Ready when there is something to take.
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut ready = self.sockets.poll_readable(cx);
+        ready |= self.strays.poll_ready(cx);
+        if !self.tun_readable && self.tun.poll_readable(cx)?.is_ready() {
+            self.tun_readable = true;
+        }
+        if ready || self.tun_readable { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// When to take a turn though nothing came. The first worker sees to what all share; the others do while they
+    /// have traffic, which makes such things due.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let first = self.worker == WorkerId::default();
+        let busy = self.clock.now().since(self.busy) < IDLE_AFTER;
+        let endpoint = self.endpoint();
+        if first || busy { endpoint.poll_timeout() } else { endpoint.poll_order_timeout() }
+    }
+
+    /// Takes what is ready.
+    pub(super) fn turn(&mut self) -> io::Result<Load> {
+        let (mut received, mut read) = (true, true);
+        for _ in 0..ROUNDS {
+            received = self.receive();
+            read = self.read_tun()?;
+            self.flush();
+            if !received && !read {
+                break;
+            }
+        }
+        let now = self.clock.now();
+        if !received || now.since(self.batch_ended) >= LONGEST_BATCH {
+            self.end_batch(now);
+        }
+        self.publish();
+        Ok(if received || read { Load::MoreToDo } else { Load::Drained })
+    }
+
+    fn end_batch(&mut self, now: Time) {
+        self.batch_ended = now;
+        self.collected.begin(0..0);
+        self.shared.lock(self.worker).handle_batch_end(now, &mut self.out, &mut self.collected);
+        self.deliver(&[]);
+        self.flush();
+        self.step_down();
+    }
+
+    /// Says goodbye, and delivers what is held.
+    pub(super) fn close(&mut self) {
+        let now = self.clock.now();
+        self.collected.begin(0..0);
+        self.shared.lock(self.worker).close(now, &mut self.out, &mut self.collected);
+        self.deliver(&[]);
+        self.flush();
+        self.publish();
+    }
+
+    /// A batch from each readable socket; true while there may be more.
+    fn receive(&mut self) -> bool {
+        let Self { sockets, shared, out, sink, tun, clock, collected, strays, received, .. } = self;
+        let worker = self.worker;
+        let mut any = false;
+        let more = sockets.receive(received, |socket, batch| {
+            any = true;
+            let now = clock.now();
+            let mut kernel_drops = None;
+            collected.begin(batch.addresses());
+            let mut endpoint = shared.lock(worker);
+            for datagram in batch.datagrams() {
+                let meta = DatagramMeta {
+                    socket,
+                    source: datagram.source,
+                    destination: datagram.destination,
+                    ecn: datagram.ecn(),
+                };
+                if datagram.truncated {
+                    endpoint.count_drops(DropReason::Malformed, 1);
+                    continue;
+                }
+                kernel_drops = datagram.kernel_drops.or(kernel_drops);
+                if !strays.take(worker, &meta, datagram.data) {
+                    endpoint.handle_datagram(now, &meta, datagram.data, out, collected);
+                }
+            }
+            drop(endpoint);
+            collected.hand_out(batch.bytes(), |packet, checksum| sink.push(tun, packet, checksum));
+            kernel_drops
+        });
+        any |= self.receive_strays();
+        self.sink.flush(&self.tun);
+        if any {
+            self.busy = self.clock.now();
+        }
+        more
+    }
+
+    /// Datagrams for this worker that another one received.
+    fn receive_strays(&mut self) -> bool {
+        let mut any = false;
+        while let Some(Stray { meta, mut datagram }) = self.strays.next() {
+            any = true;
+            let now = self.clock.now();
+            self.collected.begin(0..0);
+            self.shared.lock(self.worker).handle_datagram(
+                now,
+                &meta,
+                &mut datagram,
+                &mut self.out,
+                &mut self.collected,
+            );
+            let (sink, tun) = (&mut self.sink, &self.tun);
+            self.collected.hand_out(&[], |packet, checksum| sink.push(tun, packet, checksum));
+        }
+        any
+    }
+
+    /// Writes what was collected, whose uncollected part lies in `batch`.
+    fn deliver(&mut self, batch: &[u8]) {
+        let (sink, tun) = (&mut self.sink, &self.tun);
+        self.collected.hand_out(batch, |packet, checksum| sink.push(tun, packet, checksum));
+        sink.flush(tun);
+    }
+
+    /// A batch of packets from TUN; true while there may be more.
+    fn read_tun(&mut self) -> io::Result<bool> {
+        if !self.tun_readable {
+            return Ok(false);
+        }
+        let mut used = 0;
+        self.from_tun.clear();
+        while used < TUN_BATCH_BYTES && self.from_tun.len() < TUN_BATCH {
+            match self.tun.read(&mut self.tun_buffer[used..][..TUN_BUFFER]) {
+                Ok((packet, offload)) => {
+                    let start = used + self.tun.header_len();
+                    used = start + packet.len();
+                    self.from_tun.push((start..used, offload));
+                    self.read.read_packets += offload.packets(packet);
+                    self.read.read_bytes += packet.len() as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.tun_readable = false;
+                    break;
+                }
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                    self.endpoint().count_drops(DropReason::BadSuperPacket, 1);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    let name = self.tun.name();
+                    let text = format!("reading from {name}: {e} (was the interface deleted?)");
+                    return Err(io::Error::new(e.kind(), text));
+                }
+            }
+        }
+        if !self.from_tun.is_empty() {
+            let now = self.clock.now();
+            self.busy = now;
+            let mut endpoint = self.shared.lock(self.worker);
+            for (range, offload) in &self.from_tun {
+                let packet = &mut self.tun_buffer[range.clone()];
+                endpoint.handle_packet(now, packet, offload, &mut self.out);
+            }
+        }
+        Ok(self.tun_readable)
+    }
+
+    /// Does without what the TUN device turned out not to take.
+    fn step_down(&mut self) {
+        if self.sink.take_refused_super_packets() {
+            tracing::warn!(
+                "the kernel refuses super-packets on {}: packets are written one by one from now on",
+                self.tun.name()
+            );
+            self.tun.set_offloads(Offloads { tso: false, uso: false, ..self.tun.offloads() });
+            self.sink.follow(&self.tun);
+        }
+    }
+
+    /// Sends what the outbox holds.
+    pub(super) fn flush(&mut self) {
+        if self.out.is_empty() {
+            return;
+        }
+        let (shared, worker) = (&self.shared, self.worker);
+        let errors = &mut self.send_errors;
+        let now = self.clock.now();
+        let mut full = 0;
+        self.sockets.send(
+            &mut self.out,
+            |key, len, error| {
+                let mut endpoint = shared.lock(worker);
+                endpoint.count_drops(DropReason::SendFailed, 1);
+                let Some((peer, path)) = key.peer else { return };
+                if errors.is_news(now, peer, path, error) {
+                    tracing::debug!(%error, ?peer, %path, len, "datagram refused");
+                }
+                let what = match error {
+                    udp::SendError::TooLarge => SendError::TooLarge { udp_len: len },
+                    udp::SendError::Unreachable
+                    | udp::SendError::InterfaceGone
+                    | udp::SendError::InterfaceDown
+                    | udp::SendError::SourceGone => SendError::Unreachable(error.to_string()),
+                    udp::SendError::Refused
+                    | udp::SendError::QueueFull
+                    | udp::SendError::NotPermitted
+                    | udp::SendError::Other(_) => SendError::Passing,
+                };
+                endpoint.handle_send_error(now, key, what);
+            },
+            |count| full += count,
+        );
+        if full > 0 {
+            self.endpoint().count_drops(DropReason::SocketFull, full);
+        }
+    }
+
+    /// Shows the others what was counted.
+    fn publish(&mut self) {
+        let written = self.sink.written();
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.tun = TunStatus {
+            written_packets: written.packets,
+            written_bytes: written.bytes,
+            ..self.read
+        };
+        counters.refused = written.refused;
+        counters.offloads = Some(self.tun.offloads());
+        counters.kernel_drops.clear();
+        counters.kernel_drops.extend(self.sockets.kernel_drops());
+        counters.gso = self.sockets.gso();
+    }
+}

@@ -1,0 +1,69 @@
+//! Datagrams that reached another worker than the one that restores their order.
+//!
+//! The kernel steers datagrams one by one, but where it joined several (GRO) before that, the first one decides for
+//! all. What is another's is handed on: only one worker writes a flow's packets to TUN, or they would overtake
+//! one another.
+
+use mpt_core::DatagramMeta;
+use mpt_core::WorkerId;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc;
+
+/// Datagrams on their way to one worker; more are dropped, as a full socket would.
+const QUEUE: usize = 256;
+
+/// A datagram handed on.
+pub(super) struct Stray {
+    pub(super) meta: DatagramMeta,
+    pub(super) datagram: Vec<u8>,
+}
+
+/// One worker's way to the others, and its own queue.
+pub(super) struct Strays {
+    /// By worker.
+    to: Vec<mpsc::Sender<Stray>>,
+    own: mpsc::Receiver<Stray>,
+    /// Taken out by [`poll_ready`](Self::poll_ready).
+    first: Option<Stray>,
+}
+
+impl Strays {
+    /// For `count` workers, one each.
+    pub(super) fn of(count: usize) -> Vec<Self> {
+        let (to, own): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(QUEUE)).unzip();
+        own.into_iter().map(|own| Self { to: to.clone(), own, first: None }).collect()
+    }
+
+    /// Hands a datagram on if it is another's than `worker`'s; whether it was.
+    #[inline]
+    pub(super) fn take(&self, worker: WorkerId, meta: &DatagramMeta, datagram: &[u8]) -> bool {
+        if self.to.len() == 1 {
+            return false;
+        }
+        let &[first, second, ..] = datagram else { return false };
+        let theirs = usize::from(second >> 4) % self.to.len();
+        // Anything but data is for whoever gets it.
+        if first & 0x0f != 4 || theirs == usize::from(worker.get()) {
+            return false;
+        }
+        let stray = Stray { meta: *meta, datagram: datagram.to_vec() };
+        // Full, or the daemon is ending: lost on the way.
+        let _ = self.to[theirs].try_send(stray);
+        true
+    }
+
+    /// Whether there is something to take; else the task is woken when there is.
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.first.is_none()
+            && let Poll::Ready(stray) = self.own.poll_recv(cx)
+        {
+            self.first = stray;
+        }
+        self.first.is_some()
+    }
+
+    /// The next one.
+    pub(super) fn next(&mut self) -> Option<Stray> {
+        self.first.take().or_else(|| self.own.try_recv().ok())
+    }
+}

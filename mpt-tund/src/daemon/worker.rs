@@ -1,0 +1,130 @@
+//! The workers beside the first one, each a thread with a runtime of its own.
+
+use super::Message;
+use super::plane::{Load, Plane, Shared};
+use super::{clock::Clock, plane::Counters, stray::Strays};
+use crate::tun::TunQueue;
+use crate::udp::UnwatchedSocket;
+use mpt_core::{SocketId, WorkerId};
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+
+/// What a worker is told.
+pub(super) enum Order {
+    /// Its socket of a group.
+    Open(SocketId, UnwatchedSocket),
+    /// A group was closed.
+    Close(SocketId),
+}
+
+/// A running worker. It ends when this is dropped.
+pub(super) struct Worker {
+    orders: mpsc::UnboundedSender<Order>,
+    pub(super) counters: Arc<Mutex<Counters>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Starts worker number `id`. `main` is told of what concerns all, and of its end by an error.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(
+        id: WorkerId,
+        clock: Clock,
+        shared: Shared,
+        queue: TunQueue,
+        strays: Strays,
+        main: mpsc::Sender<Message>,
+    ) -> io::Result<Self> {
+        let (orders, received) = mpsc::unbounded_channel();
+        let counters = Arc::<Mutex<Counters>>::default();
+        let shown = counters.clone();
+        let run = move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+            runtime.block_on(async {
+                let plane = Plane::new(id, clock, shared, queue.watch()?, strays, shown);
+                run(plane, received, &main).await
+            })
+        };
+        let name = format!("mpt-worker-{}", id.get());
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            // The first worker reads from the same device and fails for the same reason.
+            if let Err(error) = run() {
+                tracing::error!(worker = id.get(), %error, "a worker ended");
+            }
+        })?;
+        Ok(Self { orders, counters, thread: Some(thread) })
+    }
+
+    /// Tells it something. It is gone only when the daemon ends.
+    pub(super) fn tell(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Without a sender it stops.
+        self.orders = mpsc::unbounded_channel().0;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn run(
+    mut plane: Plane,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    main: &mpsc::Sender<Message>,
+) -> io::Result<()> {
+    loop {
+        let deadline = plane.deadline().map(|at| plane.clock.instant(at));
+        let sleep = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(sleep);
+        let wake = poll_fn(|cx| {
+            match orders.poll_recv(cx) {
+                Poll::Ready(Some(order)) => {
+                    return Poll::Ready(Ok(ControlFlow::Continue(Some(order))));
+                }
+                Poll::Ready(None) => return Poll::Ready(Ok(ControlFlow::Break(()))),
+                Poll::Pending => {}
+            }
+            if plane.poll_ready(cx)?.is_ready() || sleep.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok::<_, io::Error>(ControlFlow::Continue(None)));
+            }
+            Poll::Pending
+        });
+        match wake.await? {
+            ControlFlow::Break(()) => return Ok(()),
+            ControlFlow::Continue(Some(Order::Open(id, socket))) => match socket.watch() {
+                Ok(socket) => plane.sockets.insert(id, socket),
+                Err(error) => tracing::warn!(%error, "a worker's socket"),
+            },
+            ControlFlow::Continue(Some(Order::Close(id))) => {
+                plane.sockets.retain(|open| open != id);
+            }
+            ControlFlow::Continue(None) => {}
+        }
+        let load = plane.turn()?;
+        if plane.endpoint().has_events() {
+            // When its queue is full it is awake.
+            let _ = main.try_send(Message::Events);
+        }
+        if load == Load::MoreToDo {
+            // As in the first worker's loop.
+            tokio::task::yield_now().await;
+        }
+    }
+}
