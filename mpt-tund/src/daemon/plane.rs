@@ -80,8 +80,6 @@ pub(super) struct Counters {
     pub(super) kernel_drops: Vec<(SocketId, u64)>,
     /// Offloads of TUN in use.
     pub(super) offloads: Option<Offloads>,
-    /// Whether some socket sends super-packets, and whether some receives them.
-    pub(super) gso: Option<bool>,
 }
 
 /// One worker's part of the daemon.
@@ -375,6 +373,5 @@ impl Plane {
         counters.offloads = Some(self.tun.offloads());
         counters.kernel_drops.clear();
         counters.kernel_drops.extend(self.sockets.kernel_drops());
-        counters.gso = self.sockets.gso();
     }
 }

@@ -256,13 +256,15 @@ impl Daemon {
     }
 }
 
-/// How many workers to start: `auto` means one for each processor, up to four.
+/// How many workers to start. `auto` means one for each processor, up to four; but of two processors the kernel's
+/// own share of the work fills the second.
 fn worker_count(wanted: Workers) -> usize {
     match wanted {
         Workers::Fixed(count) => usize::from(count),
-        Workers::Auto => {
-            std::thread::available_parallelism().map_or(1, |n| n.get().min(AUTO_WORKERS))
-        }
+        Workers::Auto => match std::thread::available_parallelism().map_or(1, |n| n.get()) {
+            ..=2 => 1,
+            processors => processors.min(AUTO_WORKERS),
+        },
     }
 }
 
