@@ -44,9 +44,7 @@ fn in_order(links: Vec<LinkSpec>, counts: [u8; 2], rate: u64) {
     for (site, count) in counts.into_iter().enumerate() {
         let status = testbed.site_mut(site).daemon().unwrap().status().unwrap();
         assert_eq!(status.workers, u32::from(count));
-        assert!(status.drops.is_empty(), "{:?}", status.drops);
         let peer = peer(&status).unwrap();
-        assert!(peer.drops.is_empty(), "{:?}", peer.drops);
         assert_eq!((peer.reordering.late, peer.reordering.given_up), (0, 0));
     }
 }
