@@ -18,7 +18,6 @@ struct Arguments {
 enum Command {
     /// Bridges carry one UDP stream; one is unplugged and comes back.
     Demo(DemoOptions),
-    /// Measures mpt beside the kernel's and other programs' tunnels, side by side in one run.
     Bench(BenchOptions),
 }
 

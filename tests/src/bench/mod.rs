@@ -76,8 +76,11 @@ pub fn run(options: &BenchOptions) -> Result<()> {
     let records = bench.records;
     let goals = goals::compare(&records, &tunnels, options.rounds());
     let mut text = format!(
-        "# mpt-lab bench\n\n{facts}.\n{} rounds of {} s a measurement: median (range).\n\n",
-        options.rounds(),
+        "# mpt-lab bench\n\n{facts}.\n{} of {} s a measurement: median (range).\n\n",
+        match options.rounds() {
+            1 => "One round".to_owned(),
+            rounds => format!("{rounds} rounds"),
+        },
         options.seconds
     );
     for pass in options.passes() {

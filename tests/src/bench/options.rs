@@ -5,7 +5,7 @@ use super::pattern::Pattern;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Measures mpt beside other tunnels, side by side in one run.
+/// Measures mpt beside the kernel's and other programs' tunnels, side by side in one run.
 ///
 /// Each tunnel joins two network namespaces over veth pairs. All tunnels of a round are up at once
 /// and each workload goes over all of them before the next begins, so that a machine that is

@@ -34,7 +34,13 @@ const COST: &[Metric] = &[
 pub(crate) fn pass(records: &Records, tunnels: &[Tunnel], pass: Pass) -> String {
     let mut text = format!("## {}\n\n", capitalised(pass.title()));
     for metrics in [THROUGHPUT, COST] {
-        text += &table(records, tunnels, pass, metrics);
+        // What nobody was asked for needs no column.
+        let asked = |&metric: &Metric| {
+            let keys = tunnels.iter().map(|tunnel| Key { pass, tunnel: tunnel.name, metric });
+            keys.into_iter().any(|key| cell(records, key) != "")
+        };
+        let metrics: Vec<Metric> = metrics.iter().copied().filter(asked).collect();
+        text += &table(records, tunnels, pass, &metrics);
         text.push('\n');
     }
     text
