@@ -84,7 +84,8 @@ impl Daemon {
         let mut parts = (0..).map_while(WorkerId::new).zip(queues).zip(&mut strays);
         let counters = Arc::<Mutex<Counters>>::default();
         let ((first, queue), own) = parts.next().context("there is no queue")?;
-        let plane = Plane::new(first, clock, shared.clone(), queue.watch()?, own, counters.clone());
+        let plane =
+            Plane::new(first, clock, shared.clone(), queue.watch()?, own, counters.clone())?;
         let workers = parts
             .map(|((id, queue), strays)| {
                 Worker::start(id, clock, shared.clone(), queue, strays, sender.clone())
