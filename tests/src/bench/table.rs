@@ -37,7 +37,7 @@ pub(crate) fn pass(records: &Records, tunnels: &[Tunnel], pass: Pass) -> String 
         // What nobody was asked for needs no column.
         let asked = |&metric: &Metric| {
             let keys = tunnels.iter().map(|tunnel| Key { pass, tunnel: tunnel.name, metric });
-            keys.into_iter().any(|key| cell(records, key) != "")
+            keys.into_iter().any(|key| !cell(records, key).is_empty())
         };
         let metrics: Vec<Metric> = metrics.iter().copied().filter(asked).collect();
         text += &table(records, tunnels, pass, &metrics);
