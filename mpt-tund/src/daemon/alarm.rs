@@ -79,7 +79,8 @@ impl Alarm {
                 };
                 if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
             });
-            if rung.is_ok() {
+            // Any other error would come again and again: whoever waits looks for himself.
+            if !matches!(&rung, Err(e) if e.kind() == io::ErrorKind::WouldBlock) {
                 self.armed = None;
                 return Poll::Ready(());
             }
