@@ -71,7 +71,7 @@ fn ciphers(c: &mut Criterion) {
         });
         number.0 += 1;
         ours.seal_data(path, worker, 0, number, &mut datagram).unwrap();
-        // It is opened in place, so each time it is a copy; which costs some 20 ns.
+        // It is opened in place, so each time it is a copy, which is part of the figure.
         let mut copy = datagram.clone();
         group.bench_function(format!("open {cipher}"), |b| {
             b.iter(|| {

@@ -172,7 +172,22 @@ fn tcp(from: usize, payload: usize) -> Vec<u8> {
     packet[16..20].copy_from_slice(&inner_address(1 - from));
     packet[20..24].copy_from_slice(&[0x10, 0, 0x20, 0]);
     packet[32..34].copy_from_slice(&[5 << 4, ACK]);
+    let header = !sum(&packet[..20], 0);
+    packet[10..12].copy_from_slice(&header.to_be_bytes());
+    // The pseudo header: addresses, protocol, length.
+    let pseudo = sum(&packet[12..20], 6 + (packet.len() - 20) as u32);
+    packet[36..38].copy_from_slice(&pseudo.to_be_bytes());
     packet
+}
+
+/// The Internet checksum's sum of `bytes` and `more`.
+fn sum(bytes: &[u8], more: u32) -> u16 {
+    let words = bytes.chunks_exact(2).map(|w| u32::from(u16::from_be_bytes([w[0], w[1]])));
+    let mut sum = more + words.sum::<u32>();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
 }
 
 fn endpoint(now: Time, end: usize, cipher: CipherChoice) -> Endpoint {
