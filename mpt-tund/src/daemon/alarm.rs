@@ -1,7 +1,7 @@
 //! A timer that is left alone as long as it does not ring too late.
 //!
-//! A sleep given to `epoll_wait` is set up and taken down in the processor's timer with every packet that wakes us,
-//! which costs more than the packet. This one stays: when the deadline has moved on since, it rings
+//! A sleep given to `epoll_wait` is set up and taken down in the processor's timer with every packet that wakes us.
+//! This one stays: when the deadline has moved on since, it rings
 //! once in vain and is set anew.
 
 use super::clock::Clock;
