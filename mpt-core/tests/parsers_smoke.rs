@@ -369,6 +369,7 @@ impl Pair {
                 mss_clamp: MssClamp::Auto,
                 mtu: None,
                 workers: WorkerCount::ONE,
+                repair: Default::default(),
                 memory: Default::default(),
             };
             let path = PathConfig {

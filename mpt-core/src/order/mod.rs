@@ -36,6 +36,7 @@ mod deadlines;
 mod extent;
 mod frontier;
 mod held;
+mod lost;
 mod open_paths;
 mod path_progress;
 mod predecessor;

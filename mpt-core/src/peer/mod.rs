@@ -11,6 +11,7 @@ mod control_in;
 mod control_out;
 mod path_entry;
 mod receive;
+mod repair;
 mod report;
 mod send;
 mod sessions;

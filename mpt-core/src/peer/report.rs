@@ -9,6 +9,7 @@ impl Peer {
     /// Sends the report that is due: by the path that answers soonest, and by the next one too when it
     /// tells of a loss.
     pub(super) fn tick_reports(&mut self, now: Time, out: &mut Outbox) {
+        self.tick_gaps(now);
         let Some(first) = self.report_path(now, None) else { return };
         let srtt = self.srtt(first);
         if !self.report_schedule.due(now, srtt) {
@@ -20,7 +21,8 @@ impl Peer {
         let second = self.report_path(now, Some(first));
         for worker in (0..16).filter_map(WorkerId::new) {
             let Some(report) = self.report(now, worker, interval) else { continue };
-            self.send_report(now, first, &report, out);
+            let arrived = self.arrived(now, worker);
+            self.send_report(now, first, &report, arrived.as_ref(), out);
             for entry in report.paths() {
                 let ours = self.remote_paths[entry.path.index()];
                 if let Some(path) = ours.and_then(|p| self.paths[p.index()].as_mut()) {
@@ -31,7 +33,7 @@ impl Peer {
             let worker = self.receive_workers[worker.get() as usize].as_mut();
             let loss = worker.is_some_and(|w| w.arrivals.note_missing(missing));
             if let Some(second) = second.filter(|_| loss) {
-                self.send_report(now, second, &report, out);
+                self.send_report(now, second, &report, arrived.as_ref(), out);
             }
         }
     }
@@ -70,7 +72,7 @@ impl Peer {
     /// The best path but `other`: first those by which the peer was heard lately, for a dead path tells
     /// nothing of its death, and a report that goes there makes the peer suspect the others too; then by
     /// rank and round-trip time.
-    fn report_path(&self, now: Time, other: Option<PathId>) -> Option<PathId> {
+    pub(super) fn report_path(&self, now: Time, other: Option<PathId>) -> Option<PathId> {
         let lately = now.before(HEARD_LATELY);
         self.paths
             .iter()

@@ -211,7 +211,14 @@ impl<'p> Batch<'p> {
         };
         let datagram = out.push_at(lane, len);
         header.encode(datagram);
-        write(&mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner]);
+        let packet = &mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner];
+        write(packet);
+        if let Some(repairer) = &mut self.numbers.repairer {
+            let DataHeader { flags, open_paths, .. } = header;
+            repairer.on_sent(
+                self.now, path_id, sequence, pn, distance, open_paths, flags, packet,
+            );
+        }
         if let Err(reason) = slot.session.seal_data(path_id, self.worker, 0, pn, datagram) {
             // Cannot happen with a datagram of this shape and a session that has not expired; what
             // stands there is noise to the receiver.

@@ -1,0 +1,67 @@
+//! How long a lost packet is waited for, at the receiver.
+
+use std::time::Duration;
+
+/// A patience below one repair's round trip only turns losses into reordering; one much above it makes
+/// what cannot be repaired delay the rest.
+const ROUND_TRIPS: f64 = 3.5;
+
+/// Not less: the sender may be busy.
+const LEAST: Duration = Duration::from_millis(30);
+
+/// Not more, unless a single repair takes longer.
+const MOST: Duration = Duration::from_millis(150);
+
+/// Nobody waits longer than this, whatever a repair takes.
+const LONGEST: Duration = Duration::from_millis(300);
+
+/// The time from knowing a loss to its repair, smoothed as RFC 6298 does, and what follows from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Patience {
+    /// Seconds: mean and mean deviation.
+    estimate: Option<(f64, f64)>,
+}
+
+impl Patience {
+    /// A loss was repaired with the first try after this time.
+    pub fn on_repaired(&mut self, after: Duration) {
+        let s = after.as_secs_f64();
+        self.estimate = Some(match self.estimate {
+            None => (s, s / 2.0),
+            Some((mean, deviation)) => (
+                mean + (s - mean) / 8.0,
+                deviation + ((s - mean).abs() - deviation) / 4.0,
+            ),
+        });
+    }
+
+    /// How long a packet is waited for that is known to be lost.
+    #[must_use]
+    pub fn get(&self) -> Duration {
+        let Some((mean, deviation)) = self.estimate else { return MOST };
+        let timeout = Duration::from_secs_f64(mean + 4.0 * deviation);
+        timeout.mul_f64(ROUND_TRIPS).clamp(LEAST, MOST).max(timeout.mul_f64(1.25).min(LONGEST))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn within_bounds_and_at_least_a_round_trip() {
+        let steady = |ms: u32| {
+            let mut p = Patience::default();
+            (0..100).for_each(|_| p.on_repaired(ms * MS));
+            p.get().as_secs_f64() * 1e3
+        };
+        assert_eq!(Patience::default().get(), MOST);
+        assert_eq!(steady(2), 30.0);
+        assert!((70.0..71.0).contains(&steady(20)));
+        assert_eq!(steady(100), 150.0);
+        assert!((250.0..251.0).contains(&steady(200)));
+        assert_eq!(steady(700), 300.0);
+    }
+}
