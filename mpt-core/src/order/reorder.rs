@@ -114,6 +114,8 @@ pub struct Reorder {
     markers: u16,
     /// Whether the sender ever sent a packet twice.
     copies: bool,
+    /// The sender sends nothing again for now.
+    unrepaired: bool,
     /// With repair: what is lost and waited for.
     lost: Lost,
     patience: Patience,
@@ -149,6 +151,7 @@ impl Reorder {
             slowest: 0.0,
             markers: 0,
             copies: false,
+            unrepaired: false,
             lost: Lost::default(),
             patience: Patience::default(),
             abandoned: Vec::new(),
@@ -262,6 +265,11 @@ impl Reorder {
         if self.abandoned.len() < self.limits.slots && !self.ring.is_resolved(pn.0) {
             self.abandoned.push((pn.0, distance));
         }
+    }
+
+    /// Whether the sender sends nothing again for now, as its newest packet says.
+    pub const fn set_unrepaired(&mut self, unrepaired: bool) {
+        self.unrepaired = unrepaired;
     }
 
     /// Everything up to this number was delivered or given up.
@@ -396,7 +404,9 @@ impl Reorder {
             self.skip_abandoned(exit);
         }
         self.lost.prune(self.ring.base());
-        if let Some(through) = self.lost.expired(now) {
+        let expired = self.lost.expired(now);
+        let given_up = if self.unrepaired { Some(through) } else { expired };
+        if let Some(through) = given_up {
             self.give_up_through(through, Cause::Lost, exit);
         }
     }

@@ -13,7 +13,7 @@ use super::{Context, DatagramMeta, Peer};
 use crate::inner::{Checksum, InnerPacket, clamp_mss, decapsulate_ecn, transport_checksum_at};
 use crate::order::{Arrival, Disposition};
 use crate::path::Freshness;
-use crate::wire::DataHeader;
+use crate::wire::{DataHeader, HeaderFlags};
 use crate::{Deliver, DropReason, PacketNumber, PathId, PeerId, Time};
 use std::net::IpAddr;
 
@@ -93,6 +93,9 @@ impl Peer {
             };
 
         // 5. In order.
+        if pn > highest && header.copy == 0 {
+            worker.reorder.set_unrepaired(header.flags.contains(HeaderFlags::UNREPAIRED));
+        }
         let arrival = Arrival {
             pn,
             distance: header.distance,

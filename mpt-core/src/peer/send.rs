@@ -198,8 +198,9 @@ impl<'p> Batch<'p> {
         // From here on nothing may fail: a numbered packet that is not sent would be a hole.
         let (pn, distance) = self.numbers.predecessors.next(self.flow);
         let sequence = self.numbers.open_paths.on_data(self.now, path_id, pn);
+        let congested = self.numbers.repairer.as_ref().is_some_and(|r| r.is_congested());
         let header = DataHeader {
-            flags: self.flags,
+            flags: if congested { self.flags.with(HeaderFlags::UNREPAIRED) } else { self.flags },
             worker: self.worker,
             copy: 0,
             send_time: send_time(self.now),
@@ -214,7 +215,7 @@ impl<'p> Batch<'p> {
         let packet = &mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner];
         write(packet);
         if let Some(repairer) = &mut self.numbers.repairer {
-            let DataHeader { flags, open_paths, .. } = header;
+            let (flags, open_paths) = (self.flags, header.open_paths);
             repairer.on_sent(
                 self.now, path_id, sequence, pn, distance, open_paths, flags, packet,
             );

@@ -9,11 +9,12 @@ const ROUND_TRIPS: f64 = 3.5;
 /// Not less: the sender may be busy.
 const LEAST: Duration = Duration::from_millis(30);
 
-/// Not more, unless a single repair takes longer.
-const MOST: Duration = Duration::from_millis(150);
+/// Not more. It is time for a second try where a repair takes 120 ms, and it is seldom used up: the sender
+/// says when it does not try again.
+const MOST: Duration = Duration::from_millis(300);
 
-/// Nobody waits longer than this, whatever a repair takes.
-const LONGEST: Duration = Duration::from_millis(300);
+/// Before anything was repaired.
+const INITIAL: Duration = Duration::from_millis(150);
 
 /// The time from knowing a loss to its repair, smoothed as RFC 6298 does, and what follows from it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,9 +39,9 @@ impl Patience {
     /// How long a packet is waited for that is known to be lost.
     #[must_use]
     pub fn get(&self) -> Duration {
-        let Some((mean, deviation)) = self.estimate else { return MOST };
+        let Some((mean, deviation)) = self.estimate else { return INITIAL };
         let timeout = Duration::from_secs_f64(mean + 4.0 * deviation);
-        timeout.mul_f64(ROUND_TRIPS).clamp(LEAST, MOST).max(timeout.mul_f64(1.25).min(LONGEST))
+        timeout.mul_f64(ROUND_TRIPS).clamp(LEAST, MOST)
     }
 }
 
@@ -51,17 +52,15 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn within_bounds_and_at_least_a_round_trip() {
+    fn some_round_trips_within_bounds() {
         let steady = |ms: u32| {
             let mut p = Patience::default();
             (0..100).for_each(|_| p.on_repaired(ms * MS));
             p.get().as_secs_f64() * 1e3
         };
-        assert_eq!(Patience::default().get(), MOST);
+        assert_eq!(Patience::default().get(), INITIAL);
         assert_eq!(steady(2), 30.0);
         assert!((70.0..71.0).contains(&steady(20)));
-        assert_eq!(steady(100), 150.0);
-        assert!((250.0..251.0).contains(&steady(200)));
-        assert_eq!(steady(700), 300.0);
+        assert_eq!((steady(100), steady(700)), (300.0, 300.0));
     }
 }

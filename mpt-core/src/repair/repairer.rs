@@ -96,7 +96,7 @@ impl Repairer {
         flags: HeaderFlags,
         packet: &[u8],
     ) {
-        self.budget.earn();
+        self.budget.earn(now);
         self.store.push(now, pn, path, distance, open_paths, flags, packet);
         self.flights[path.index()].push(seq, pn.0);
     }
@@ -171,6 +171,13 @@ impl Repairer {
         self.waits_for_pace.then(|| self.pace.next())
     }
 
+    /// Whether so much is lost that nothing is sent again for now: headers tell, and the receiver does not
+    /// wait for what is lost.
+    #[must_use]
+    pub const fn is_congested(&self) -> bool {
+        self.budget.is_congested()
+    }
+
     /// Counters.
     #[must_use]
     pub fn stats(&self) -> RepairStatus {
@@ -183,12 +190,20 @@ impl Repairer {
                 self.lost.pop_front();
                 continue;
             };
+            if self.budget.is_congested() {
+                // The receiver knows, and does not wait.
+                self.lost.pop_front();
+                self.budget.spend(now);
+                sent.done = true;
+                self.stats.abandoned += 1;
+                continue;
+            }
             let target = target(views, path, self.patience)?;
             self.lost.pop_front();
             // The report took a part of a round trip, the copy will take half of one.
             let elapsed = now.since(sent.lost.unwrap_or(now)) + target.srtt * 3 / 4;
             let in_time = elapsed <= self.patience && now.since(sent.at) <= self.deadline;
-            if in_time && sent.copy < LAST_COPY && self.budget.spend() {
+            if in_time && sent.copy < LAST_COPY && self.budget.spend(now) {
                 self.stats.sent_again += 1;
                 return Some(Step::Resend { pn: PacketNumber(pn), path: target.id });
             }
