@@ -184,7 +184,7 @@ pub struct ReorderStatus {
     pub ring_slots: u64,
     /// Packets that came as a copy in time to be delivered in order.
     pub repaired: u64,
-    /// Packets that came as a copy after they had been given up; part of `late`.
+    /// Packets that came as a copy after they had been given up; dropped.
     pub repaired_late: u64,
     /// Packets that came again and were removed.
     pub duplicates: u64,

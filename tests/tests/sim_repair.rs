@@ -267,28 +267,3 @@ fn congestion_is_not_repaired_into_a_collapse() {
     println!("delivered {:.2} % with repair, {:.2} % without", with * 100.0, without * 100.0);
     assert!(with >= without * 0.998, "{with} {without}");
 }
-
-#[test]
-fn scratch() {
-    let seed = std::env::var("MPT_SEED").unwrap().parse().unwrap();
-    let way = match std::env::var("WAY").as_deref() { Ok("up") => Way::Up, Ok("down") => Way::Down, _ => Way::Both };
-    let mut w = loaded(seed, &BRIDGES, 0.45, RepairConfig::default());
-    let line = w.below(2);
-    w.streams[0].reset_extremes();
-    w.recording = Some(Vec::new());
-    w.lines[line].cut(way);
-    let cut = w.now;
-    println!("line {line}");
-    let mut last = String::new();
-    for _ in 0..400 {
-        w.run(MS);
-        let paths: Vec<_> = (0..2).map(|e| (0..2).map(|i| { let p = w.ends[e].path(w.now, i); format!("{} ({})", p.state, p.why) }).collect::<Vec<_>>()).collect();
-        let r = w.ends[0].peer(w.now).repair;
-        let now = format!("{paths:?} {} {}", r.rescued > 0, r.abandoned);
-        if now != last { println!("{:?}: {now}", w.now.since(cut)); last = now; }
-    }
-    if false { for r in w.recording.take().unwrap() {
-        if r.bytes[0] == 7 && r.to == 0 && r.at.since(cut) < 200 * MS { println!("report at {:?} socket {:?} len {}", r.at.since(cut), r.meta.socket, r.bytes.len()); }
-    }
-    println!("{}", account(&w));
-}

@@ -365,6 +365,11 @@ impl Reorder {
         let pn = arrival.pn.0;
         match self.ring.was_delivered(pn) {
             Some(true) => return self.on_duplicate(),
+            // Given up because it took too long: by now its flow has gone on.
+            Some(false) if arrival.copy > 0 => {
+                self.stats.repaired_late += 1;
+                return self.on_duplicate();
+            }
             Some(false) => self.ring.set(pn, State::Delivered),
             // Forgotten. An original comes once; when copies are about, one may have been delivered.
             None if self.copies || arrival.copy != 0 => return self.on_duplicate(),
@@ -372,7 +377,6 @@ impl Reorder {
         }
         deliver(packet, arrival.checksum);
         self.stats.late += 1;
-        self.stats.repaired_late += u64::from(arrival.copy > 0);
         Disposition::Late
     }
 

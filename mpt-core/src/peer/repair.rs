@@ -6,6 +6,7 @@ use super::send::send_time;
 use super::{Context, Peer};
 use crate::control::RepairStatus;
 use crate::repair::{CAPABILITY, Repair, Repairer, Step};
+use crate::path::State;
 use crate::schedule::Rank;
 use crate::wire::{Abandon, Arrived, DATA_HEADER_LEN, DataHeader, MAX_GAPS, PathGaps};
 use crate::{DropReason, Fragment, Outbox, PacketNumber, PathId, Time, WorkerId};
@@ -146,8 +147,12 @@ impl Peer {
         };
         let works = self.views.iter().any(|v| v.rank < Rank::Suspected);
         for id in PathId::all() {
-            let failed = match self.views.iter().find(|v| v.id == id) {
-                Some(view) => works && view.rank >= Rank::Suspected,
+            let state = self.paths[id.index()].as_ref().map(|p| p.health.state());
+            let failed = match state {
+                // What is under way on a path that an operator took out of use arrives all the same.
+                Some(State::Disabled) => false,
+                Some(State::Up) => self.views.iter().all(|v| v.id != id),
+                Some(_) => works || self.views.iter().all(|v| v.id != id),
                 None => true,
             };
             if failed {

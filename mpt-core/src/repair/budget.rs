@@ -17,6 +17,9 @@ const BURST: u32 = 200;
 const WINDOW: Duration = Duration::from_millis(500);
 const CLEARED: u64 = 8;
 
+/// … but not over fewer packets than these, which would be chance.
+const LEAST_COUNTED: u64 = 100;
+
 /// A bucket of tokens that fills with what is sent. When it is empty there is congestion: then nothing is sent
 /// again until the losses became few. A bucket that is always nearly empty would repair one loss in two,
 /// at random, and make everybody wait for all of them.
@@ -46,10 +49,14 @@ impl Budget {
         }
     }
 
-    /// A packet was lost. Whether it may be sent again; it is paid for then.
+    /// A packet was lost while congested.
+    pub const fn on_lost(&mut self) {
+        self.lost += 1;
+    }
+
+    /// Whether a lost packet may be sent again; it is paid for then.
     pub fn spend(&mut self, now: Time) -> bool {
         if self.congested {
-            self.lost += 1;
             return false;
         }
         match self.tokens.checked_sub(WHOLE) {
@@ -69,7 +76,7 @@ impl Budget {
     }
 
     fn judge(&mut self, now: Time) {
-        if now.since(self.began) >= WINDOW {
+        if now.since(self.began) >= WINDOW && self.sent >= LEAST_COUNTED {
             self.congested = self.lost * 100 >= self.sent * CLEARED;
             self.begin(now);
         }
@@ -91,7 +98,11 @@ mod tests {
     fn run(b: &mut Budget, from: u64, packets: u64, every: u64) -> (usize, bool) {
         let again = (from..from + packets).filter(|&i| {
             b.earn(Time::from_millis(i));
-            i % every == 0 && b.spend(Time::from_millis(i))
+            let lost = i % every == 0;
+            if lost && b.is_congested() {
+                b.on_lost();
+            }
+            lost && b.spend(Time::from_millis(i))
         });
         (again.count(), b.is_congested())
     }

@@ -121,12 +121,21 @@ impl Repairer {
     pub fn on_arrived(&mut self, now: Time, arrived: &Arrived) {
         self.patience = arrived.patience;
         for gaps in arrived.paths() {
-            let (store, lost) = (&mut self.store, &mut self.lost);
+            let (store, lost, budget) = (&mut self.store, &mut self.lost, &mut self.budget);
+            let abandoned = &mut self.stats.abandoned;
             self.flights[gaps.path.index()].settle(gaps, |pn, fate| {
                 let Some(sent) = store.get_mut(pn) else { return };
                 sent.under_way = sent.under_way.saturating_sub(1);
                 sent.done |= fate == Fate::Arrived;
-                if fate == Fate::Lost && sent.under_way == 0 && !sent.done && lost.len() < MOST_WAITING {
+                if fate != Fate::Lost || sent.under_way > 0 || sent.done {
+                    return;
+                }
+                if budget.is_congested() {
+                    // The receiver knows, and does not wait.
+                    budget.on_lost();
+                    sent.done = true;
+                    *abandoned += 1;
+                } else if lost.len() < MOST_WAITING {
                     sent.lost.get_or_insert(now);
                     lost.push_back((pn, gaps.path));
                 }
@@ -160,6 +169,7 @@ impl Repairer {
     pub fn poll(&mut self, now: Time, views: &[PathView]) -> Option<Step> {
         self.waits_for_pace = false;
         if self.lost.is_empty() && self.stranded.is_empty() {
+            self.store.trim(now);
             return None;
         }
         self.poll_lost(now, views).or_else(|| self.poll_stranded(now, views))
@@ -190,14 +200,6 @@ impl Repairer {
                 self.lost.pop_front();
                 continue;
             };
-            if self.budget.is_congested() {
-                // The receiver knows, and does not wait.
-                self.lost.pop_front();
-                self.budget.spend(now);
-                sent.done = true;
-                self.stats.abandoned += 1;
-                continue;
-            }
             let target = target(views, path, self.patience)?;
             self.lost.pop_front();
             // The report took a part of a round trip, the copy will take half of one.

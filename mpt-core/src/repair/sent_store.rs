@@ -8,6 +8,12 @@ use std::time::Duration;
 /// Bytes of a new store; it doubles up to its limit where more is under way.
 const FIRST_BYTES: usize = 64 << 10;
 
+/// Packets count as at least this long: so the account of them is bounded too.
+const LEAST_PACKET: usize = 128;
+
+/// Memory beyond the first is given back when nothing was sent for this long.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// One packet that was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
@@ -62,6 +68,8 @@ pub struct SentStore {
     packets: VecDeque<Sent>,
     /// The number of the first of `packets`.
     first: u64,
+    /// When something was sent last.
+    last: Time,
 }
 
 impl SentStore {
@@ -77,6 +85,7 @@ impl SentStore {
             head: 0,
             packets: VecDeque::new(),
             first: 1,
+            last: Time::ZERO,
         }
     }
 
@@ -94,6 +103,11 @@ impl SentStore {
         packet: &[u8],
     ) {
         let Ok(len) = u16::try_from(packet.len()) else { return self.skip(pn) };
+        self.last = now;
+        if self.packets.len() >= self.limit / LEAST_PACKET {
+            self.packets.pop_front();
+            self.first += 1;
+        }
         if pn.0 != self.first + self.packets.len() as u64 {
             self.skip(PacketNumber(pn.0 - 1));
         }
@@ -138,6 +152,15 @@ impl SentStore {
         let keep_from = pn.saturating_add(1).clamp(self.first, end);
         self.packets.drain(..(keep_from - self.first) as usize);
         self.first = keep_from;
+    }
+
+    /// Gives back memory, when nothing was sent for a while.
+    pub fn trim(&mut self, now: Time) {
+        if self.bytes.len() > FIRST_BYTES && now.since(self.last) >= IDLE {
+            self.skip(PacketNumber(self.first + self.packets.len() as u64 - 1));
+            self.bytes = Box::default();
+            self.packets = VecDeque::new();
+        }
     }
 
     /// The number of the oldest packet that is kept, or the next one's.
