@@ -84,6 +84,8 @@ pub struct Status {
     pub workers: u32,
     /// What the TUN device takes off our hands.
     pub offloads: OffloadStatus,
+    /// The UDP sockets.
+    pub sockets: Vec<SocketStatus>,
     /// Drops that belong to no peer.
     pub drops: Vec<DropCount>,
     /// The peers.
@@ -100,6 +102,28 @@ pub struct OffloadStatus {
     pub tso: bool,
     /// UDP super-packets.
     pub uso: bool,
+}
+
+/// A UDP socket; with several workers, each has one like it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SocketStatus {
+    /// The address and port it is bound to.
+    pub local: String,
+    /// The interface it is bound to.
+    pub interface: Option<String>,
+    /// Many datagrams leave as one super-packet.
+    pub gso: bool,
+    /// Many datagrams come as one super-packet.
+    pub gro: bool,
+    /// Whether the interface joins what it receives (`ethtool -k`); if not, GRO has little to do.
+    pub interface_gro: Option<bool>,
+    /// Receive buffer in bytes as the kernel accounts them, about twice the payload.
+    pub receive_buffer: u64,
+    /// Send buffer in the same bytes.
+    pub send_buffer: u64,
+    /// Datagrams, or super-packets, that the kernel dropped because the receive buffer was full.
+    pub kernel_drops: u64,
 }
 
 /// What went through the TUN device.

@@ -1,6 +1,7 @@
 //! `mpt-lab`: demonstrations of the tunnel in networks of its own.
 
 use clap::{Parser, Subcommand};
+use mpt_lab::bench::{self, BenchOptions};
 use mpt_lab::demo::{self, DemoOptions};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ struct Arguments {
 enum Command {
     /// Bridges carry one UDP stream; one is unplugged and comes back.
     Demo(DemoOptions),
+    Bench(BenchOptions),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> ExitCode {
     let result = mpt_lab::privilege::enter().and_then(|()| match arguments.command {
         Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,9 @@ const MAX_UDP_SEGMENTS: usize = 64;
 /// Longest packet, with its headers: the IPv4 length field, and no more in IPv6 without jumbograms.
 const MAX_LEN: usize = 65_535;
 
+// What a merger keeps: each run's longest packet, and one alone.
+const _: () = assert!((RUNS + 1) * (HEADROOM + MAX_LEN) <= 321 * 1_024);
+
 /// Where packets go: [`HEADROOM`] bytes and the packet, and what the kernel is to be told beside.
 pub type Emit<'a> = dyn FnMut(&mut [u8], &Offload) + 'a;
 

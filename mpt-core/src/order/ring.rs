@@ -3,6 +3,16 @@
 /// Slots of a new ring: 24 KiB.
 const FIRST_SLOTS: usize = 1024;
 
+const _: () = assert!(FIRST_SLOTS * size_of::<Slot>() <= 24 * 1_024);
+
+/// Slots of the largest ring: 1.5 MiB.
+const MOST_SLOTS: usize = 1 << 16;
+
+const _: () = assert!(MOST_SLOTS * size_of::<Slot>() <= 1_536 * 1_024);
+
+// Within a slot, distances in the ring are 16 bits.
+const _: () = assert!(MOST_SLOTS - 1 <= u16::MAX as usize);
+
 /// What is known of a packet number in the ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum State {
@@ -50,7 +60,7 @@ struct Slot {
 impl Ring {
     /// An empty ring of at most `cap` slots, rounded to a power of two from 1 024 to 65 536.
     pub(super) fn new(cap: usize) -> Self {
-        let cap = cap.clamp(FIRST_SLOTS, 1 << 16).next_power_of_two();
+        let cap = cap.clamp(FIRST_SLOTS, MOST_SLOTS).next_power_of_two();
         Self {
             slots: vec![Slot::default(); FIRST_SLOTS].into_boxed_slice(),
             cap,

@@ -31,6 +31,10 @@ pub struct SendWorker {
     pub repairer: Option<Box<Repairer>>,
 }
 
+// Up to 16 of each a peer, beside what they allocate as it is needed.
+const _: () = assert!(size_of::<SendWorker>() <= 1_024);
+const _: () = assert!(size_of::<ReceiveWorker>() <= 16 * 1_024);
+
 impl SendWorker {
     /// Nothing sent yet.
     pub fn new(rng: &mut ChaCha20Rng) -> Self {

@@ -270,12 +270,11 @@ proptest! {
                 if *checksum == Checksum::Partial {
                     complete_checksum(&mut packet, &inner).unwrap();
                 }
-                let id = if inner.version() == Version::V4 && packet[6] & 0x40 != 0 {
+                if inner.version() == Version::V4 && packet[6] & 0x40 != 0 {
                     // With DF it means nothing, and may come out another.
                     packet[4..6].fill(0);
                     packet[10..12].fill(0);
-                };
-                let () = id;
+                }
                 let port = packet[inner.transport() + 1];
                 flows.entry((inner.version() == Version::V4, inner.protocol(), port)).or_default().push(packet);
             }
@@ -402,7 +401,7 @@ fn a_short_packet_or_psh_or_fin_is_the_last() {
 #[test]
 fn a_full_checksum_joins_only_when_right_and_a_wrong_one_stays_wrong() {
     let at = |i: u32| Shape { seq: 1_000 + 1_000 * i, ..Shape::tcp(1_000) }.full();
-    let mut packets = vec![at(0), at(1), at(2), at(3)];
+    let mut packets = [at(0), at(1), at(2), at(3)];
     packets[2][700] ^= 1;
     let all: Vec<_> = packets.iter().map(|p| (p.clone(), Checksum::Full)).collect();
     let out = merge(&all);
