@@ -4,11 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "part of tests")]
 
 use mpt_core::config::RepairConfig;
-use mpt_core::Weight;
-use mpt_core::PathId;
+use mpt_core::wire::DataHeader;
+use mpt_core::{PathId, Weight};
 use mpt_lab::link::{BurstLoss, LinkProfile, QueueLimit};
 use mpt_lab::sim::sweep::sweep;
 use mpt_lab::sim::world::{Far, Traffic, Way, World};
+use std::collections::HashSet;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -40,8 +41,17 @@ fn load(links: &[LinkProfile], part: f64) -> f64 {
 
 /// A pair with weights like rates, under this load for at least 2 s.
 fn loaded(seed: u64, links: &[LinkProfile], part: f64, repair: RepairConfig) -> World {
+    loaded_ends(seed, links, part, [repair; 2])
+}
+
+fn loaded_ends(
+    seed: u64,
+    links: &[LinkProfile],
+    part: f64,
+    repair: [RepairConfig; 2],
+) -> World {
     let mut w = World::new(seed);
-    for _ in 0..2 {
+    for repair in repair {
         let end = w.add_end();
         w.ends[end].config.repair = repair;
     }
@@ -187,19 +197,18 @@ struct Row {
     out_of_order: u64,
 }
 
-/// Sends packets for `time`, and prints what became of them, without the first 2 s.
+/// Sends packets for `time`, and prints what became of them; order and delays without the first 2 s.
 fn row(name: &str, links: &[LinkProfile], part: f64, time: Duration, repair: RepairConfig) -> Row {
     let mut w = loaded(1, links, part, repair);
-    let (sent, out_of_order) = (w.streams[0].sent, w.streams[0].out_of_order);
-    let missing = w.streams[0].missing();
+    let out_of_order = w.streams[0].out_of_order;
     w.streams[0].reset_extremes();
     w.run(time);
     finish(&mut w);
     let s = &w.streams[0];
     let row = Row {
         name: name.to_owned(),
-        sent: s.sent - sent,
-        lost: s.missing().saturating_sub(0.min(missing)),
+        sent: s.sent,
+        lost: s.missing(),
         out_of_order: s.out_of_order - out_of_order,
     };
     let p99 = s.delays.value_at_quantile(0.99) as f64 / 1e3;
@@ -266,4 +275,43 @@ fn congestion_is_not_repaired_into_a_collapse() {
     let (with, without) = (delivered(RepairConfig::default()), delivered(RepairConfig::OFF));
     println!("delivered {:.2} % with repair, {:.2} % without", with * 100.0, without * 100.0);
     assert!(with >= without * 0.998, "{with} {without}");
+}
+
+#[test]
+fn no_nonce_comes_twice() {
+    let mut w = loaded(1, &[radio(20, 10, 5, 0.05), radio(20, 20, 5, 0.05)], 0.45, RepairConfig::default());
+    w.recording = Some(Vec::new());
+    for line in [0, 1, 0, 1] {
+        w.run(S);
+        w.lines[line].cut(Way::Both);
+        w.run(S);
+        w.lines[line].mend();
+    }
+    let mut seen = HashSet::new();
+    let mut copies = 0;
+    for r in w.recording.take().unwrap() {
+        let Some(h) = DataHeader::decode(&r.bytes) else { continue };
+        // The index names the path.
+        assert!(seen.insert((h.index, h.worker, h.copy, h.pn)), "{h:?}");
+        copies += u64::from(h.copy > 0);
+    }
+    let repair = w.ends[0].peer(w.now).repair;
+    assert!(copies > 200, "{copies}");
+    assert!(repair.sent_again > 100 && repair.rescued > 50, "{repair:?}");
+}
+
+#[test]
+fn both_ends_have_to_repair() {
+    let (on, off) = (RepairConfig::default(), RepairConfig::OFF);
+    for repair in [[on, off], [off, on]] {
+        let links = [LinkProfile { loss: 0.01, ..link(20, 10) }, link(20, 10)];
+        let mut w = loaded_ends(1, &links, 0.6, repair);
+        w.run(5 * S);
+        finish(&mut w);
+        let (sender, receiver) = (w.ends[0].peer(w.now), w.ends[1].peer(w.now));
+        assert!(!sender.repair.active && !receiver.repair.active);
+        assert_eq!((sender.repair.sent_again, w.streams[0].out_of_order), (0, 0));
+        assert!(w.streams[0].missing() > 20, "{}", account(&w));
+        assert!(receiver.reordering.hold_p99 < 0.01, "nobody waits in vain: {}", account(&w));
+    }
 }
