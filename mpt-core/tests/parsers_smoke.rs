@@ -19,8 +19,8 @@ use mpt_core::inner::{
 use mpt_core::keys::{PresharedKey, PrivateKey};
 use mpt_core::repair::Flight;
 use mpt_core::wire::{
-    Abandon, Arrived, Close, CloseReason, ControlHeader, DATA_HEADER_LEN, DataHeader, Echo, Marker, MessageType,
-    Open, PathGaps, PathReport, Probe, Report,
+    Abandon, Arrived, Close, CloseReason, ControlHeader, DATA_HEADER_LEN, DataHeader, Echo, Marker,
+    MessageType, Open, PathGaps, PathReport, Probe, Report,
 };
 use mpt_core::{
     DatagramMeta, Endpoint, Outbox, PacketNumber, PathId, PeerId, SocketId, Time, WorkerId,
@@ -324,7 +324,10 @@ fn abandon() {
     smoke("abandon", &valid, |bytes| {
         let Some(abandon) = Abandon::decode(bytes) else { return false };
         let written = written(|b| abandon.encode(b));
-        assert_eq!(Abandon::decode(&written).map(|a| a.packets().count()), Some(abandon.packets().count()));
+        assert_eq!(
+            Abandon::decode(&written).map(|a| a.packets().count()),
+            Some(abandon.packets().count())
+        );
         assert!(abandon.packets().map(|(pn, _)| pn).is_sorted());
         true
     });

@@ -58,7 +58,8 @@ fn run(r: &mut Repairer, next: &mut u64, packets: u64, gap: Duration) -> Duratio
                 gaps[(pn % 2) as usize].on_number(now, (pn / 2) as u32);
             }
         }
-        let mut arrived = Arrived::new(Duration::from_millis(100), PacketNumber(reported.saturating_sub(every)));
+        let mut arrived =
+            Arrived::new(Duration::from_millis(100), PacketNumber(reported.saturating_sub(every)));
         for (path, gaps) in paths.iter().zip(&mut gaps) {
             gaps.expire(now);
             let zero = Duration::ZERO;
@@ -86,7 +87,10 @@ fn keeping_a_packet_costs_a_copy_and_no_allocation() {
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         let cost = run(&mut r, &mut next, 100_000, gap);
         let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
-        println!("{name}: {cost:?} a packet, {} bytes of memory, {allocations} allocations", r.stats().memory);
+        println!(
+            "{name}: {cost:?} a packet, {} bytes of memory, {allocations} allocations",
+            r.stats().memory
+        );
         // The two trackers of gaps in this test are new in each run.
         assert!(allocations < 30, "{allocations} allocations");
     }

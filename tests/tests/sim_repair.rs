@@ -44,12 +44,7 @@ fn loaded(seed: u64, links: &[LinkProfile], part: f64, repair: RepairConfig) -> 
     loaded_ends(seed, links, part, [repair; 2])
 }
 
-fn loaded_ends(
-    seed: u64,
-    links: &[LinkProfile],
-    part: f64,
-    repair: [RepairConfig; 2],
-) -> World {
+fn loaded_ends(seed: u64, links: &[LinkProfile], part: f64, repair: [RepairConfig; 2]) -> World {
     let mut w = World::new(seed);
     for repair in repair {
         let end = w.add_end();
@@ -279,7 +274,8 @@ fn congestion_is_not_repaired_into_a_collapse() {
 
 #[test]
 fn no_nonce_comes_twice() {
-    let mut w = loaded(1, &[radio(20, 10, 5, 0.05), radio(20, 20, 5, 0.05)], 0.45, RepairConfig::default());
+    let mut w =
+        loaded(1, &[radio(20, 10, 5, 0.05), radio(20, 20, 5, 0.05)], 0.45, RepairConfig::default());
     w.recording = Some(Vec::new());
     for line in [0, 1, 0, 1] {
         w.run(S);

@@ -88,10 +88,17 @@ mod tests {
         let mut lost = Lost::default();
         lost.note(ms(1), 1, 10, ms(31), |pn| [3, 4, 7].contains(&pn));
         lost.note(ms(2), 1, 12, ms(20), |pn| [3, 4, 7, 12].contains(&pn));
-        assert_eq!((lost.since(4), lost.since(5), lost.since(12)), (Some(ms(1)), None, Some(ms(2))));
+        assert_eq!(
+            (lost.since(4), lost.since(5), lost.since(12)),
+            (Some(ms(1)), None, Some(ms(2)))
+        );
         assert_eq!((lost.expired(ms(30)), lost.next()), (None, Some(ms(31))));
         lost.prune(5);
         assert_eq!(lost.since(4), None);
-        assert_eq!((lost.expired(ms(31)), lost.next()), (Some(12), None), "not before an older one");
+        assert_eq!(
+            (lost.expired(ms(31)), lost.next()),
+            (Some(12), None),
+            "not before an older one"
+        );
     }
 }

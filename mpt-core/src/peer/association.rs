@@ -38,7 +38,11 @@ const _: () = assert!(size_of::<ReceiveWorker>() <= 16 * 1_024);
 impl SendWorker {
     /// Nothing sent yet.
     pub fn new(rng: &mut ChaCha20Rng) -> Self {
-        Self { predecessors: Predecessors::new(rng.next_u64()), open_paths: OpenPaths::new(), repairer: None }
+        Self {
+            predecessors: Predecessors::new(rng.next_u64()),
+            open_paths: OpenPaths::new(),
+            repairer: None,
+        }
     }
 }
 

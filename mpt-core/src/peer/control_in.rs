@@ -6,7 +6,9 @@ use super::sessions::{SessionId, Standing};
 use super::{Context, DatagramMeta, Peer};
 use crate::order;
 use crate::path::Freshness;
-use crate::wire::{Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Probe, Report};
+use crate::wire::{
+    Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Probe, Report,
+};
 use crate::{DropReason, Outbox, PathId, Time, Weight};
 
 impl Peer {

@@ -3,8 +3,8 @@
 use super::Peer;
 use crate::path::{ProbeToSend, Usability};
 use crate::wire::{
-    Abandon, Arrived, CONTROL_HEADER_LEN, CONTROL_TAG_LEN, Close, CloseReason, Echo, Marker, MessageType, Open,
-    Probe, Report,
+    Abandon, Arrived, CONTROL_HEADER_LEN, CONTROL_TAG_LEN, Close, CloseReason, Echo, Marker,
+    MessageType, Open, Probe, Report,
 };
 use crate::{LaneKey, Outbox, PathId, Time};
 use std::net::SocketAddr;

@@ -5,8 +5,8 @@ use super::association::{ReceiveWorker, SendWorker};
 use super::send::send_time;
 use super::{Context, Peer};
 use crate::control::RepairStatus;
-use crate::repair::{CAPABILITY, Repair, Repairer, Step};
 use crate::path::State;
+use crate::repair::{CAPABILITY, Repair, Repairer, Step};
 use crate::schedule::Rank;
 use crate::wire::{Abandon, Arrived, DATA_HEADER_LEN, DataHeader, MAX_GAPS, PathGaps};
 use crate::{DropReason, Fragment, Outbox, PacketNumber, PathId, Time, WorkerId};
@@ -96,8 +96,7 @@ impl Peer {
         let worker = self.receive_workers[usize::from(id.get())].as_mut().filter(|_| repairs)?;
         let mut arrived = Arrived::new(worker.reorder.patience(), worker.reorder.resolved());
         for path in PathId::all() {
-            let (extent, gaps) =
-                (worker.reorder.extent(path), &mut worker.gaps[path.index()]);
+            let (extent, gaps) = (worker.reorder.extent(path), &mut worker.gaps[path.index()]);
             if !gaps.is_used() {
                 continue;
             }
@@ -131,12 +130,14 @@ impl Peer {
 
     pub(super) fn repair_status(&self) -> RepairStatus {
         let all = self.send_workers.iter().filter_map(|w| w.repairer.as_ref()).map(|r| r.stats());
-        all.fold(RepairStatus { active: self.repairs(), ..Default::default() }, |a, b| RepairStatus {
-            active: a.active,
-            sent_again: a.sent_again + b.sent_again,
-            rescued: a.rescued + b.rescued,
-            abandoned: a.abandoned + b.abandoned,
-            memory: a.memory + b.memory,
+        all.fold(RepairStatus { active: self.repairs(), ..Default::default() }, |a, b| {
+            RepairStatus {
+                active: a.active,
+                sent_again: a.sent_again + b.sent_again,
+                rescued: a.rescued + b.rescued,
+                abandoned: a.abandoned + b.abandoned,
+                memory: a.memory + b.memory,
+            }
         })
     }
 
@@ -186,8 +187,7 @@ impl Peer {
         let path = self.paths[path_id.index()].as_mut().ok_or(DropReason::NoPath)?;
         let remote = path.remote.current().ok_or(DropReason::NoPath)?;
         let len = DATA_HEADER_LEN + packet.len() + slot.session.data_tag_len();
-        let mut key =
-            path.lane(self.id, remote, inner_tos(packet)).ok_or(DropReason::NoPath)?;
+        let mut key = path.lane(self.id, remote, inner_tos(packet)).ok_or(DropReason::NoPath)?;
         let view = self.views.iter().find(|v| v.id == path_id);
         if view.is_some_and(|v| usize::from(v.mtu) < packet.len()) {
             key.fragment = Fragment::Allow;

@@ -49,7 +49,9 @@ impl Peer {
     ) -> (PathId, Option<PathId>) {
         self.report_turn = self.report_turn.wrapping_add(1);
         let lately = now.before(HEARD_LATELY);
-        let Some(other) = second.filter(|_| self.report_turn % 2 == 1) else { return (first, second) };
+        let Some(other) = second.filter(|_| self.report_turn % 2 == 1) else {
+            return (first, second);
+        };
         let heard = self.paths[other.index()].as_ref().is_some_and(|p| p.heard_since(lately));
         match (self.srtt(first), self.srtt(other)) {
             (Some(a), Some(b)) if heard && b <= a * 2 + TURN_SLACK => (other, Some(first)),

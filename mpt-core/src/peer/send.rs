@@ -243,9 +243,7 @@ impl<'p> Batch<'p> {
         write(packet);
         if let Some(repairer) = &mut self.numbers.repairer {
             let (flags, open_paths) = (self.flags, header.open_paths);
-            repairer.on_sent(
-                self.now, path_id, sequence, pn, distance, open_paths, flags, packet,
-            );
+            repairer.on_sent(self.now, path_id, sequence, pn, distance, open_paths, flags, packet);
         }
         if let Err(reason) = slot.session.seal_data(path_id, self.worker, 0, pn, datagram) {
             // Cannot happen with a datagram of this shape and a session that has not expired; what

@@ -340,7 +340,12 @@ impl Peer {
         let markers = self.send_workers.iter().map(|w| w.open_paths.poll_timeout());
         paths
             .chain(markers)
-            .chain([attempt, self.sessions.poll_timeout(), self.report_deadline(), self.repair_deadline(now)])
+            .chain([
+                attempt,
+                self.sessions.poll_timeout(),
+                self.report_deadline(),
+                self.repair_deadline(now),
+            ])
             .flatten()
             .min()
     }

@@ -29,10 +29,9 @@ impl Patience {
         let s = after.as_secs_f64();
         self.estimate = Some(match self.estimate {
             None => (s, s / 2.0),
-            Some((mean, deviation)) => (
-                mean + (s - mean) / 8.0,
-                deviation + ((s - mean).abs() - deviation) / 4.0,
-            ),
+            Some((mean, deviation)) => {
+                (mean + (s - mean) / 8.0, deviation + ((s - mean).abs() - deviation) / 4.0)
+            }
         });
     }
 

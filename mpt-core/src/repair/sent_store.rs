@@ -104,7 +104,7 @@ impl SentStore {
     ) {
         let Ok(len) = u16::try_from(packet.len()) else { return self.skip(pn) };
         self.last = now;
-        if self.packets.len() >= self.limit / LEAST_PACKET {
+        if self.packets.len() >= (self.limit / LEAST_PACKET).max(1) {
             self.packets.pop_front();
             self.first += 1;
         }

@@ -43,10 +43,13 @@ impl Abandon {
 
     /// The packets with their predecessor distances, in order.
     pub fn packets(&self) -> impl Iterator<Item = (PacketNumber, u16)> {
-        self.packets[..usize::from(self.count)].iter().scan(self.first.0, |pn, &(step, distance)| {
-            *pn = pn.checked_add(u64::from(step))?;
-            Some((PacketNumber(*pn), distance))
-        })
+        self.packets[..usize::from(self.count)].iter().scan(
+            self.first.0,
+            |pn, &(step, distance)| {
+                *pn = pn.checked_add(u64::from(step))?;
+                Some((PacketNumber(*pn), distance))
+            },
+        )
     }
 
     /// Whether there is none.

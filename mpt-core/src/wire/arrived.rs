@@ -61,7 +61,8 @@ impl PathGaps {
     /// Whether this number did not arrive.
     #[must_use]
     pub fn contains(&self, seq: u32) -> bool {
-        let within = |&(first, last): &(u32, u32)| seq.wrapping_sub(first) <= last.wrapping_sub(first);
+        let within =
+            |&(first, last): &(u32, u32)| seq.wrapping_sub(first) <= last.wrapping_sub(first);
         self.gaps().iter().any(within)
     }
 
