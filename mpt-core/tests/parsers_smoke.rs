@@ -599,5 +599,7 @@ fn datagrams_into_endpoint() {
             pair.receive(1, &d, &mut Outbox::new());
         }
     }
-    assert_eq!(pair.delivered[1] - delivered, data + 20);
+    // What did not arrive is sent again meanwhile, each packet once at most.
+    let came = pair.delivered[1] - delivered;
+    assert!((data + 20..=300 + 20).contains(&came), "{came}");
 }

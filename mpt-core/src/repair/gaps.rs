@@ -202,26 +202,29 @@ mod tests {
         let at = Time::from_millis;
         assert_eq!(g.on_number(at(0), 1), Novelty::Expected);
         assert_eq!(g.on_number(at(1), 5), Novelty::OpensGap);
-        assert_eq!((g.settled(at(1), MS * 0), g.settled(at(1), 3 * MS)), (5, 1));
-        assert!(g.has_news(at(1), MS * 0) && !g.has_news(at(1), 3 * MS));
+        assert_eq!((g.settled(at(1), Duration::ZERO), g.settled(at(1), 3 * MS)), (5, 1));
+        assert!(g.has_news(at(1), Duration::ZERO) && !g.has_news(at(1), 3 * MS));
         assert_eq!(g.next_news(3 * MS), Some(at(4)));
         assert_eq!(g.on_number(at(2), 3), Novelty::Expected);
         assert_eq!(g.on_number(at(2), 3), Novelty::Known);
         assert!(g.is_new(2) && g.is_new(6) && !g.is_new(5));
         g.on_number(at(3), 9);
-        assert_eq!(runs(&g, 3, MS * 0), [(6, 8), (4, 4), (2, 2)]);
+        assert_eq!(runs(&g, 3, Duration::ZERO), [(6, 8), (4, 4), (2, 2)]);
         assert_eq!(runs(&g, 4, 3 * MS), [(4, 4), (2, 2)]);
         g.mark_told(at(4), 3 * MS);
         assert_eq!((g.has_news(at(5), 3 * MS), g.has_news(at(6), 3 * MS)), (false, true));
         g.expire(at(402));
-        assert_eq!((runs(&g, 402, MS * 0), g.floor()), (vec![(6, 8)], 5));
+        assert_eq!((runs(&g, 402, Duration::ZERO), g.floor()), (vec![(6, 8)], 5));
     }
 
     #[test]
     fn a_sender_that_counts_anew_is_no_loss() {
         let mut g = Gaps::default();
         assert_eq!(g.on_number(Time::ZERO, 1 << 20), Novelty::Expected);
-        assert_eq!((runs(&g, 0, MS * 0), g.settled(Time::ZERO, MS * 0)), (vec![], 1 << 20));
+        assert_eq!(
+            (runs(&g, 0, Duration::ZERO), g.settled(Time::ZERO, Duration::ZERO)),
+            (vec![], 1 << 20)
+        );
     }
 
     proptest! {
