@@ -168,6 +168,8 @@ pub struct PeerStatus {
     pub rx_bytes: u64,
     /// The reordering of what the peer sends.
     pub reordering: ReorderStatus,
+    /// What was sent to it again.
+    pub repair: RepairStatus,
     /// Drops by reason.
     pub drops: Vec<DropCount>,
     /// The paths.
@@ -204,6 +206,28 @@ pub struct ReorderStatus {
     pub late: u64,
     /// Slots of the ring now.
     pub ring_slots: u64,
+    /// Packets that came as a copy in time to be delivered in order.
+    pub repaired: u64,
+    /// Packets that came as a copy after they had been given up; dropped.
+    pub repaired_late: u64,
+    /// Packets that came again and were removed.
+    pub duplicates: u64,
+}
+
+/// What was sent to a peer again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RepairStatus {
+    /// Whether both ends repair.
+    pub active: bool,
+    /// Packets sent again because they were lost.
+    pub sent_again: u64,
+    /// Packets sent again because their path failed.
+    pub rescued: u64,
+    /// Lost packets that were not sent again: too late, or too many.
+    pub abandoned: u64,
+    /// Bytes of memory for what was sent.
+    pub memory: u64,
 }
 
 /// A path.

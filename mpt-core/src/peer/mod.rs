@@ -11,6 +11,7 @@ mod control_in;
 mod control_out;
 mod path_entry;
 mod receive;
+mod repair;
 mod report;
 mod send;
 mod sessions;
@@ -107,6 +108,8 @@ pub struct Peer {
     views: Vec<PathView>,
     views_dirty: bool,
     report_schedule: ReportSchedule,
+    /// Counts reports.
+    report_turn: u32,
     waiting: Waiting,
     /// Data went either way since the last tick.
     traffic_seen: bool,
@@ -160,6 +163,7 @@ impl Peer {
             views: Vec::with_capacity(MAX_PATHS),
             views_dirty: true,
             report_schedule: ReportSchedule::new(),
+            report_turn: 0,
             waiting: Waiting::default(),
             traffic_seen: false,
             last_heard: now,

@@ -225,8 +225,9 @@ impl<'p> Batch<'p> {
         // From here on nothing may fail: a numbered packet that is not sent would be a hole.
         let (pn, distance) = self.numbers.predecessors.next(self.flow);
         let sequence = self.numbers.open_paths.on_data(self.now, path_id, pn);
+        let congested = self.numbers.repairer.as_ref().is_some_and(|r| r.is_congested());
         let header = DataHeader {
-            flags: self.flags,
+            flags: if congested { self.flags.with(HeaderFlags::UNREPAIRED) } else { self.flags },
             worker: self.worker,
             copy: 0,
             send_time: send_time(self.now),
@@ -238,7 +239,12 @@ impl<'p> Batch<'p> {
         };
         let datagram = out.push_at(lane, len);
         header.encode(datagram);
-        write(&mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner]);
+        let packet = &mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner];
+        write(packet);
+        if let Some(repairer) = &mut self.numbers.repairer {
+            let (flags, open_paths) = (self.flags, header.open_paths);
+            repairer.on_sent(self.now, path_id, sequence, pn, distance, open_paths, flags, packet);
+        }
         if let Err(reason) = slot.session.seal_data(path_id, self.worker, 0, pn, datagram) {
             // Cannot happen with a datagram of this shape and a session that has not expired; what
             // stands there is noise to the receiver.

@@ -95,6 +95,12 @@ impl Report {
     /// Reads it.
     #[must_use]
     pub fn decode(message: &[u8]) -> Option<Self> {
+        Self::read(message).map(|(report, _)| report)
+    }
+
+    /// Reads it, and gives what stands behind it.
+    #[must_use]
+    pub fn read(message: &[u8]) -> Option<(Self, &[u8])> {
         let mut r = Reader::new(message);
         let worker = WorkerId::new(r.u8()?)?;
         let unusable = r.u16()?;
@@ -119,6 +125,6 @@ impl Report {
                 since_highest: e.u16()?,
             });
         }
-        Some(report)
+        Some((report, r.rest()))
     }
 }

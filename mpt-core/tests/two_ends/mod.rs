@@ -203,6 +203,7 @@ fn endpoint(now: Time, end: usize, cipher: CipherChoice) -> Endpoint {
         mtu: None,
         workers: WorkerCount::ONE,
         memory: Default::default(),
+        repair: Default::default(),
     };
     let path = |name: &str| PathConfig {
         name: name.to_owned(),
