@@ -184,9 +184,30 @@ pub struct MemoryLimits {
     pub held_total: usize,
 }
 
+impl MemoryLimits {
+    /// The least that is of use: 300 ms of 100 Mbit/s.
+    const LEAST: usize = 4 << 20;
+
+    /// Enough for 130 ms of 2 Gbit/s.
+    const MOST: usize = 32 << 20;
+
+    /// For so much memory in the machine, in bytes: a peer gets one part in 64, from 4 to 32 MiB.
+    #[must_use]
+    pub fn for_machine(memory: u64) -> Self {
+        let part = usize::try_from(memory / 64).unwrap_or(Self::MOST);
+        Self::per_peer(part.clamp(Self::LEAST, Self::MOST))
+    }
+
+    /// So many bytes for one peer, and for all together four times as many.
+    #[must_use]
+    pub const fn per_peer(bytes: usize) -> Self {
+        Self { held_per_peer: bytes, held_total: bytes.saturating_mul(4) }
+    }
+}
+
 impl Default for MemoryLimits {
     fn default() -> Self {
-        Self { held_per_peer: 4 << 20, held_total: 16 << 20 }
+        Self::per_peer(Self::LEAST)
     }
 }
 

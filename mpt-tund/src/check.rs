@@ -347,9 +347,6 @@ fn notes(config: &Config, machine: &Machine<'_>) -> Vec<String> {
     let mut unused = |what: &str, then: &str| {
         notes.push(format!("{what} is not used in this version; {then}"));
     };
-    if config.repair.is_some() {
-        unused("`repair`", "losses are passed on");
-    }
     for (_, path) in all_paths(config) {
         if path.rate_limit.is_some() {
             unused(&format!("`rate_limit` of path {}", path.name), "it sends without a limit");
@@ -395,7 +392,6 @@ mod tests {
 interface: {name: mpt0, address: 10.77.0.1/30}
 private_key_file: own.key
 listen: 4511
-repair: {memory: 8MiB}
 peers:
   - name: roof
     public_key: "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
@@ -459,8 +455,8 @@ routes:
         for (warning, words) in report.warnings.iter().zip(expected) {
             assert!(warning.contains(words), "{warning} / {words}");
         }
-        assert_eq!(report.notes.len(), 3, "{:#?}", report.notes);
-        assert!(report.notes[2].contains("forwards no IPv4"), "{:#?}", report.notes);
+        assert_eq!(report.notes.len(), 2, "{:#?}", report.notes);
+        assert!(report.notes[1].contains("forwards no IPv4"), "{:#?}", report.notes);
     }
 
     #[test]

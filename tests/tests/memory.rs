@@ -10,7 +10,8 @@ use mpt_lab::link::{LinkProfile, QueueLimit};
 use mpt_lab::measure::{measure, peer};
 use mpt_lab::netns::Namespace;
 use mpt_lab::stream::{Stream, StreamConfig};
-use mpt_lab::testbed::{LinkSpec, PORT, Testbed};
+use mpt_lab::testbed::{LinkSpec, PORT, Testbed, TestbedBuilder};
+use serde_json::json;
 use std::ffi::OsString;
 use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
@@ -35,6 +36,11 @@ fn program() -> OsString {
 
 fn resident(testbed: &mut Testbed, site: usize) -> Result<f64> {
     Ok(testbed.site_mut(site).daemon()?.resident_bytes()? as f64)
+}
+
+/// As on a router.
+fn capped(builder: TestbedBuilder) -> TestbedBuilder {
+    (0..2).fold(builder, |b, site| b.configure(site, |yaml| yaml["hold_memory"] = json!("4MiB")))
 }
 
 fn fast(delay: u32) -> LinkSpec {
@@ -75,7 +81,7 @@ fn an_idle_daemon_is_small() {
 #[test]
 fn a_stalled_path_does_not_fill_memory() {
     measure("one of two fast paths stalls again and again", |goals| {
-        let mut testbed = Testbed::builder(program()).links([fast(3); 2]).build()?;
+        let mut testbed = capped(Testbed::builder(program()).links([fast(3); 2])).build()?;
         testbed.start(UP)?;
         let idle = resident(&mut testbed, 1)?;
         let config = StreamConfig {
@@ -120,7 +126,7 @@ fn a_peer_that_floods_does_not_fill_memory() {
         // Everything that comes over the first waits for the second: 130 Mbit/s for 450 ms is more
         // than may be held.
         let links = [fast(3).weight(9), fast(450)];
-        let mut testbed = Testbed::builder(program()).links(links).build()?;
+        let mut testbed = capped(Testbed::builder(program()).links(links)).build()?;
         testbed.start(UP)?;
         let idle = resident(&mut testbed, 1)?;
         let config = StreamConfig {

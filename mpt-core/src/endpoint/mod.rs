@@ -294,6 +294,12 @@ impl Endpoint {
         self.order_timers[own].next()
     }
 
+    /// Bytes of packets that wait for earlier ones, of all peers.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.held.used()
+    }
+
     /// Whether [`poll_event`](Self::poll_event) has something to tell.
     #[must_use]
     pub fn has_events(&self) -> bool {

@@ -3,11 +3,22 @@
 use super::model::{Config, Path, Peer};
 use mpt_core::config::{EndpointConfig, MemoryLimits, PathConfig, PeerConfig, WorkerCount};
 
+/// What the file cannot know.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Whether the CPU does AES in hardware.
+    pub aes_in_hardware: bool,
+    /// For how many workers it is good, or how many are wanted.
+    pub workers: WorkerCount,
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
 impl Config {
-    /// For the core's endpoint. The daemon adds what the file cannot know: whether the CPU does
-    /// AES in hardware, and for how many workers the machine is good.
+    /// For the core's endpoint.
     #[must_use]
-    pub fn to_endpoint(&self, aes_in_hardware: bool, workers: WorkerCount) -> EndpointConfig {
+    pub fn to_endpoint(&self, machine: &Machine) -> EndpointConfig {
+        let Machine { aes_in_hardware, workers, memory } = *machine;
         EndpointConfig {
             private_key: self.private_key.clone(),
             cipher: self.cipher,
@@ -17,9 +28,12 @@ impl Config {
             probe: self.probe,
             mss_clamp: self.interface.mss_clamp,
             mtu: self.interface.mtu.fixed(),
-            memory: MemoryLimits::default(),
+            memory: match self.hold_memory {
+                Some(bytes) => MemoryLimits::per_peer(bytes),
+                None => MemoryLimits::for_machine(memory),
+            },
             workers,
-            repair: Default::default(),
+            repair: self.repair,
         }
     }
 }

@@ -21,10 +21,11 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use convert::Machine;
 pub use find::{CONF_DIR_VARIABLE, conf_dir, find, valid_interface_name};
 pub use model::{
     Config, Host, Interface, InterfaceAddress, Listen, Mtu, Offload, Offloads, Path, PathOffloads,
-    Peer, Remote, Repair, Route, WhenDown, Workers,
+    Peer, Remote, Route, WhenDown, Workers,
 };
 pub use problem::{ConfigError, Problem};
 pub use units::{Protocol, Rate};

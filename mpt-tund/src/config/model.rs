@@ -2,7 +2,9 @@
 
 use super::units::{Protocol, Rate};
 use mpt_core::Weight;
-use mpt_core::config::{CipherChoice, Dscp, MssClamp, Prefix, ProbeIntervals, SchedulerKind};
+use mpt_core::config::{
+    CipherChoice, Dscp, MssClamp, Prefix, ProbeIntervals, RepairConfig, SchedulerKind,
+};
 use mpt_core::keys::{PresharedKey, PrivateKey, PublicKey};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -26,8 +28,10 @@ pub struct Config {
     pub scheduler: SchedulerKind,
     /// No packet waits longer than this for an earlier one.
     pub max_hold: Duration,
-    /// Repair of losses; not used yet.
-    pub repair: Option<Repair>,
+    /// Packets that wait for earlier ones take this many bytes of a peer at most; `None`: by the machine's memory.
+    pub hold_memory: Option<usize>,
+    /// Repair of losses.
+    pub repair: RepairConfig,
     /// Number of workers.
     pub workers: Workers,
     /// Offloads of the TUN device, and of paths that say nothing else.
@@ -124,21 +128,6 @@ impl fmt::Display for Listen {
             write!(f, "{comma}{}", SocketAddr::new(*address, self.port))?;
         }
         Ok(())
-    }
-}
-
-/// Repair of losses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Repair {
-    /// Bytes of sent packets kept.
-    pub memory: usize,
-    /// How long they are kept.
-    pub max_age: Duration,
-}
-
-impl Default for Repair {
-    fn default() -> Self {
-        Self { memory: 8 << 20, max_age: Duration::from_secs(1) }
     }
 }
 

@@ -4,16 +4,17 @@ mod peers;
 
 use super::find::valid_interface_name;
 use super::model::{
-    Config, Interface, InterfaceAddress, Listen, Mtu, Offload, Offloads, PathOffloads, Repair,
-    Route, WhenDown, Workers,
+    Config, Interface, InterfaceAddress, Listen, Mtu, Offload, Offloads, PathOffloads, Route,
+    WhenDown, Workers,
 };
 use super::problem::ConfigError;
 use super::reader::{Map, Node, Problems, nearest};
 use super::yaml::{self, Yaml};
 use super::{rules, secrets, units};
-use mpt_core::config::{CipherChoice, MssClamp, ProbeIntervals, SchedulerKind};
+use mpt_core::config::{CipherChoice, MssClamp, ProbeIntervals, RepairConfig, SchedulerKind};
 use mpt_core::keys::PrivateKey;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ const KEYS: &[&str] = &[
     "cipher",
     "scheduler",
     "max_hold",
+    "hold_memory",
     "repair",
     "workers",
     "offloads",
@@ -64,7 +66,8 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
     let max_hold = map
         .read("max_hold", units::duration(Duration::from_millis(1)..=Duration::from_secs(10)))
         .unwrap_or(Duration::from_millis(500));
-    let repair = map.get("repair").and_then(|node| repair(&node));
+    let hold_memory = map.read("hold_memory", hold_memory).unwrap_or_default();
+    let repair = map.get("repair").and_then(|node| repair(&node)).unwrap_or_default();
     let workers = map.read("workers", workers).unwrap_or_default();
     let offloads = map.get("offloads").and_then(|node| offloads(&node)).unwrap_or_default();
     let probe = map.get("probe").and_then(|node| probe(&node)).unwrap_or_default();
@@ -92,6 +95,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
         cipher,
         scheduler,
         max_hold,
+        hold_memory,
         repair,
         workers,
         offloads,
@@ -276,12 +280,41 @@ fn scheduler(value: &Yaml) -> Result<SchedulerKind, String> {
     }
 }
 
-fn repair(node: &Node<'_>) -> Option<Repair> {
+/// Less holds back no fast path for long enough; more than this nobody has in a router.
+const HOLD_MEMORY: RangeInclusive<usize> = 256 << 10..=1 << 30;
+
+fn hold_memory(value: &Yaml) -> Result<Option<usize>, String> {
+    match value {
+        Yaml::Text(t) if t == "auto" => Ok(None),
+        _ => match units::size(value) {
+            Ok(bytes) if HOLD_MEMORY.contains(&bytes) => Ok(Some(bytes)),
+            Ok(_) => Err("expected 256KiB to 1GiB".to_owned()),
+            Err(_) => Err(format!("expected auto or a size such as 4MiB, found {}", value.kind())),
+        },
+    }
+}
+
+/// Less is not worth the trouble: two packets.
+const LEAST_REPAIR_MEMORY: usize = 64 << 10;
+
+fn repair(node: &Node<'_>) -> Option<RepairConfig> {
+    if units::truth(node.value()) == Ok(false) {
+        return Some(RepairConfig::OFF);
+    }
+    if units::truth(node.value()) == Ok(true) {
+        return Some(RepairConfig::default());
+    }
     let map = node.map(&["memory", "max_age"])?;
-    let default = Repair::default();
+    let default = RepairConfig::default();
     let age = units::duration(Duration::from_millis(10)..=Duration::from_secs(60));
-    Some(Repair {
-        memory: map.read("memory", units::size).unwrap_or(default.memory),
+    let memory = |value: &Yaml| match units::size(value)? {
+        bytes if bytes < LEAST_REPAIR_MEMORY => {
+            Err("expected 64KiB or more; `repair: off` switches it off".to_owned())
+        }
+        bytes => Ok(bytes),
+    };
+    Some(RepairConfig {
+        memory: map.read("memory", memory).unwrap_or(default.memory),
         max_age: map.read("max_age", age).unwrap_or(default.max_age),
     })
 }

@@ -38,6 +38,11 @@ impl<'a> Node<'a> {
         Self { value, name: "", way: Vec::new(), problems }
     }
 
+    /// The value itself.
+    pub(super) fn value(&self) -> &'a Yaml {
+        self.value
+    }
+
     /// Notes a problem of this value.
     pub(super) fn fail(&self, message: impl Into<String>) {
         self.note(Part::Value, message.into());

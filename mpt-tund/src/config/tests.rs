@@ -1,7 +1,9 @@
 //! Whole files: right ones read in full, wrong ones told with line and column.
 
 use super::*;
-use mpt_core::config::{CipherChoice, Dscp, MssClamp, PeerConfig, SchedulerKind, WorkerCount};
+use mpt_core::config::{
+    CipherChoice, Dscp, MssClamp, PeerConfig, RepairConfig, SchedulerKind, WorkerCount,
+};
 use mpt_core::keys::PrivateKey;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -78,7 +80,8 @@ listen: ["192.0.2.1:4511", "[2001:db8::1]:4511"]
 cipher: none
 scheduler: failover
 max_hold: 250ms
-repair: {memory: 8MiB, max_age: 1s}
+hold_memory: 1MiB
+repair: {memory: 4MiB, max_age: 2s}
 workers: 2
 offloads: {uso: off, gro: off}
 probe: {active: 50ms, idle: 1m}
@@ -112,7 +115,7 @@ fn a_small_file_is_filled_with_defaults() {
     let config = Place::new().parse(SMALL).unwrap();
     assert_eq!(config.name(), "mpt0");
     assert_eq!(config.private_key, ours());
-    assert_eq!((config.listen, config.repair), (None, None));
+    assert_eq!((config.listen, config.repair), (None, RepairConfig::default()));
     assert_eq!((config.cipher, config.scheduler), (CipherChoice::Auto, SchedulerKind::Weighted));
     assert_eq!((config.interface.mtu, config.interface.mss_clamp), (Mtu::Auto, MssClamp::Auto));
     assert_eq!((config.workers, config.max_hold), (Workers::Auto, Duration::from_millis(500)));
@@ -138,7 +141,8 @@ fn every_key_is_read() {
     let listen = config.listen.as_ref().unwrap();
     assert_eq!(listen.to_string(), "192.0.2.1:4511, [2001:db8::1]:4511");
     assert_eq!((config.cipher, config.scheduler), (CipherChoice::None, SchedulerKind::Failover));
-    assert_eq!(config.repair, Some(Repair::default()));
+    assert_eq!(config.repair, RepairConfig { memory: 4 << 20, max_age: Duration::from_secs(2) });
+    assert_eq!(config.hold_memory, Some(1 << 20));
     assert_eq!(config.workers, Workers::Fixed(2));
     assert_eq!(config.probe.idle, Duration::from_secs(60));
     let (roof, yard) = (&config.peers[0], &config.peers[1]);
@@ -155,7 +159,12 @@ fn every_key_is_read() {
     assert_eq!(roof.paths[1].remote, None);
     assert!(yard.paths.is_empty());
     assert_eq!(config.routes[0].when_down, WhenDown::Bypass);
-    let endpoint = config.to_endpoint(true, WorkerCount::ONE);
+    let endpoint = config.to_endpoint(&Machine {
+        aes_in_hardware: true,
+        workers: WorkerCount::ONE,
+        memory: 1 << 30,
+    });
+    assert_eq!((endpoint.memory.held_per_peer, endpoint.repair), (1 << 20, config.repair));
     assert_eq!((endpoint.mtu, endpoint.max_hold), (Some(1400), Duration::from_millis(250)));
 }
 
@@ -220,6 +229,10 @@ fn values_out_of_range() {
     p.wrong("name: roof", &format!("name: {}", "x".repeat(65)), "6:11", "at most 64");
     p.wrong("name: roof", "name: \"a\\eb\"", "6:11", "cannot hold '\\u{1b}'");
     assert!(p.parse(&SMALL.replace("name: roof", &format!("name: {}", "x".repeat(64)))).is_ok());
+    p.wrong("max_hold: 500ms", "hold_memory: 1kB", "4:14", "256KiB to 1GiB");
+    p.wrong("max_hold: 500ms", "hold_memory: much", "4:14", "auto or a size such as 4MiB");
+    p.wrong("max_hold: 500ms", "repair: {memory: 1kB}", "4:18", "`repair: off` switches it off");
+    p.wrong("max_hold: 500ms", "repair: never", "4:9", "a map with the keys memory, max_age");
     p.wrong("max_hold: 500ms", "probe: {active: 3s, idle: 2s}", "4:8", "less often");
 }
 
@@ -442,7 +455,7 @@ fn what_the_example_leaves_out_is_right() {
     let path = &config.peers[0].paths[1];
     assert_eq!(config.workers, Workers::Auto);
     assert_eq!((path.local_port, path.dscp), (Some(4600), Dscp::Fixed(46)));
-    assert!(config.repair.is_some() && path.rate_limit.is_some());
+    assert!(path.rate_limit.is_some());
     assert_eq!(path.offloads, PathOffloads::default());
 }
 

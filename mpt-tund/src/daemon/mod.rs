@@ -11,6 +11,7 @@ mod collected;
 mod commands;
 mod errors;
 mod events;
+mod machine;
 mod plane;
 mod run;
 mod sink;

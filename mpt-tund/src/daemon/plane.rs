@@ -11,7 +11,7 @@ use super::clock::Clock;
 use super::collected::Collected;
 use super::errors::SendErrors;
 use super::sink::Sink;
-use super::sockets::Sockets;
+use super::sockets::{Sockets, Taken};
 use super::stray::{Stray, Strays};
 use crate::tun::{Offloads, TunDevice};
 use crate::udp::{self, RecvBatch};
@@ -33,6 +33,9 @@ const TUN_BATCH_BYTES: usize = 64 * 1024;
 /// Rounds in one turn: at most 1 024 packets a side (about 10 ms on a slow router) until deadlines are
 /// judged and messages are served.
 const ROUNDS: usize = 16;
+
+/// With more bytes than this waiting, and more with each batch, a socket is ahead of others.
+const AHEAD: usize = 512 * 1024;
 
 /// Deadlines are judged this often though sockets are not drained.
 const LONGEST_BATCH: Duration = Duration::from_millis(20);
@@ -216,9 +219,10 @@ impl Plane {
         let more = sockets.receive(received, |socket, batch| {
             any = true;
             let now = clock.now();
-            let mut kernel_drops = None;
+            let mut taken = Taken::default();
             collected.begin(batch.addresses());
             let mut endpoint = shared.lock(worker);
+            let held = endpoint.held_bytes();
             for datagram in batch.datagrams() {
                 let meta = DatagramMeta {
                     socket,
@@ -230,14 +234,15 @@ impl Plane {
                     endpoint.count_drops(DropReason::Malformed, 1);
                     continue;
                 }
-                kernel_drops = datagram.kernel_drops.or(kernel_drops);
+                taken.kernel_drops = datagram.kernel_drops.or(taken.kernel_drops);
                 if !strays.take(worker, &meta, datagram.data) {
                     endpoint.handle_datagram(now, &meta, datagram.data, out, collected);
                 }
             }
+            taken.ahead = endpoint.held_bytes() > held.max(AHEAD);
             drop(endpoint);
             collected.hand_out(batch.bytes(), |packet, checksum| sink.push(tun, packet, checksum));
-            kernel_drops
+            taken
         });
         any |= self.receive_strays();
         self.sink.flush(&self.tun);

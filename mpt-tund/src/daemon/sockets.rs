@@ -12,8 +12,23 @@ struct Open {
     interface_index: Option<u32>,
     kernel_drops: u32,
     readable: bool,
+    /// For how many rounds it was passed over.
+    passed: u8,
     /// Of all sockets of its group: they have to let others join their port.
     holders: Vec<PortHolder>,
+}
+
+/// A socket that is ahead of the others is read all the same after so many rounds: they may be busy with something
+/// else.
+const MOST_PASSED: u8 = 16;
+
+/// What a batch told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Taken {
+    /// The kernel's count of drops on the socket.
+    pub kernel_drops: Option<u32>,
+    /// Much of it has to wait for what other sockets bring.
+    pub ahead: bool,
 }
 
 /// All sockets, by the number the core knows them by. Numbers are not used again soon, so what is
@@ -59,7 +74,8 @@ impl Sockets {
                 break;
             }
         }
-        let open = Open { socket, interface_index, kernel_drops: 0, readable: true, holders };
+        let open =
+            Open { socket, interface_index, kernel_drops: 0, readable: true, passed: 0, holders };
         self.open.insert(self.last, open);
         let id = SocketId(self.last);
         group.enumerate().for_each(|(i, socket)| handed(i + 1, id, socket));
@@ -74,7 +90,14 @@ impl Sockets {
     /// Takes a socket that was opened for this worker.
     pub fn insert(&mut self, id: SocketId, socket: PathSocket) {
         let holders = Vec::new();
-        let open = Open { socket, interface_index: None, kernel_drops: 0, readable: true, holders };
+        let open = Open {
+            socket,
+            interface_index: None,
+            kernel_drops: 0,
+            readable: true,
+            passed: 0,
+            holders,
+        };
         self.open.insert(id.0, open);
     }
 
@@ -113,24 +136,33 @@ impl Sockets {
         any
     }
 
-    /// Takes one batch from each readable socket and hands it to `take`, which returns the kernel's count of drops on
-    /// that socket if the batch told; true while some socket may have more.
+    /// Takes one batch from each readable socket and hands it to `take`; true while some socket may have more.
+    ///
+    /// A socket whose packets wait for those of others is passed over while the others have more. What it has is
+    /// better off in the kernel's buffer: read at once it would fill the memory for held packets, and
+    /// then nobody would wait for anybody.
     pub fn receive(
         &mut self,
         batch: &mut RecvBatch,
-        mut take: impl FnMut(SocketId, &mut RecvBatch) -> Option<u32>,
+        mut take: impl FnMut(SocketId, &mut RecvBatch) -> Taken,
     ) -> bool {
         let mut more = false;
+        let others_wait = self.open.values().any(|o| o.readable && o.passed == 0);
         for (&id, open) in &mut self.open {
             if !open.readable {
+                continue;
+            }
+            if open.passed > 0 && others_wait {
+                open.passed = (open.passed + 1) % MOST_PASSED;
+                more = true;
                 continue;
             }
             match open.socket.receive(batch) {
                 Ok(0) => open.readable = false,
                 Ok(_) => {
-                    if let Some(total) = take(SocketId(id), batch) {
-                        open.kernel_drops = total;
-                    }
+                    let taken = take(SocketId(id), batch);
+                    open.kernel_drops = taken.kernel_drops.unwrap_or(open.kernel_drops);
+                    open.passed = u8::from(taken.ahead);
                     open.readable = !batch.is_short();
                     more |= open.readable;
                 }

@@ -2,6 +2,7 @@
 
 use super::bindings::Binding;
 use super::clock::Clock;
+use super::machine::machine;
 use super::plane::{Counters, Plane, Shared};
 use super::stray::Strays;
 use super::worker::Worker;
@@ -78,7 +79,7 @@ impl Daemon {
         getrandom::fill(&mut seed).context("no random numbers from the kernel")?;
         let clock = Clock::start();
         let workers = WorkerCount::nearest(queues.len());
-        let endpoint = Endpoint::new(config.to_endpoint(aes_in_hardware(), workers), seed);
+        let endpoint = Endpoint::new(config.to_endpoint(&machine(workers)), seed);
         let shared = Shared::new(endpoint);
         let mut strays = Strays::of(queues.len()).into_iter();
         let mut parts = (0..).map_while(WorkerId::new).zip(queues).zip(&mut strays);
@@ -280,23 +281,5 @@ fn route_spec(route: &crate::config::Route) -> RouteSpec {
             crate::config::WhenDown::Keep => WhenDown::Keep,
             crate::config::WhenDown::Bypass => WhenDown::Bypass,
         },
-    }
-}
-
-/// Whether AES-GCM runs on this CPU's own instructions.
-fn aes_in_hardware() -> bool {
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    {
-        std::arch::is_x86_feature_detected!("aes")
-            && std::arch::is_x86_feature_detected!("pclmulqdq")
-    }
-    #[cfg(target_arch = "aarch64")]
-    {
-        std::arch::is_aarch64_feature_detected!("aes")
-            && std::arch::is_aarch64_feature_detected!("pmull")
-    }
-    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-    {
-        false
     }
 }
