@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod demo;
 pub mod emulator;
+pub mod failures;
 pub mod keys;
 pub mod link;
 pub mod measure;

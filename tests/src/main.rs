@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use mpt_lab::bench::{self, BenchOptions};
 use mpt_lab::demo::{self, DemoOptions};
+use mpt_lab::failures::{self, FailuresOptions};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ enum Command {
     /// Bridges carry one UDP stream; one is unplugged and comes back.
     Demo(DemoOptions),
     Bench(BenchOptions),
+    Failures(FailuresOptions),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn run(arguments: Arguments) -> ExitCode {
     let result = mpt_lab::privilege::enter().and_then(|()| match arguments.command {
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Failures(options) => failures::run(&options),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -42,20 +42,25 @@ impl Peer {
             self.strand(now, worker);
             let mut abandon: Option<Abandon> = None;
             while let Some(step) = self.next_step(now, worker) {
-                match step {
+                let given_up = match step {
                     Step::Resend { pn, path } => {
-                        if let Err(reason) = self.send_again(now, worker, pn, path, out) {
-                            self.drops.count(reason);
-                        }
+                        let Err(reason) = self.send_again(now, worker, pn, path, out) else {
+                            continue;
+                        };
+                        self.drops.count(reason);
+                        self.send_workers[usize::from(worker.get())]
+                            .repairer
+                            .as_mut()
+                            .and_then(|r| r.abandon(pn))
                     }
-                    Step::Abandon { pn, distance } => {
-                        let list = abandon.get_or_insert_with(|| Abandon::new(worker));
-                        if !list.add(pn, distance) {
-                            let full = std::mem::replace(list, Abandon::new(worker));
-                            list.add(pn, distance);
-                            self.send_abandon(now, &full, out);
-                        }
-                    }
+                    Step::Abandon { pn, distance } => Some((pn, distance)),
+                };
+                let Some((pn, distance)) = given_up else { continue };
+                let list = abandon.get_or_insert_with(|| Abandon::new(worker));
+                if !list.add(pn, distance) {
+                    let full = std::mem::replace(list, Abandon::new(worker));
+                    list.add(pn, distance);
+                    self.send_abandon(now, &full, out);
                 }
             }
             if let Some(list) = abandon {

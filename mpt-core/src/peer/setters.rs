@@ -32,6 +32,8 @@ impl Peer {
             LocalEnd::Gone { why } => {
                 path.local.socket = None;
                 path.health.set_local_gone(now, why);
+                // At once: packets that come before the next tick would be dropped.
+                self.views.retain(|v| v.id != id);
                 self.report_schedule.urgent(now);
             }
         }

@@ -175,6 +175,15 @@ impl Repairer {
         self.poll_lost(now, views).or_else(|| self.poll_stranded(now, views))
     }
 
+    /// Packet `pn` could not be sent again. The receiver is to be told, with its distance.
+    pub fn abandon(&mut self, pn: PacketNumber) -> Option<(PacketNumber, u16)> {
+        let sent = self.store.get_mut(pn.0).filter(|s| !s.done)?;
+        match abandon(pn.0, sent, &mut self.stats) {
+            Step::Abandon { pn, distance } => Some((pn, distance)),
+            Step::Resend { .. } => None,
+        }
+    }
+
     /// When [`poll`](Self::poll) wants to be asked again though nothing changed.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {

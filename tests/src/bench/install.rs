@@ -18,7 +18,12 @@ const PROGRAMS: [(&str, &str); 8] = [
 
 /// Installs what is missing of them.
 pub(crate) fn missing() -> Result<()> {
-    let packages: Vec<&str> = PROGRAMS
+    programs(&PROGRAMS)
+}
+
+/// Installs what is missing of `programs`, each with its package.
+pub(crate) fn programs(programs: &[(&str, &str)]) -> Result<()> {
+    let packages: Vec<&str> = programs
         .iter()
         .filter(|(program, _)| !exists(program))
         .map(|&(_, package)| package)

@@ -11,7 +11,7 @@
 
 mod facts;
 mod goals;
-mod install;
+pub(crate) mod install;
 mod json;
 mod metric;
 mod options;

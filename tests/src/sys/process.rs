@@ -40,6 +40,9 @@ pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     result.recv().map_err(io::Error::other)?
 }
 
+/// What Ctrl-C sends.
+pub(crate) const INTERRUPT: libc::c_int = libc::SIGINT;
+
 /// Sends `signal` to the process `pid`.
 pub(crate) fn signal(pid: u32, signal: libc::c_int) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
