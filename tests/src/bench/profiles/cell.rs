@@ -47,7 +47,7 @@ impl Cell<'_> {
         let seed = options.seed + u64::from(round) - 1;
         let mut network = Network::start(self.profile, self.carrier, seed)?;
         let window = Window::begin(Duration::from_secs_f64(options.seconds), options.warm_up());
-        let samples = match self.traffic.bulk(options.beside) {
+        let mut samples = match self.traffic.bulk(options.beside) {
             None => self.steady(&network.ends(), window)?,
             Some(bulk) => {
                 let ends = network.ends();
@@ -59,16 +59,14 @@ impl Cell<'_> {
                 // The flow ends first; then the last packets of the call are waited for.
                 let mut samples = flow.finish()?;
                 if let Some(call) = call {
-                    let of_call = figures(call.finish(), window)?;
-                    // Of the flow, only what it achieved is asked for; of the call, not the order.
-                    samples.retain(|(figure, _)| *figure == Figure::Goodput);
-                    let asked = |figure: &Figure| self.traffic.figures().contains(figure);
-                    samples.extend(of_call.into_iter().filter(|(figure, _)| asked(figure)));
+                    samples.extend(figures(call.finish(), window)?);
                 }
                 samples
             }
         };
         network.check()?;
+        samples.push((Figure::LostOnLinks, network.lost_on_links()));
+        samples.retain(|(figure, _)| self.traffic.figures().contains(figure));
         Ok(samples)
     }
 

@@ -7,6 +7,8 @@ pub(super) enum Figure {
     Goodput,
     /// Share of its packets that the flow's sender took for lost, rightly or not.
     TakenForLost,
+    /// Share of all packets that the links lost or had no room for, of the whole run.
+    LostOnLinks,
     /// Share of the packets sent that did not come.
     Loss,
     /// Share of the packets received that came after one sent later.
@@ -23,6 +25,7 @@ impl Figure {
         match self {
             Self::Goodput => "goodput of the flow, Mbit/s",
             Self::TakenForLost => "taken for lost by the flow, %",
+            Self::LostOnLinks => "lost on the links, %",
             Self::Loss => "loss, %",
             Self::OutOfOrder => "out of order, %",
             Self::DelayP50 => "one-way delay p50, ms",
@@ -34,7 +37,7 @@ impl Figure {
     pub(super) fn show(self, value: f64) -> String {
         match self {
             Self::Goodput => format!("{:.1}", value / 1e6),
-            Self::TakenForLost | Self::Loss => format!("{:.2}", value * 1e2),
+            Self::TakenForLost | Self::LostOnLinks | Self::Loss => format!("{:.2}", value * 1e2),
             Self::OutOfOrder => format!("{:.3}", value * 1e2),
             Self::DelayP50 | Self::DelayP99 => format!("{:.1}", value * 1e3),
         }
@@ -45,6 +48,7 @@ impl Figure {
         match self {
             Self::Goodput => "goodput",
             Self::TakenForLost => "taken_for_lost",
+            Self::LostOnLinks => "lost_on_links",
             Self::Loss => "loss",
             Self::OutOfOrder => "out_of_order",
             Self::DelayP50 => "delay_p50",

@@ -24,8 +24,8 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(15);
 const TCP_BUFFERS: [(&str, &str); 2] =
     [("net/ipv4/tcp_rmem", "4096 131072 33554432"), ("net/ipv4/tcp_wmem", "4096 65536 33554432")];
 
-/// Fewer packets on the second link mean that MPTCP did not use it: no handshake and its answer.
-const SUBFLOW_PACKETS: u64 = 4;
+/// Fewer packets on a link mean that MPTCP did not use it: the questions of a vain handshake.
+const SUBFLOW_PACKETS: u64 = 10;
 
 /// A network that is up.
 pub(super) struct Network {
@@ -128,6 +128,16 @@ impl Network {
         }
     }
 
+    /// Share of the packets towards the receiving end that the links lost or had no room for.
+    pub(super) fn lost_on_links(&self) -> f64 {
+        let links = 1..=self.testbed.link_count();
+        let counters = links.map(|number| self.testbed.link(number).counters(Direction::Forward));
+        let (lost, offered) = counters.fold((0, 0), |(lost, offered), c| {
+            (lost + c.lost + c.queue_dropped, offered + c.offered_packets)
+        });
+        lost as f64 / offered.max(1) as f64
+    }
+
     /// Whether what was measured is to be believed.
     pub(super) fn check(&mut self) -> Result<()> {
         for number in 1..=self.testbed.link_count() {
@@ -177,6 +187,8 @@ pub(super) fn accepts(profile: &Profile, scheduler: &str) -> Result<()> {
     if !output.status.success()
         && let Some(line) = words.lines().find(|line| line.contains("scheduler"))
     {
+        // Where in the file it stands is of no use here.
+        let line = line.rsplit_once("`scheduler`: ").map_or(line, |(_, words)| words);
         bail!("the daemon refuses scheduler `{scheduler}`: {line}; choose with --schedulers");
     }
     Ok(())

@@ -6,6 +6,7 @@ use super::window::Window;
 use anyhow::{Context as _, Result, bail, ensure};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,8 +47,8 @@ impl TcpFlow {
             .to
             .run(|| {
                 let socket = open()?;
-                socket.set_reuse_address(true)?;
-                socket.bind(&address.into())?;
+                // MPTCP's further subflows come to other addresses of this end.
+                socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into())?;
                 socket.listen(1)?;
                 // On Linux this bounds accept, too.
                 socket.set_read_timeout(Some(CONNECT_WITHIN))?;
@@ -91,7 +92,7 @@ fn send(mut socket: Socket, window: Window) -> Result<()> {
                 // The receiver may end a moment earlier.
                 ensure!(window.left() < PATIENCE, "the flow broke: {error}");
             }
-            _ => super::super::check_interrupt()?,
+            _ => crate::bench::check_interrupt()?,
         }
     }
     Ok(())
@@ -110,7 +111,7 @@ fn receive(listener: &Socket, window: Window) -> Result<u64> {
                 ensure!(window.left() < PATIENCE, "the flow broke: {error}");
                 break;
             }
-            _ => super::super::check_interrupt()?,
+            _ => crate::bench::check_interrupt()?,
         }
     }
     Ok(bytes)

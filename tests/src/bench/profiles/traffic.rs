@@ -79,9 +79,17 @@ impl Traffic {
     /// What is measured of it.
     pub(super) fn figures(self) -> &'static [Figure] {
         match self {
-            Self::QuicBbr | Self::QuicCubic => &[Figure::Goodput, Figure::TakenForLost],
-            Self::TcpBbr | Self::TcpCubic => &[Figure::Goodput],
-            Self::Udp80 => &[Figure::Loss, Figure::OutOfOrder, Figure::DelayP50, Figure::DelayP99],
+            Self::QuicBbr | Self::QuicCubic => {
+                &[Figure::Goodput, Figure::TakenForLost, Figure::LostOnLinks]
+            }
+            Self::TcpBbr | Self::TcpCubic => &[Figure::Goodput, Figure::LostOnLinks],
+            Self::Udp80 => &[
+                Figure::Loss,
+                Figure::OutOfOrder,
+                Figure::DelayP50,
+                Figure::DelayP99,
+                Figure::LostOnLinks,
+            ],
             Self::Call => &[Figure::DelayP50, Figure::DelayP99, Figure::Loss, Figure::Goodput],
         }
     }
