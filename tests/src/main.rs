@@ -18,7 +18,7 @@ struct Arguments {
 enum Command {
     /// Bridges carry one UDP stream; one is unplugged and comes back.
     Demo(DemoOptions),
-    Bench(BenchOptions),
+    Bench(Box<BenchOptions>),
 }
 
 fn main() -> ExitCode {
