@@ -9,6 +9,8 @@ use super::quic::QuicFlow;
 use super::tcp::TcpFlow;
 use super::traffic::{Bulk, Traffic, Transport};
 use super::window::Window;
+use crate::bench::check_interrupt;
+use crate::bench::process::POLL;
 use crate::measure;
 use crate::stream::{Stream, StreamConfig, StreamResult};
 use anyhow::{Context as _, Result, ensure};
@@ -59,7 +61,7 @@ impl Cell<'_> {
                 // The flow ends first; then the last packets of the call are waited for.
                 let mut samples = flow.finish()?;
                 if let Some(call) = call {
-                    samples.extend(figures(call.finish(), window)?);
+                    samples.extend(figures(finish(call)?, window)?);
                 }
                 samples
             }
@@ -86,7 +88,7 @@ impl Cell<'_> {
         let links = self.carrier.links().iter();
         let rate: u64 = links.filter_map(|&link| self.profile.links[link].rate_bps).sum();
         let rate = (measure::goodput(rate, STEADY_BYTES) * STEADY_SHARE) as u64;
-        figures(stream(ends, STEADY_PORT, STEADY_BYTES, rate, window)?.finish(), window)
+        figures(finish(stream(ends, STEADY_PORT, STEADY_BYTES, rate, window)?)?, window)
     }
 }
 
@@ -124,6 +126,18 @@ fn stream(ends: &Ends<'_>, port: u16, size: usize, rate: u64, window: Window) ->
         ..StreamConfig::new(ends.destination(port), rate)
     };
     Stream::start(ends.from, ends.to, &config)
+}
+
+/// Waits for its end; looks out for Ctrl-C meanwhile.
+fn finish(stream: Stream) -> Result<StreamResult> {
+    while !stream.is_finished() {
+        if let Err(interrupted) = check_interrupt() {
+            stream.stop();
+            return Err(interrupted);
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(stream.finish())
 }
 
 /// What became of the packets that were sent while it counted.

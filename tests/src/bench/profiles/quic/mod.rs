@@ -7,6 +7,7 @@ mod plain;
 use super::network::Ends;
 use super::traffic::Control;
 use super::window::Window;
+use crate::bench::check_interrupt;
 use crate::sys::set_buffers;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use quinn::{
 };
 use std::future::Future;
 use std::net::{SocketAddr, UdpSocket};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,6 +33,9 @@ const BUFFERS: libc::c_int = 8 << 20;
 
 /// Given to quinn at a time.
 const CHUNK: usize = 64 * 1024;
+
+/// How long a flow runs at most before the clock and Ctrl-C are looked at.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long the handshake may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -122,7 +127,7 @@ async fn send(
         }
     };
     // Its end is the time's, unless the connection breaks before.
-    if let Ok(broken) = tokio::time::timeout(window.left(), sending).await {
+    if let Some(broken) = until_end(window, sending).await? {
         let result: Result<(), quinn::WriteError> = broken;
         result.context("the QUIC flow broke")?;
     }
@@ -147,9 +152,24 @@ async fn receive(socket: UdpSocket, window: Window) -> Result<u64> {
         }
         Ok(())
     };
-    if let Ok(ended) = tokio::time::timeout(window.left(), receiving).await {
+    if let Some(ended) = until_end(window, receiving).await? {
         let result: Result<()> = ended;
         result.context("the QUIC flow ended early")?;
     }
     Ok(bytes)
+}
+
+/// What `future` comes to, unless the window ends before; looks out for Ctrl-C meanwhile.
+async fn until_end<T>(window: Window, future: impl Future<Output = T>) -> Result<Option<T>> {
+    let mut future = pin!(future);
+    loop {
+        let patience = window.left().min(PATIENCE);
+        if let Ok(output) = tokio::time::timeout(patience, &mut future).await {
+            return Ok(Some(output));
+        }
+        check_interrupt()?;
+        if window.left().is_zero() {
+            return Ok(None);
+        }
+    }
 }
