@@ -1,6 +1,7 @@
 //! One QUIC flow as fast as it goes: quinn over the kernel's sockets, with GSO and GRO as it uses
 //! them by itself. Loss detection is quinn's default, with a packet threshold of 3; only cryptography is
-//! left [out](plain).
+//! left [out](plain). Its pacing follows the congestion window, not BBR's pacing rate, so its BBR overruns
+//! queues now and then, by a third of what it sends, with or without a tunnel.
 
 mod plain;
 
@@ -145,7 +146,9 @@ async fn receive(socket: UdpSocket, window: Window) -> Result<u64> {
         let incoming = endpoint.accept().await.context("no QUIC connection came")?;
         let connection = incoming.await?;
         let mut stream = connection.accept_uni().await?;
-        while let Some(chunk) = stream.read_chunk(usize::MAX, true).await? {
+        // As it comes: in order, quinn ends a connection that has lost 1 024 pieces at a time, which its
+        // own BBR does at 300 Mbit/s. Nothing comes twice this way either.
+        while let Some(chunk) = stream.read_chunk(usize::MAX, false).await? {
             if window.contains(crate::now()) {
                 bytes += chunk.bytes.len() as u64;
             }
