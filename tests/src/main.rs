@@ -19,7 +19,7 @@ struct Arguments {
 enum Command {
     /// Bridges carry one UDP stream; one is unplugged and comes back.
     Demo(DemoOptions),
-    Bench(BenchOptions),
+    Bench(Box<BenchOptions>),
     Failures(FailuresOptions),
 }
 

@@ -18,6 +18,7 @@ mod options;
 mod pass;
 mod pattern;
 mod process;
+pub mod profiles;
 mod progress;
 mod records;
 mod table;
@@ -27,7 +28,7 @@ mod workloads;
 
 pub use facts::Facts;
 pub use metric::Metric;
-pub use options::BenchOptions;
+pub use options::{BenchCommand, BenchOptions};
 pub use pass::Pass;
 pub use pattern::Pattern;
 
@@ -35,8 +36,10 @@ use crate::sys::process::{catch_interrupts, interrupted};
 use anyhow::{Context as _, Result, bail, ensure};
 use progress::Progress;
 use records::{Key, Records};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 use tunnels::{Running, Tunnel};
 use workloads::Workload;
@@ -47,6 +50,14 @@ use workloads::Workload;
 /// When nothing can be measured, a file cannot be written, or on Ctrl-C.
 pub fn run(options: &BenchOptions) -> Result<()> {
     catch_interrupts();
+    match &options.command {
+        Some(BenchCommand::Profiles(options)) => profiles::run(options),
+        None => tunnels(options),
+    }
+}
+
+/// Compares tunnels.
+fn tunnels(options: &BenchOptions) -> Result<()> {
     let tunnels = tunnels::catalogue(options);
     ensure!(
         !tunnels.is_empty(),
@@ -88,17 +99,27 @@ pub fn run(options: &BenchOptions) -> Result<()> {
     }
     text += &table::goals(&goals);
     text += &table::failures(&records);
+    let report = || json::report(options, &facts, &records, &tunnels, &goals);
+    write_reports(&text, options.markdown.as_deref(), options.json.as_deref(), report)
+}
+
+/// Prints the tables, and writes the files that are wanted.
+fn write_reports(
+    text: &str,
+    markdown: Option<&Path>,
+    json: Option<&Path>,
+    report: impl FnOnce() -> Value,
+) -> Result<()> {
     // A reader that has gone (`| head`) is no error.
     let _ = write!(std::io::stdout(), "{text}");
-    let write = |file: &std::path::Path, text: &str| {
+    let write = |file: &Path, text: &str| {
         std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
     };
-    if let Some(file) = &options.markdown {
-        write(file, &text)?;
+    if let Some(file) = markdown {
+        write(file, text)?;
     }
-    if let Some(file) = &options.json {
-        let report = json::report(options, &facts, &records, &tunnels, &goals);
-        write(file, &serde_json::to_string_pretty(&report)?)?;
+    if let Some(file) = json {
+        write(file, &serde_json::to_string_pretty(&report())?)?;
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use super::pass::Pass;
 use super::pattern::Pattern;
-use clap::Args;
+use super::profiles::ProfilesOptions;
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// Measures mpt beside the kernel's and other programs' tunnels, side by side in one run.
@@ -14,7 +15,11 @@ use std::path::PathBuf;
 /// their range; ratios are taken within each round. Needs root (or user namespaces), iperf3 and
 /// iproute2, and touches nothing outside the namespaces it makes.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchOptions {
+    /// Another bench; the options below are for the comparison with other tunnels.
+    #[command(subcommand)]
+    pub command: Option<BenchCommand>,
     /// How many rounds there are.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
     pub rounds: u32,
@@ -46,6 +51,13 @@ pub struct BenchOptions {
     /// Writes the tables there, besides printing them.
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
+}
+
+/// A bench besides the comparison with other tunnels.
+#[derive(Subcommand, Clone, Debug)]
+pub enum BenchCommand {
+    #[allow(missing_docs, reason = "its options tell, and a comment here would hide that")]
+    Profiles(ProfilesOptions),
 }
 
 impl BenchOptions {

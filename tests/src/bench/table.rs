@@ -134,7 +134,7 @@ pub(crate) fn failures(records: &Records) -> String {
 }
 
 /// A reason on one line that ends no cell.
-fn in_cell(reason: &str) -> String {
+pub(super) fn in_cell(reason: &str) -> String {
     let line = reason.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "/");
     match line.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -148,7 +148,7 @@ fn capitalised(text: &str) -> String {
 }
 
 /// A table whose columns line up in plain text, too.
-fn markdown(rows: &[Vec<String>]) -> String {
+pub(super) fn markdown(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| {
         let longest = |row: &Vec<String>| row[column].chars().count();
