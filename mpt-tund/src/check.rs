@@ -350,11 +350,6 @@ fn notes(config: &Config, machine: &Machine<'_>) -> Vec<String> {
     if config.repair.is_some() {
         unused("`repair`", "losses are passed on");
     }
-    for (_, path) in all_paths(config) {
-        if path.rate_limit.is_some() {
-            unused(&format!("`rate_limit` of path {}", path.name), "it sends without a limit");
-        }
-    }
     let interfaces: BTreeSet<_> =
         all_paths(config).filter_map(|(_, path)| path.interface.as_deref()).collect();
     for interface in interfaces.into_iter().filter(|i| crate::net::gro(i) == Some(false)) {

@@ -211,6 +211,7 @@ fn endpoint(now: Time, end: usize, cipher: CipherChoice) -> Endpoint {
         priority: 0,
         dscp: Default::default(),
         disabled: false,
+        rate_limit: None,
     };
     let peer = PeerConfig {
         name: "peer".to_owned(),

@@ -188,8 +188,8 @@ pub struct Path {
     pub priority: u16,
     /// DSCP of outer packets.
     pub dscp: Dscp,
-    /// Most that is sent; not used yet.
-    pub rate_limit: Option<Rate>,
+    /// Most that is sent. `None`: the peer's wish counts.
+    pub rate_limit: Option<RateLimit>,
     /// Whether it is used at all.
     pub enabled: bool,
     /// Offloads of its socket: its own, else the tunnel's.
