@@ -4,6 +4,7 @@
 mod networks;
 
 use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown};
+use mpt_core::RateLimit;
 use mpt_core::config::{Dscp, Prefix, SchedulerKind};
 use networks::Network;
 use std::collections::BTreeSet;
@@ -212,6 +213,11 @@ fn path_line(path: &Path, scheduler: SchedulerKind) -> String {
         Dscp::Copy => line += ", DSCP copied",
         Dscp::Fixed(0) => {}
         Dscp::Fixed(value) => line += &format!(", DSCP {value}"),
+    }
+    match path.rate_limit {
+        Some(RateLimit::At(rate)) => line += &format!(", at most {rate}"),
+        Some(RateLimit::Off) => line += ", without a limit",
+        None => {}
     }
     if !path.enabled {
         line += ", disabled";
@@ -436,7 +442,7 @@ routes:
                 "scheduler weighted, cipher auto",
                 "peer roof: 10.77.0.2/32",
                 "  path a: wan1 -> 10.1.0.2:4511, weight 2",
-                "  path b: wan1 -> 10.1.0.2:4511, weight 1",
+                "  path b: wan1 -> 10.1.0.2:4511, weight 1, at most 20mbit",
                 "  path c: wan2 -> hub.example.net:4511 via 10.2.0.9",
                 "  path d: port 4600 -> 10.1.0.2:4511, disabled",
                 "route 0.0.0.0/0: udp, bypassed while no path is up",
@@ -454,8 +460,8 @@ routes:
         for (warning, words) in report.warnings.iter().zip(expected) {
             assert!(warning.contains(words), "{warning} / {words}");
         }
-        assert_eq!(report.notes.len(), 3, "{:#?}", report.notes);
-        assert!(report.notes[2].contains("forwards no IPv4"), "{:#?}", report.notes);
+        assert_eq!(report.notes.len(), 2, "{:#?}", report.notes);
+        assert!(report.notes[1].contains("forwards no IPv4"), "{:#?}", report.notes);
     }
 
     #[test]

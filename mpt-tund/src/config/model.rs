@@ -1,9 +1,9 @@
 //! A configuration that was found to be right.
 
-use super::units::{Protocol, Rate};
-use mpt_core::Weight;
+use super::units::Protocol;
 use mpt_core::config::{CipherChoice, Dscp, MssClamp, Prefix, ProbeIntervals, SchedulerKind};
 use mpt_core::keys::{PresharedKey, PrivateKey, PublicKey};
+use mpt_core::{RateLimit, Weight};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
