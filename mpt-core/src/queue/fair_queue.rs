@@ -112,7 +112,8 @@ struct Flow {
     tail: u32,
     bytes: u32,
     deficit: i32,
-    listed: bool,
+    in_new: bool,
+    in_old: bool,
     codel: Codel,
 }
 
@@ -125,7 +126,8 @@ impl FairQueue {
             tail: NONE,
             bytes: 0,
             deficit: 0,
-            listed: false,
+            in_new: false,
+            in_old: false,
             codel: Codel::default(),
         };
         let mut queue = Self {
@@ -167,15 +169,13 @@ impl FairQueue {
         self.packets[id as usize] = entry;
         let bucket = bucket(flow);
         let queue = &mut self.flows[usize::from(bucket)];
-        match std::mem::replace(&mut queue.tail, id) {
-            NONE => queue.head = id,
-            before => self.packets[before as usize].next = id,
-        }
         queue.bytes += packet.len() as u32;
-        if !queue.listed {
-            queue.listed = true;
-            queue.deficit = QUANTUM;
-            self.new.push_back(bucket);
+        match std::mem::replace(&mut queue.tail, id) {
+            NONE => {
+                queue.head = id;
+                self.list(bucket);
+            }
+            before => self.packets[before as usize].next = id,
         }
         self.waiting += 1;
         self.bytes += packet.len();
@@ -239,6 +239,22 @@ impl FairQueue {
         std::mem::take(&mut self.counts)
     }
 
+    /// The flow has something again. It goes first if it had all it may, or has some of that left: beside many
+    /// flows a call's packets come faster than the old ones' turns, and would wait for one whenever they do.
+    fn list(&mut self, flow: u16) {
+        let queue = &mut self.flows[usize::from(flow)];
+        if queue.in_new {
+            return;
+        }
+        if !queue.in_old {
+            queue.deficit = QUANTUM;
+        }
+        if queue.deficit > 0 {
+            queue.in_new = true;
+            self.new.push_back(flow);
+        }
+    }
+
     fn make_room(&mut self, len: usize) {
         let most_blocks = Blocks::needed(MEMORY_TIMES_CAP * self.cap);
         let needed = Blocks::needed(len);
@@ -257,31 +273,32 @@ impl FairQueue {
         loop {
             let is_new = !self.new.is_empty();
             let flow = *self.new.front().or(self.old.front())?;
-            if self.flows[usize::from(flow)].deficit <= 0 {
-                self.flows[usize::from(flow)].deficit += QUANTUM;
-                self.next_turn(is_new);
-                self.old.push_back(flow);
-                continue;
-            }
-            if self.passes(now, flow) {
+            let has_some = self.flows[usize::from(flow)].deficit > 0;
+            if has_some && self.passes(now, flow) {
                 return Some(flow);
             }
-            self.next_turn(is_new);
-            if is_new && !self.old.is_empty() {
-                // It has its turn among the old ones before it is new again, or it would starve them.
-                self.old.push_back(flow);
+            if !has_some {
+                self.flows[usize::from(flow)].deficit += QUANTUM;
+            }
+            // A flow that was new has a turn among the old ones even when it is empty: if it came back as new at
+            // once, it would starve them.
+            let stays = !has_some || is_new && !self.old.is_empty();
+            let queue = &mut self.flows[usize::from(flow)];
+            if is_new {
+                self.new.pop_front();
+                queue.in_new = false;
+                if queue.in_old {
+                    // Its turn is to come.
+                    continue;
+                }
             } else {
-                self.flows[usize::from(flow)].listed = false;
+                self.old.pop_front();
+            }
+            queue.in_old = stays;
+            if stays {
+                self.old.push_back(flow);
             }
         }
-    }
-
-    fn next_turn(&mut self, is_new: bool) {
-        if is_new {
-            self.new.pop_front()
-        } else {
-            self.old.pop_front()
-        };
     }
 
     /// Whether the flow has a packet that may go.

@@ -240,6 +240,19 @@ fn a_sparse_flow_goes_first() {
 }
 
 #[test]
+fn a_sparse_flow_goes_first_beside_many() {
+    let mut queue = FairQueue::new(Some(mbit(20)), Duration::ZERO);
+    (0..200u8).for_each(|i| push(&mut queue, Time::ZERO, u64::from(i % 20), &packet(900, 0, i)));
+    (0..60).for_each(|_| assert!(pop(&mut queue, Time::ZERO).is_some()));
+    // Five packets come in a turn of the others; together they are less than one of them may send.
+    for i in 0..15 {
+        push(&mut queue, Time::ZERO, 99, &packet(160, 0, i));
+        assert_eq!(pop(&mut queue, Time::ZERO).unwrap().0, 99, "packet {i}");
+        (0..8).for_each(|_| assert!(pop(&mut queue, Time::ZERO).unwrap().0 != 99));
+    }
+}
+
+#[test]
 fn a_flow_that_only_seems_sparse_starves_nobody() {
     let mut queue = FairQueue::new(Some(mbit(20)), Duration::ZERO);
     (0..40).for_each(|i| push(&mut queue, Time::ZERO, 1, &packet(1_400, 0, i)));
