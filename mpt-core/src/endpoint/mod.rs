@@ -294,6 +294,13 @@ impl Endpoint {
         self.order_timers[own].next()
     }
 
+    /// Whether packets wait for rate limits. A worker without other work goes on seeing to what all share until
+    /// they went: the others may not know of them.
+    #[must_use]
+    pub fn has_queue(&self) -> bool {
+        self.peers.iter().any(Peer::has_queue)
+    }
+
     /// Whether [`poll_event`](Self::poll_event) has something to tell.
     #[must_use]
     pub fn has_events(&self) -> bool {

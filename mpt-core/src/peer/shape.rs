@@ -41,6 +41,11 @@ impl Shaper {
 }
 
 impl Peer {
+    /// Whether something waits for tokens.
+    pub fn has_queue(&self) -> bool {
+        self.shaper.wake.is_some()
+    }
+
     /// The queue comes with the first limit and goes with the last, once it is empty.
     pub(super) fn tick_limits(&mut self) {
         let limited = self.paths.iter().flatten().any(|p| p.pacer.is_some());
