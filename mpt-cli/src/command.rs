@@ -1,8 +1,8 @@
 //! The command line.
 
 use crate::{keys, path, status};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use mpt_core::Weight;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use mpt_core::{RateError, Weight};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -49,16 +49,15 @@ pub(crate) struct StatusArguments {
 
 #[derive(Debug, Subcommand)]
 enum PathCommand {
-    /// Sets a property: `path set NAME weight N`. It counts from the next packet on.
+    /// Sets a property: `path set NAME weight N`, `path set NAME rate_limit 20mbit`. It counts from the next packet on.
     Set {
         #[command(flatten)]
         which: PathArguments,
         /// What to set.
         #[arg(value_enum)]
         property: Property,
-        /// 1 to 10000.
-        #[arg(value_parser = parse_weight)]
-        value: Weight,
+        /// A weight, 1 to 10000; a rate limit, such as 20mbit, or off.
+        value: String,
     },
     /// Takes a path back into use.
     Enable {
@@ -90,6 +89,21 @@ pub(crate) struct PathArguments {
 enum Property {
     /// Its share relative to other paths.
     Weight,
+    /// Most that is sent, of outer IP packets.
+    #[value(name = "rate_limit")]
+    RateLimit,
+}
+
+impl Property {
+    /// The change that sets it to `value`.
+    fn change(self, value: &str) -> Result<path::Change, String> {
+        match self {
+            Self::Weight => parse_weight(value).map(path::Change::Weight),
+            Self::RateLimit => {
+                value.parse().map(path::Change::RateLimit).map_err(|e: RateError| e.to_string())
+            }
+        }
+    }
 }
 
 fn parse_weight(text: &str) -> Result<Weight, String> {
@@ -97,10 +111,23 @@ fn parse_weight(text: &str) -> Result<Weight, String> {
     Weight::new(number).map_err(|e| e.to_string())
 }
 
+/// What the words mean, and that values fit their properties.
+fn parse<T: Into<OsString> + Clone>(
+    words: impl IntoIterator<Item = T>,
+) -> Result<Arguments, clap::Error> {
+    let arguments = Arguments::try_parse_from(words)?;
+    if let Command::Path { command: PathCommand::Set { property, value, .. } } = &arguments.command
+        && let Err(text) = property.change(value)
+    {
+        return Err(Arguments::command().error(clap::error::ErrorKind::ValueValidation, text));
+    }
+    Ok(arguments)
+}
+
 /// Runs the command that `arguments` (the program's name first) stand for. Exit status: 0 done,
 /// 1 it did not work, 2 wrong usage.
 pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help goes to stdout with status 0, errors to stderr with 2; both print themselves.
@@ -110,9 +137,10 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match arguments.command {
         Command::Status(arguments) => status::run(&arguments),
-        Command::Path {
-            command: PathCommand::Set { which, property: Property::Weight, value },
-        } => path::run(&which, path::Change::Weight(value)),
+        Command::Path { command: PathCommand::Set { which, property, value } } => property
+            .change(&value)
+            .map_err(anyhow::Error::msg)
+            .and_then(|change| path::run(&which, change)),
         Command::Path { command: PathCommand::Enable { which } } => {
             path::run(&which, path::Change::Enabled(true))
         }
@@ -145,17 +173,16 @@ mod tests {
 
     #[test]
     fn arguments_are_understood() {
-        use clap::CommandFactory as _;
         Arguments::command().debug_assert();
-        let parse = |line: &str| {
-            Arguments::try_parse_from(std::iter::once("mpt-cli").chain(line.split(' ')))
-        };
+        let parse = |line: &str| super::parse(std::iter::once("mpt-cli").chain(line.split(' ')));
         for good in [
             "status",
             "status wan0 --watch",
             "status --json",
             "path set bridge-1 weight 3",
             "path set bridge-1 weight 3 --tunnel wan0 --peer roof",
+            "path set bridge-1 rate_limit 20mbit --peer roof",
+            "path set bridge-1 rate_limit off",
             "path disable bridge-1",
             "path enable --peer roof bridge-1",
             "genkey",
@@ -166,6 +193,9 @@ mod tests {
             "path set a weight 0",
             "path set a weight 10001",
             "path set a weight x",
+            "path set a weight 20mbit",
+            "path set a rate_limit 20",
+            "path set a rate_limit 1kbit",
             "path set a colour 3",
             "path enable",
             "status --watch --json",

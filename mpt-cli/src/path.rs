@@ -3,14 +3,15 @@
 use crate::client::{Client, ClientError, run_dir, running};
 use crate::command::PathArguments;
 use anyhow::{anyhow, bail};
-use mpt_core::Weight;
 use mpt_core::control::{PathSelector, Request, Status};
+use mpt_core::{Rate, RateLimit, Weight};
 use std::io::Write;
 
 /// What to do to a path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
     Weight(Weight),
+    RateLimit(RateLimit),
     Enabled(bool),
 }
 
@@ -25,6 +26,10 @@ pub(crate) fn run(which: &PathArguments, change: Change) -> anyhow::Result<()> {
         Change::Weight(weight) => {
             let done = format!("weight {} -> {}", found.weight, weight.get());
             (Request::SetWeight { path, weight }, done)
+        }
+        Change::RateLimit(rate_limit) => {
+            let done = format!("rate_limit {} -> {rate_limit}", found.rate_limit);
+            (Request::SetRateLimit { path, rate_limit }, done)
         }
         Change::Enabled(enabled) => {
             let done = if enabled { "enabled" } else { "disabled" };
@@ -62,6 +67,7 @@ struct Found<'a> {
     tunnel: &'a str,
     peer: &'a str,
     weight: u16,
+    rate_limit: RateLimit,
 }
 
 fn select<'a>(
@@ -76,6 +82,9 @@ fn select<'a>(
                 tunnel,
                 peer: &peer.name,
                 weight: path.weight,
+                rate_limit: path.rate_limit.map_or(RateLimit::Off, |bytes| {
+                    RateLimit::At(Rate::nearest_to_bytes(bytes as u64))
+                }),
             })
         })
         .filter(|found| wanted(found.peer))

@@ -15,7 +15,7 @@ use mpt_core::order::{Arrival, HeldBudget, OpenPaths, Predecessors, Reorder, Reo
 use mpt_core::schedule::{PathView, Rank, Scheduler};
 use mpt_core::session::{Cipher, DATA_WINDOW_WORDS, ReplayWindow, Role, Session, SessionSecret};
 use mpt_core::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
-use mpt_core::{Deliver, PacketNumber, PathId, PeerId, Time, Weight, WorkerId};
+use mpt_core::{Deliver, PacketNumber, PathId, PeerId, Rate, RateLimit, Time, Weight, WorkerId};
 use std::hint::black_box;
 use std::time::Duration;
 use two_ends::{SEGMENT_SIZE, SEGMENTS, TwoEnds, Unwatched, Watch, single_packet, super_packet};
@@ -103,6 +103,7 @@ fn numbers(c: &mut Criterion) {
         rank: Rank::Preferred,
         mtu: 1_420,
         srtt: Duration::from_millis(20),
+        tokens: Default::default(),
     };
     let views = [view(0, 2), view(1, 1)];
     let mut scheduler = Scheduler::new(SchedulerKind::Weighted);
@@ -303,14 +304,17 @@ fn whole(c: &mut Criterion) {
     for cipher in [CipherChoice::None, CipherChoice::Aes256Gcm] {
         let mut ends = TwoEnds::new(cipher);
         for direction in [Direction::Send, Direction::Receive] {
-            carry(&mut group, cipher, direction, &mut ends);
+            carry(&mut group, &cipher.to_string(), direction, &mut ends);
         }
+        // Through the queue, though nothing waits.
+        ends.set_rate_limit(RateLimit::At(Rate::GREATEST));
+        carry(&mut group, &format!("{cipher}, paced"), Direction::Send, &mut ends);
     }
 }
 
 fn carry(
     group: &mut BenchmarkGroup<'_, WallTime>,
-    cipher: CipherChoice,
+    how: &str,
     direction: Direction,
     ends: &mut TwoEnds,
 ) {
@@ -322,7 +326,7 @@ fn carry(
         [("super-packet", super_packet(0)), ("packet", single_packet(0))]
     {
         group.throughput(Throughput::Elements(offload.packets(&packet)));
-        group.bench_function(format!("{verb} {name}, {cipher}"), |b| {
+        group.bench_function(format!("{verb} {name}, {how}"), |b| {
             b.iter_custom(|count| {
                 let mut timed = Timed { wanted: direction, sum: Duration::ZERO };
                 for _ in 0..count {

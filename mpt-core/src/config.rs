@@ -1,7 +1,7 @@
 //! What an endpoint is told at the start: already validated, names resolved by the daemon.
 
 use crate::keys::{PresharedKey, PrivateKey, PublicKey};
-use crate::{SocketId, Weight};
+use crate::{RateLimit, SocketId, Weight};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -281,6 +281,8 @@ pub struct PathConfig {
     pub dscp: Dscp,
     /// Taken out of use by configuration.
     pub disabled: bool,
+    /// Most that is sent. `None`: not configured here, the peer's wish counts.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// Where a path starts on this machine; the daemon's word on sockets and interfaces.

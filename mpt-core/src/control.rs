@@ -2,8 +2,8 @@
 //!
 //! These types are what `mpt-cli` and scripts see; fields are only ever added.
 
-use crate::Weight;
 pub use crate::drop_reason::DropCount;
+use crate::{RateLimit, Weight};
 use serde::{Deserialize, Serialize};
 
 /// What a client asks for, one object a line: `{"command":"status"}`.
@@ -19,6 +19,14 @@ pub enum Request {
         path: PathSelector,
         /// 1 to 10 000.
         weight: Weight,
+    },
+    /// Sets a path's rate limit; it counts from the next packet on.
+    SetRateLimit {
+        /// Which path.
+        #[serde(flatten)]
+        path: PathSelector,
+        /// Such as `"20mbit"`, of outer IP packets; `"off"` for none.
+        rate_limit: RateLimit,
     },
     /// Takes a path out of use, or back.
     SetEnabled {
@@ -170,6 +178,8 @@ pub struct PeerStatus {
     pub reordering: ReorderStatus,
     /// What was sent to it again.
     pub repair: RepairStatus,
+    /// What waits for rate limits.
+    pub queue: QueueStatus,
     /// Drops by reason.
     pub drops: Vec<DropCount>,
     /// The paths.
@@ -230,6 +240,24 @@ pub struct RepairStatus {
     pub memory: u64,
 }
 
+/// What waits because no path's rate limit lets it go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueueStatus {
+    /// Packets that wait now.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Most bytes that may wait; 0 where no path has a limit.
+    pub capacity: u64,
+    /// Packets dropped because packets waited too long.
+    pub dropped_delay: u64,
+    /// Packets dropped because the queue was full.
+    pub dropped_full: u64,
+    /// Packets marked "congestion experienced" because packets waited too long.
+    pub marked: u64,
+}
+
 /// A path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -256,6 +284,10 @@ pub struct PathStatus {
     pub weight: u16,
     /// Its rank with `failover`.
     pub priority: u16,
+    /// Bytes a second that are sent at most, outer IP packets.
+    pub rate_limit: Option<f64>,
+    /// Whose limit that is: `own` (configured or set here), `peer` (the peer wishes it), or `estimate`.
+    pub rate_limit_source: Option<String>,
     /// Smoothed round-trip time, seconds.
     pub srtt: Option<f64>,
     /// Median round-trip time, seconds.

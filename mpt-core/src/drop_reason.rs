@@ -33,6 +33,10 @@ reasons! {
     NoPath = "no-path",
     /// From TUN: a super-packet whose headers do not add up.
     BadSuperPacket = "bad-super-packet",
+    /// From TUN: beyond the rate limits of all paths, and the queue in front of them is full.
+    QueueFull = "queue-full",
+    /// From TUN: packets waited too long for rate limits; flows are to slow down.
+    QueueDelay = "queue-delay",
     /// From TUN: larger than the tunnel carries.
     TooLarge = "too-large",
     /// From the network: shorter than its type needs, or an unknown type.

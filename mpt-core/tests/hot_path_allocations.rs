@@ -6,7 +6,7 @@ mod two_ends;
 
 use mpt_core::config::CipherChoice;
 use mpt_core::inner::{Checksum, Merger, Offload};
-use mpt_core::{Deliver, PeerId};
+use mpt_core::{Deliver, PeerId, Rate, RateLimit};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use two_ends::{SEGMENTS, TwoEnds, Unwatched, Watch, single_packet, super_packet};
@@ -97,8 +97,9 @@ fn run(
     }
 }
 
-fn allocate_nothing(cipher: CipherChoice) {
+fn allocate_nothing(cipher: CipherChoice, limit: RateLimit) {
     let mut ends = TwoEnds::new(cipher);
+    ends.set_rate_limit(limit);
     let mut sink = Joined { merger: Merger::new(), packets: 0, written: 0 };
     for (make, each) in [(super_packet as fn(usize) -> _, SEGMENTS), (single_packet, 1)] {
         run(&mut ends, 500, make, &mut Unwatched, &mut sink);
@@ -112,10 +113,16 @@ fn allocate_nothing(cipher: CipherChoice) {
 
 #[test]
 fn plain_packets_allocate_nothing() {
-    allocate_nothing(CipherChoice::None);
+    allocate_nothing(CipherChoice::None, RateLimit::Off);
 }
 
 #[test]
 fn encrypted_packets_allocate_nothing() {
-    allocate_nothing(CipherChoice::Aes256Gcm);
+    allocate_nothing(CipherChoice::Aes256Gcm, RateLimit::Off);
+}
+
+/// Through the queue, but never for long.
+#[test]
+fn paced_packets_allocate_nothing() {
+    allocate_nothing(CipherChoice::None, RateLimit::At(Rate::GREATEST));
 }

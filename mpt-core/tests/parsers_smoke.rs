@@ -427,6 +427,7 @@ impl Pair {
                 priority: 0,
                 dscp: Default::default(),
                 disabled: false,
+                rate_limit: None,
             };
             let peer = PeerConfig {
                 name: "peer".to_owned(),

@@ -4,6 +4,7 @@
 mod networks;
 
 use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown};
+use mpt_core::RateLimit;
 use mpt_core::config::{Dscp, Prefix, SchedulerKind};
 use networks::Network;
 use std::collections::BTreeSet;
@@ -213,6 +214,11 @@ fn path_line(path: &Path, scheduler: SchedulerKind) -> String {
         Dscp::Fixed(0) => {}
         Dscp::Fixed(value) => line += &format!(", DSCP {value}"),
     }
+    match path.rate_limit {
+        Some(RateLimit::At(rate)) => line += &format!(", at most {rate}"),
+        Some(RateLimit::Off) => line += ", without a limit",
+        None => {}
+    }
     if !path.enabled {
         line += ", disabled";
     }
@@ -344,14 +350,6 @@ fn is_for_udp(route: &Route) -> bool {
 
 fn notes(config: &Config, machine: &Machine<'_>) -> Vec<String> {
     let mut notes = Vec::new();
-    let mut unused = |what: &str, then: &str| {
-        notes.push(format!("{what} is not used in this version; {then}"));
-    };
-    for (_, path) in all_paths(config) {
-        if path.rate_limit.is_some() {
-            unused(&format!("`rate_limit` of path {}", path.name), "it sends without a limit");
-        }
-    }
     let interfaces: BTreeSet<_> =
         all_paths(config).filter_map(|(_, path)| path.interface.as_deref()).collect();
     for interface in interfaces.into_iter().filter(|i| crate::net::gro(i) == Some(false)) {
@@ -437,7 +435,7 @@ routes:
                 "scheduler weighted, cipher auto",
                 "peer roof: 10.77.0.2/32",
                 "  path a: wan1 -> 10.1.0.2:4511, weight 2",
-                "  path b: wan1 -> 10.1.0.2:4511, weight 1",
+                "  path b: wan1 -> 10.1.0.2:4511, weight 1, at most 20mbit",
                 "  path c: wan2 -> hub.example.net:4511 via 10.2.0.9",
                 "  path d: port 4600 -> 10.1.0.2:4511, disabled",
                 "route 0.0.0.0/0: udp, bypassed while no path is up",

@@ -168,6 +168,10 @@ fn peer_lines(status: &Status, peer: &PeerStatus, width: usize) -> Vec<Line> {
     );
     lines.extend(faint(wrap(&[inner], "  ", width)));
     lines.extend(faint(wrap(&reordering(&peer.reordering), "  ", width)));
+    let limits = limits(peer);
+    if !limits.is_empty() {
+        lines.extend(faint(wrap(&limits, "  ", width)));
+    }
     if !peer.drops.is_empty() {
         lines.extend(faint(wrap(&[drops("dropped", &peer.drops)], "  ", width)));
     }
@@ -199,6 +203,34 @@ fn reordering(r: &ReorderStatus) -> Vec<String> {
     }
     pieces.push(format!("given up {}, late {}", count(r.given_up), count(r.late)));
     pieces
+}
+
+/// The limits in force, and what waits for them. Where there are none there is nothing to say.
+fn limits(peer: &PeerStatus) -> Vec<String> {
+    let limited = peer.paths.iter().filter_map(|p| Some((p, p.rate_limit?)));
+    let limits = limited.map(|(p, rate)| {
+        let whose = match p.rate_limit_source.as_deref() {
+            Some("peer") => " (the peer's wish)",
+            Some("estimate") => " (estimated)",
+            _ => "",
+        };
+        format!("{} {}{whose}", p.name, units::rate(rate))
+    });
+    let limits: Vec<_> = limits.collect();
+    if limits.is_empty() {
+        return Vec::new();
+    }
+    let q = &peer.queue;
+    vec![
+        format!("limits: {};", limits.join(", ")),
+        format!("{} waiting ({} of {});", count(q.packets), bytes(q.bytes), bytes(q.capacity)),
+        format!(
+            "dropped for delay {}, for room {}; marked {}",
+            count(q.dropped_delay),
+            count(q.dropped_full),
+            count(q.marked)
+        ),
+    ]
 }
 
 fn drops(what: &str, drops: &[mpt_core::control::DropCount]) -> String {

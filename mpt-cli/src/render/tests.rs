@@ -234,3 +234,23 @@ fn what_moves_packets_is_told_in_a_line() {
     assert!(machinery(&status)[0].ends_with("TUN none,"));
     assert!(machinery(&Status::default()).is_empty(), "an older daemon tells nothing");
 }
+
+#[test]
+fn limits_and_what_waits_for_them() {
+    let mut status = two_bridges();
+    let peer = &mut status.peers[0];
+    peer.paths[0].rate_limit = Some(2_500_000.0);
+    peer.paths[1].rate_limit = Some(1_000_000.0);
+    peer.paths[1].rate_limit_source = Some("peer".to_owned());
+    peer.queue = mpt_core::control::QueueStatus {
+        packets: 40,
+        bytes: 58_000,
+        capacity: 350_000,
+        dropped_delay: 12,
+        dropped_full: 0,
+        marked: 3,
+    };
+    let text = to_plain(&render(&status, 180));
+    let line = "limits: bridge-5180 20.0 Mbit, bridge-5700 8.0 Mbit (the peer's wish); 40 waiting (56.6 KiB of 341.8 KiB); dropped for delay 12, for room 0; marked 3\n";
+    assert!(text.contains(line), "{text}");
+}

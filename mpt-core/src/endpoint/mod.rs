@@ -16,8 +16,8 @@ use crate::peer::{Context, DatagramMeta, Indexed, Outgoing, Peer};
 use crate::session::IndexTable;
 use crate::wire::{CloseReason, MessageType};
 use crate::{
-    Deliver, DropCounters, DropReason, Event, LaneKey, Outbox, PathId, PeerId, SocketId, Time,
-    Weight, WorkerId,
+    Deliver, DropCounters, DropReason, Event, LaneKey, Outbox, PathId, PeerId, Rate, RateLimit,
+    SocketId, Time, Weight, WorkerId,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -273,7 +273,7 @@ impl Endpoint {
     }
 
     /// When [`handle_batch_end`](Self::handle_batch_end) wants to be called next, if nothing comes
-    /// before: the earliest probe, report, marker, release or key change. Whichever worker calls it then does
+    /// before: the earliest probe, report, packet that waits for a rate limit, marker, release or key change. Whichever worker calls it then does
     /// what all share; the others find it done.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
@@ -298,6 +298,13 @@ impl Endpoint {
     #[must_use]
     pub const fn held_bytes(&self) -> usize {
         self.held.used()
+    }
+
+    /// Whether packets wait for rate limits. A worker without other work goes on seeing to what all share until
+    /// they went: the others may not know of them.
+    #[must_use]
+    pub fn has_queue(&self) -> bool {
+        self.peers.iter().any(Peer::has_queue)
     }
 
     /// Whether [`poll_event`](Self::poll_event) has something to tell.
@@ -353,6 +360,29 @@ impl Endpoint {
     pub fn set_weight(&mut self, peer: PeerId, path: PathId, weight: Weight) {
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
             p.set_weight(path, weight);
+            self.touch(peer);
+        }
+    }
+
+    /// Sets a path's rate limit, from the next packet on.
+    pub fn set_rate_limit(&mut self, now: Time, peer: PeerId, path: PathId, limit: RateLimit) {
+        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
+            p.set_rate_limit(now, path, limit);
+            self.touch(peer);
+        }
+    }
+
+    /// The path was found to carry no more than this, or nothing is known. It is paced to that as to a
+    /// configured limit, and to the lower where there are both.
+    pub fn set_estimated_limit(
+        &mut self,
+        now: Time,
+        peer: PeerId,
+        path: PathId,
+        limit: Option<Rate>,
+    ) {
+        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
+            p.set_estimated_limit(now, path, limit);
             self.touch(peer);
         }
     }

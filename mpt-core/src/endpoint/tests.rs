@@ -94,6 +94,7 @@ fn endpoint(end: usize, paths: &[&str], instance: u8) -> Endpoint {
                 priority: 0,
                 dscp: crate::config::Dscp::default(),
                 disabled: false,
+                rate_limit: None,
             })
             .collect(),
     };

@@ -29,6 +29,26 @@ pub fn decapsulate_ecn(packet: &mut [u8], outer: u8) -> Result<(), DropReason> {
     }
 }
 
+/// Whether a packet takes part in ECN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Capability {
+    /// It does: marking it is as good as dropping it.
+    Capable,
+    /// It does not.
+    NotCapable,
+}
+
+/// Marks "congestion experienced" on a packet that takes part in ECN (RFC 3168); its header is enough.
+pub fn mark_congestion(packet: &mut [u8]) -> Capability {
+    match get(packet) {
+        None | Some(NOT_ECT) => Capability::NotCapable,
+        Some(_) => {
+            set(packet, CE);
+            Capability::Capable
+        }
+    }
+}
+
 fn get(packet: &[u8]) -> Option<u8> {
     match packet.first()? >> 4 {
         4 => packet.get(1).map(|tos| tos & 3),

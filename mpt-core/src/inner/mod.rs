@@ -14,7 +14,7 @@ mod packet;
 mod split;
 
 pub use checksum::{NoChecksum, complete_checksum, transport_checksum_at};
-pub use ecn::decapsulate_ecn;
+pub use ecn::{Capability, decapsulate_ecn, mark_congestion};
 pub use flow::FlowHasher;
 pub use merge::{Emit, HEADROOM, Merger};
 pub use mss::{MssLimit, clamp_mss};

@@ -9,7 +9,7 @@ use crate::path::Freshness;
 use crate::wire::{
     Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Probe, Report,
 };
-use crate::{DropReason, Outbox, PathId, Time, Weight};
+use crate::{DropReason, Outbox, PathId, Rate, Time, Weight};
 
 impl Peer {
     /// Handles a control datagram of the peer's path `theirs`, sealed in session `id`.
@@ -171,6 +171,11 @@ impl Peer {
             path.wished_weight = wish;
             self.views_dirty = true;
         }
+        path.wished_limit = match open.rate_limit {
+            0 => None,
+            bytes => Some(Rate::nearest_to_bytes(bytes)),
+        };
+        path.follow_limits(now);
         if path.origin == Origin::Opened {
             path.priority = open.priority;
         }

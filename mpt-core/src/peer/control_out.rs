@@ -36,7 +36,7 @@ impl Peer {
             open: introduce.then(|| Open {
                 weight: p.weight.map_or(0, crate::Weight::get),
                 priority: p.priority,
-                rate_limit: 0,
+                rate_limit: p.wish_for_limit(),
                 name: p.name.as_str(),
             }),
         };

@@ -16,6 +16,7 @@ mod report;
 mod send;
 mod sessions;
 mod setters;
+mod shape;
 mod status;
 mod tick;
 mod waiting;
@@ -42,6 +43,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
 use receive::Delivered;
 use sessions::Sessions;
+use shape::Shaper;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use waiting::Waiting;
@@ -111,6 +113,7 @@ pub struct Peer {
     /// Counts reports.
     report_turn: u32,
     waiting: Waiting,
+    shaper: Shaper,
     /// Data went either way since the last tick.
     traffic_seen: bool,
     last_heard: Time,
@@ -165,6 +168,7 @@ impl Peer {
             report_schedule: ReportSchedule::new(),
             report_turn: 0,
             waiting: Waiting::default(),
+            shaper: Shaper::default(),
             traffic_seen: false,
             last_heard: now,
             up: false,

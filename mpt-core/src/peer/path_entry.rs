@@ -6,9 +6,10 @@ use crate::keys::PublicKey;
 use crate::path::{
     MtuSearch, PathHealth, RateMeter, RemoteAddress, State, TokenSource, Usability, WorkersLoss,
 };
+use crate::queue::Pacer;
 use crate::schedule::Rank;
 use crate::wire::Open;
-use crate::{Fragment, LaneKey, PathId, PeerId, SocketId, Time, Weight};
+use crate::{Fragment, LaneKey, PathId, PeerId, Rate, RateLimit, SocketId, Time, Weight};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +35,28 @@ pub struct Local {
     pub interface: Option<String>,
     /// For the status.
     pub address: Option<SocketAddr>,
+}
+
+/// Where the limit in force comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LimitSource {
+    /// Configured or set here.
+    Own,
+    /// The peer wished it.
+    Peer,
+    /// The path was found to carry no more.
+    Estimate,
+}
+
+impl LimitSource {
+    /// A word for the status.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Peer => "peer",
+            Self::Estimate => "estimate",
+        }
+    }
 }
 
 /// How far the peer knows a path's name and wishes: probes carry them until one of those is answered.
@@ -103,6 +126,14 @@ pub struct Path {
     pub weight: Option<Weight>,
     /// The weight the peer wishes for the way back.
     pub wished_weight: Option<Weight>,
+    /// The limit configured or set here.
+    pub rate_limit: Option<RateLimit>,
+    /// The limit the peer wishes for the way back.
+    pub wished_limit: Option<Rate>,
+    /// What the path was found to carry.
+    pub estimated_limit: Option<Rate>,
+    /// Keeps to the limit in force; `None` while there is none.
+    pub pacer: Option<Pacer>,
     /// Rank with `failover`.
     pub priority: u16,
     /// DSCP of outer packets.
@@ -162,6 +193,8 @@ impl Path {
         let mut path =
             Self::new(now, id, config.name.clone(), Origin::Configured, intervals, peer, rng);
         path.weight = config.weight;
+        path.rate_limit = config.rate_limit;
+        path.follow_limits(now);
         path.priority = config.priority;
         path.dscp = config.dscp;
         path.health.set_local_gone(now, "starting".to_owned());
@@ -206,6 +239,10 @@ impl Path {
             origin,
             weight: None,
             wished_weight: None,
+            rate_limit: None,
+            wished_limit: None,
+            estimated_limit: None,
+            pacer: None,
             priority: 0,
             dscp: Dscp::default(),
             local: Local { socket: None, source: None, interface: None, address: None },
@@ -254,6 +291,28 @@ impl Path {
         self.weight.or(self.wished_weight).unwrap_or(Weight::DEFAULT)
     }
 
+    /// The limit in force, and who set it: ours, else the peer's wish, and what is estimated where that is lower.
+    pub fn limit(&self) -> Option<(Rate, LimitSource)> {
+        let ours = self.rate_limit.map(|limit| limit.rate().zip(Some(LimitSource::Own)));
+        let set = ours.unwrap_or(self.wished_limit.zip(Some(LimitSource::Peer)));
+        let estimated = self.estimated_limit.zip(Some(LimitSource::Estimate));
+        set.into_iter().chain(estimated).min_by_key(|(rate, _)| *rate)
+    }
+
+    /// What the peer is to keep to on the way back, bytes per second; 0: no wish.
+    pub fn wish_for_limit(&self) -> u64 {
+        self.rate_limit.and_then(RateLimit::rate).map_or(0, Rate::bytes_per_second)
+    }
+
+    /// A limit may have changed.
+    pub fn follow_limits(&mut self, now: Time) {
+        match (self.limit(), &mut self.pacer) {
+            (None, pacer) => *pacer = None,
+            (Some((rate, _)), Some(pacer)) => pacer.set_rate(now, rate),
+            (Some((rate, _)), pacer) => *pacer = Some(Pacer::new(now, rate)),
+        }
+    }
+
     /// The lane of datagrams to `to`, with the inner packet's `tos` for what is copied from it.
     /// `None` while the local end is gone.
     pub fn lane(&self, peer: PeerId, to: SocketAddr, inner_tos: u8) -> Option<LaneKey> {
@@ -276,6 +335,10 @@ impl Path {
         self.counters.tx_packets += 1;
         self.counters.tx_bytes += bytes as u64;
         self.rate_up.add(now, bytes as u64);
+        if let Some(pacer) = &mut self.pacer {
+            let headers = self.remote.current().as_ref().map_or(0, outer_headers);
+            pacer.spend(bytes + usize::from(headers));
+        }
     }
 
     /// Counts a datagram received and authenticated.

@@ -1,6 +1,7 @@
 //! An inner packet on its way to the peer, or a super-packet, which stands for many.
 //!
 //! 1. The session that seals is found; without one, or a path, the packet waits in a short queue.
+//!    Where paths have rate limits, everything goes through the queue in front of those ([`shape`](super::shape)).
 //! 2. A super-packet is cut into its segments; for each packet or segment then:
 //! 3. The scheduler picks a path.
 //! 4. It gets its number and its predecessor.
@@ -11,7 +12,7 @@ use super::path_entry::Path;
 use super::{Peer, SendWorker, Sessions};
 use crate::id::MAX_PATHS;
 use crate::inner::{InnerPacket, Offload, Segments, Split};
-use crate::schedule::{PathView, Pick, Scheduler};
+use crate::schedule::{PathView, Pick, Scheduler, Tokens};
 use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
 use crate::{DropReason, Fragment, LaneRef, Outbox, PathId, PeerId, Time, WorkerId};
 
@@ -63,6 +64,9 @@ impl Peer {
             self.drops.add(reason, dropped);
             return Ok(());
         }
+        if self.shaper.is_active() {
+            return self.send_in_turn(now, worker, outgoing, out);
+        }
         let Outgoing { packet, offload, inner, flow } = *outgoing;
         let mut batch = Batch::begin(self, now, worker, inner.tos(), flow);
         if offload.segments == Segments::One {
@@ -105,13 +109,13 @@ impl Peer {
 }
 
 /// The packets of one flow that leave in a row, and what they need of the peer.
-struct Batch<'p> {
+pub(super) struct Batch<'p> {
     peer: PeerId,
     now: Time,
     worker: WorkerId,
     tos: u8,
     flow: u64,
-    flags: HeaderFlags,
+    pub(super) flags: HeaderFlags,
     sessions: &'p Sessions,
     tag_len: usize,
     views: &'p [PathView],
@@ -126,7 +130,13 @@ struct Batch<'p> {
 }
 
 impl<'p> Batch<'p> {
-    fn begin(peer: &'p mut Peer, now: Time, worker: WorkerId, tos: u8, flow: u64) -> Self {
+    pub(super) fn begin(
+        peer: &'p mut Peer,
+        now: Time,
+        worker: WorkerId,
+        tos: u8,
+        flow: u64,
+    ) -> Self {
         let tag_len = peer.sessions.current().map_or(0, |slot| slot.session.data_tag_len());
         Self {
             peer: peer.id,
@@ -150,7 +160,7 @@ impl<'p> Batch<'p> {
 
     /// How much of a segment's payload, of `full` bytes, some path carries in one piece: TCP may be cut
     /// anew, UDP may not.
-    fn fitting(&self, header: usize, full: usize, tcp: bool) -> usize {
+    pub(super) fn fitting(&self, header: usize, full: usize, tcp: bool) -> usize {
         if !tcp || self.views.iter().any(|v| usize::from(v.mtu) >= header + full) {
             return full;
         }
@@ -172,29 +182,34 @@ impl<'p> Batch<'p> {
         (bytes / (DATA_HEADER_LEN + inner + self.tag_len)).max(1)
     }
 
-    fn pick(&mut self, inner: usize) -> Result<(PathId, Fragment), DropReason> {
+    pub(super) fn pick(&mut self, inner: usize) -> Result<(PathId, Fragment), DropReason> {
         self.pick_for(inner, inner)
     }
 
-    /// A path for segments of up to `inner` bytes, in all `payload` bytes.
+    /// A path for segments of up to `inner` bytes, in all `payload` bytes. [`DropReason::QueueFull`]: limits let
+    /// nothing go now.
     fn pick_for(&mut self, inner: usize, payload: usize) -> Result<(PathId, Fragment), DropReason> {
         let count = payload.div_ceil(inner);
         let outer = payload + count * (DATA_HEADER_LEN + self.tag_len);
         match self.scheduler.pick(self.views, self.flow, inner, outer) {
             Pick::Path(path) => Ok((path, Fragment::Never)),
+            Pick::Wait => Err(DropReason::QueueFull),
             // Larger than any path carries in one piece: the network fragments the outer packet.
             Pick::NoneFits => self
                 .views
                 .iter()
-                .min_by_key(|v| (v.rank, std::cmp::Reverse(v.mtu)))
-                .map(|v| (v.id, Fragment::Allow))
-                .ok_or(DropReason::NoPath),
+                .min_by_key(|v| (v.rank, v.tokens, std::cmp::Reverse(v.mtu)))
+                .ok_or(DropReason::NoPath)
+                .and_then(|v| match v.tokens {
+                    Tokens::Left => Ok((v.id, Fragment::Allow)),
+                    Tokens::Spent => Err(DropReason::QueueFull),
+                }),
             Pick::NoPath => Err(DropReason::NoPath),
         }
     }
 
     /// Numbers, writes and seals one packet of `inner` bytes, which `write` fills in.
-    fn emit(
+    pub(super) fn emit(
         &mut self,
         path_id: PathId,
         fragment: Fragment,

@@ -5,7 +5,7 @@ use super::{Origin, Peer};
 use crate::config::LocalEnd;
 use crate::endpoint::SendError;
 use crate::path::Usability;
-use crate::{DownReason, PathId, SocketId, Time, Weight};
+use crate::{DownReason, PathId, Rate, RateLimit, SocketId, Time, Weight};
 use std::net::SocketAddr;
 
 impl Peer {
@@ -93,6 +93,25 @@ impl Peer {
             if view.id == id {
                 view.weight = weight;
             }
+        }
+    }
+
+    /// Sets a path's rate limit, from the next packet on.
+    pub fn set_rate_limit(&mut self, now: Time, id: PathId, limit: RateLimit) {
+        if let Some(path) = self.paths[id.index()].as_mut() {
+            path.rate_limit = Some(limit);
+            path.follow_limits(now);
+            // The peer learns the wish for the way back.
+            path.introduction = Introduction::Due;
+        }
+    }
+
+    /// The path was found to carry no more than this. It is kept to like a limit that was configured, whichever is
+    /// lower, and is nobody's wish.
+    pub fn set_estimated_limit(&mut self, now: Time, id: PathId, limit: Option<Rate>) {
+        if let Some(path) = self.paths[id.index()].as_mut() {
+            path.estimated_limit = limit;
+            path.follow_limits(now);
         }
     }
 

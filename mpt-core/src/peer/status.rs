@@ -30,6 +30,7 @@ impl Peer {
             rx_bytes: self.delivered.bytes,
             reordering: self.reordering(),
             repair: self.repair_status(),
+            queue: self.queue_status(),
             drops: (&self.drops).into(),
             paths: self.path_statuses(now),
         }
@@ -108,6 +109,8 @@ impl Peer {
             remote: p.remote.current().map(|a| a.to_string()),
             weight: p.effective_weight().get(),
             priority: p.priority,
+            rate_limit: p.limit().map(|(rate, _)| rate.bytes_per_second() as f64),
+            rate_limit_source: p.limit().map(|(_, source)| source.label().to_owned()),
             srtt: seconds(p.health.rtt().smoothed()),
             rtt_p50: seconds(p.health.rtt().quantile(0.5)),
             rtt_p99: seconds(p.health.rtt().quantile(0.99)),

@@ -9,7 +9,7 @@ use crate::endpoint::Share;
 use crate::handshake::Pending;
 use crate::inner::InnerPacket;
 use crate::path::{Change, State, Usability};
-use crate::schedule::{PathView, Rank};
+use crate::schedule::{PathView, Rank, Tokens};
 use crate::session::{CONTROL_TAG_LEN, DATA_HEADER_LEN};
 use crate::wire::Marker;
 use crate::{DropReason, Event, Outbox, PathId, Time, WorkerId};
@@ -33,8 +33,10 @@ impl Peer {
         self.tick_sessions(now, out, cx);
         self.tick_paths(now, out, cx);
         self.tick_views(now, cx);
+        self.tick_limits();
         self.tick_repair(now, out);
         self.flush_waiting(now, out);
+        self.drain_queue(now, out);
         self.tick_markers(now, out);
         self.tick_reports(now, out);
         self.next_deadline = self.deadline(now);
@@ -261,6 +263,7 @@ impl Peer {
                 rank: path.rank(now)?,
                 mtu: path.mtu.mtu().saturating_sub(overhead),
                 srtt: path.health.rtt().smoothed().unwrap_or_default(),
+                tokens: Tokens::Left,
             })
         }));
         let up = self.views.iter().any(|v| v.rank < Rank::Unanswered);
@@ -345,6 +348,7 @@ impl Peer {
                 self.sessions.poll_timeout(),
                 self.report_deadline(),
                 self.repair_deadline(now),
+                self.shaper.poll_timeout(),
             ])
             .flatten()
             .min()

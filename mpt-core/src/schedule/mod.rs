@@ -5,7 +5,8 @@
 //!
 //! Of the paths in the slice only those of the best [`Rank`] count: a path that answers goes before one
 //! that is held down because it flaps, and that before one whose packets may not arrive at all. Among
-//! those, paths too small for the packet are passed over.
+//! those, paths too small for the packet are passed over, and paths whose rate limit lets nothing go now. When
+//! that leaves none because of limits alone, the packet is to wait.
 
 mod failover;
 mod flow;
@@ -14,7 +15,7 @@ mod weighted;
 
 pub use failover::Failover;
 pub use flow::FlowHash;
-pub use view::{PathView, Rank};
+pub use view::{PathView, Rank, Tokens};
 pub use weighted::Weighted;
 
 use crate::PathId;
@@ -25,6 +26,8 @@ use crate::config::SchedulerKind;
 pub enum Pick {
     /// This path.
     Path(PathId),
+    /// Paths could carry it, but for their rate limits.
+    Wait,
     /// There are paths, but the packet is too large for each.
     NoneFits,
     /// There is no path.
@@ -58,20 +61,21 @@ impl Scheduler {
     pub fn pick(&mut self, views: &[PathView], flow: u64, inner: usize, outer: usize) -> Pick {
         let Some(best) = views.iter().map(|v| v.rank).min() else { return Pick::NoPath };
         let fits = |v: &PathView| v.mtu as usize >= inner;
+        let may = |v: &PathView| fits(v) && v.tokens == Tokens::Left;
         let ranked = views.iter().filter(|v| v.rank == best);
         let picked = match self {
-            Self::Weighted(s) => s.pick(ranked, fits, outer),
-            Self::Failover(s) => s.pick(ranked.filter(|v| fits(v))),
-            Self::Flow(s) => s.pick(ranked.filter(|v| fits(v)), flow),
+            Self::Weighted(s) => s.pick(ranked, may, outer),
+            Self::Failover(s) => s.pick(ranked.filter(|v| may(v))),
+            Self::Flow(s) => s.pick(ranked.filter(|v| may(v)), flow),
         };
         match picked {
             Some(path) => Pick::Path(path),
             // A path of lower rank that fits is better than fragments.
-            None => views
-                .iter()
-                .filter(|v| fits(v))
-                .min_by_key(|v| v.rank)
-                .map_or(Pick::NoneFits, |v| Pick::Path(v.id)),
+            None => match views.iter().filter(|v| fits(v)).min_by_key(|v| (v.rank, v.tokens)) {
+                Some(v) if v.tokens == Tokens::Spent => Pick::Wait,
+                Some(v) => Pick::Path(v.id),
+                None => Pick::NoneFits,
+            },
         }
     }
 }

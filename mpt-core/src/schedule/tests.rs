@@ -14,6 +14,7 @@ fn views(weights: &[u64]) -> Vec<PathView> {
             rank: Rank::Preferred,
             mtu: 1400,
             srtt: Duration::from_millis(10),
+            tokens: Tokens::Left,
         })
         .collect()
 }
@@ -159,4 +160,40 @@ fn flows_stay_and_only_those_of_a_lost_path_move() {
         let due = flows as f64 * w / 6.0;
         assert!((n - due).abs() < due * 0.02, "{n} of {due}");
     }
+}
+
+#[test]
+fn paths_out_of_tokens_are_passed_over() {
+    for kind in [SchedulerKind::Weighted, SchedulerKind::Failover, SchedulerKind::Flow] {
+        let mut v = views(&[1, 1, 1]);
+        v[0].tokens = Tokens::Spent;
+        v[2].rank = Rank::HeldDown;
+        let mut s = Scheduler::new(kind);
+        assert!((0..50).all(|flow| path(s.pick(&v, flow, 100, 136)) == 1));
+        v[1].tokens = Tokens::Spent;
+        assert_eq!(
+            s.pick(&v, 1, 100, 136),
+            Pick::Wait,
+            "a path of lower rank is no way round a limit"
+        );
+        v[1].mtu = 50;
+        assert_eq!(s.pick(&v, 1, 100, 136), Pick::Wait, "nor is one that is too small");
+        assert_eq!(s.pick(&v, 1, 1_500, 1_536), Pick::NoneFits);
+        v[0].mtu = 50;
+        assert_eq!(path(s.pick(&v, 1, 100, 136)), 2);
+    }
+}
+
+#[test]
+fn waiting_for_tokens_does_not_upset_the_weights() {
+    let mut v = views(&[3, 1]);
+    let mut s = Scheduler::new(SchedulerKind::Weighted);
+    let mut count = [0; 2];
+    for i in 0..4_000 {
+        // Every other packet finds one path spent, which costs it that packet and nothing else.
+        v[0].tokens = if i % 2 == 0 { Tokens::Spent } else { Tokens::Left };
+        let picked = path(s.pick(&v, 0, 1_000, 1_000));
+        count[picked] += usize::from(i % 2 == 1);
+    }
+    assert_eq!(count, [1_500, 500]);
 }

@@ -17,6 +17,16 @@ pub enum Rank {
     Unanswered,
 }
 
+/// What a path's rate limit says now.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Tokens {
+    /// A packet may go, or there is no limit.
+    #[default]
+    Left,
+    /// Nothing may go for now.
+    Spent,
+}
+
 /// A path that can carry something. Paths that cannot are not in the slice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PathView {
@@ -32,4 +42,6 @@ pub struct PathView {
     pub mtu: u16,
     /// Smoothed round-trip time.
     pub srtt: Duration,
+    /// Whether its rate limit lets a packet go now.
+    pub tokens: Tokens,
 }

@@ -6,7 +6,9 @@ use mpt_core::config::{
 use mpt_core::inner::{Checksum, Offload, Segments};
 use mpt_core::keys::{PresharedKey, PrivateKey};
 use mpt_core::wire::MessageType;
-use mpt_core::{DatagramMeta, Deliver, Endpoint, Outbox, PathId, PeerId, SocketId, Time};
+use mpt_core::{
+    DatagramMeta, Deliver, Endpoint, Outbox, PathId, PeerId, RateLimit, SocketId, Time,
+};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -63,6 +65,18 @@ impl TwoEnds {
             ends.pass_time(&mut Unwatched, &mut |_: PeerId, _: &[u8]| ());
         }
         ends
+    }
+
+    /// All paths of both ends keep to this from now on.
+    pub fn set_rate_limit(&mut self, limit: RateLimit) {
+        for end in &mut self.ends {
+            for path in PathId::all().take(PATHS.len()) {
+                end.set_rate_limit(self.now, PeerId(0), path, limit);
+            }
+        }
+        for _ in 0..100 {
+            self.pass_time(&mut Unwatched, &mut |_: PeerId, _: &[u8]| ());
+        }
     }
 
     /// Carries `packet` from end `from` to the other. It may be changed.
@@ -211,6 +225,7 @@ fn endpoint(now: Time, end: usize, cipher: CipherChoice) -> Endpoint {
         priority: 0,
         dscp: Default::default(),
         disabled: false,
+        rate_limit: None,
     };
     let peer = PeerConfig {
         name: "peer".to_owned(),

@@ -58,6 +58,7 @@ impl From<&Path> for PathConfig {
             priority: path.priority,
             dscp: path.dscp,
             disabled: !path.enabled,
+            rate_limit: path.rate_limit,
         }
     }
 }

@@ -28,7 +28,7 @@ pub use model::{
     Peer, Remote, Route, WhenDown, Workers,
 };
 pub use problem::{ConfigError, Problem};
-pub use units::{Protocol, Rate};
+pub use units::Protocol;
 
 use std::path::Path as FilePath;
 

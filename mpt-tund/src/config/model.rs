@@ -1,11 +1,11 @@
 //! A configuration that was found to be right.
 
-use super::units::{Protocol, Rate};
-use mpt_core::Weight;
+use super::units::Protocol;
 use mpt_core::config::{
     CipherChoice, Dscp, MssClamp, Prefix, ProbeIntervals, RepairConfig, SchedulerKind,
 };
 use mpt_core::keys::{PresharedKey, PrivateKey, PublicKey};
+use mpt_core::{RateLimit, Weight};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -177,8 +177,8 @@ pub struct Path {
     pub priority: u16,
     /// DSCP of outer packets.
     pub dscp: Dscp,
-    /// Most that is sent; not used yet.
-    pub rate_limit: Option<Rate>,
+    /// Most that is sent. `None`: the peer's wish counts.
+    pub rate_limit: Option<RateLimit>,
     /// Whether it is used at all.
     pub enabled: bool,
     /// Offloads of its socket: its own, else the tunnel's.

@@ -152,7 +152,7 @@ fn every_key_is_read() {
     assert_eq!(dsl.remote.as_ref().unwrap().to_string(), "hub.example.net:4511");
     assert_eq!((dsl.local_port, dsl.priority, dsl.enabled), (Some(4600), 3, false));
     assert_eq!((dsl.dscp, roof.paths[1].dscp), (Dscp::Copy, Dscp::Fixed(46)));
-    assert_eq!(dsl.rate_limit.unwrap().bits_per_second(), 2_500_000_000);
+    assert_eq!(dsl.rate_limit.unwrap().to_string(), "2.5gbit");
     assert_eq!(dsl.offloads, PathOffloads { gso: Offload::Off, gro: Offload::Auto });
     let tunnel = PathOffloads { gso: Offload::Auto, gro: Offload::Off };
     assert_eq!((config.offloads.uso, roof.paths[1].offloads), (Offload::Off, tunnel));

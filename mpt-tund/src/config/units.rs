@@ -2,6 +2,7 @@
 
 use super::yaml::Yaml;
 use mpt_core::config::Prefix;
+use mpt_core::{RateError, RateLimit};
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -95,29 +96,16 @@ pub(super) fn size(value: &Yaml) -> Result<usize, String> {
     usize::try_from(bytes).map_err(|_| format!("{} is more than this machine has", value.kind()))
 }
 
-/// A rate in bits per second.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Rate(u64);
-
-impl Rate {
-    /// Bits per second.
-    #[must_use]
-    pub const fn bits_per_second(self) -> u64 {
-        self.0
-    }
-}
-
-/// A rate such as `20mbit`, at least 8 kbit/s.
-pub(super) fn rate(value: &Yaml) -> Result<Rate, String> {
-    let bits = quantity(
-        value,
-        "a rate such as 300kbit, 20mbit or 2.5gbit",
-        &[("bit", 1), ("kbit", 1_000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)],
-    )?;
-    if bits < 8_000 {
-        return Err(format!("{} is too little; a rate is at least 8kbit", value.kind()));
-    }
-    Ok(Rate(bits))
+/// A rate such as `20mbit`, at least 8 kbit/s, or `off`.
+pub(super) fn rate_limit(value: &Yaml) -> Result<RateLimit, String> {
+    let unit = match value {
+        Yaml::Bool(false) => return Ok(RateLimit::Off),
+        Yaml::Text(text) => return text.parse().map_err(|e: RateError| e.to_string()),
+        Yaml::Int(_) | Yaml::Float(_) => " without a unit",
+        _ => "",
+    };
+    let kind = value.kind();
+    Err(format!("expected a rate such as 300kbit, 20mbit or 2.5gbit; found {kind}{unit}"))
 }
 
 /// A decimal number with one of `units`; the number must come out whole in the smallest.
@@ -237,6 +225,7 @@ pub(super) fn protocol(value: &Yaml) -> Result<Protocol, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mpt_core::Rate;
 
     fn t(text: &str) -> Yaml {
         Yaml::Text(text.to_owned())
@@ -263,11 +252,14 @@ mod tests {
         assert_eq!(size(&t("8MiB")), Ok(8 << 20));
         assert_eq!(size(&t("8mib")), Ok(8 << 20));
         assert_eq!(size(&t("1.5KiB")), Ok(1536));
-        assert_eq!(rate(&t("20mbit")), Ok(Rate(20_000_000)));
-        assert_eq!(rate(&t("2.5gbit")), Ok(Rate(2_500_000_000)));
-        assert_eq!(rate(&t("300kbit")), Ok(Rate(300_000)));
-        assert!(rate(&t("20MB")).is_err());
-        assert!(rate(&t("1bit")).unwrap_err().contains("at least"));
+        let bits = |text| rate_limit(&t(text)).map(|l| l.rate().map(Rate::bits_per_second));
+        assert_eq!(bits("20mbit"), Ok(Some(20_000_000)));
+        assert_eq!(bits("2.5gbit"), Ok(Some(2_500_000_000)));
+        assert_eq!(bits("off"), Ok(None));
+        assert_eq!(rate_limit(&Yaml::Bool(false)), Ok(RateLimit::Off));
+        assert!(bits("20MB").is_err());
+        assert!(bits("1bit").unwrap_err().contains("at least"));
+        assert!(rate_limit(&Yaml::Int(20)).unwrap_err().contains("without a unit"));
     }
 
     #[test]

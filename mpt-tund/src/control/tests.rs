@@ -29,7 +29,9 @@ fn start(dir: &Path, limits: Limits) -> tokio::task::JoinHandle<()> {
                         unanswered.push(answer);
                         continue;
                     }
-                    Request::SetEnabled { .. } => Response::Error("no such path".to_owned()),
+                    Request::SetEnabled { .. } | Request::SetRateLimit { .. } => {
+                        Response::Error("no such path".to_owned())
+                    }
                     Request::Stop => {
                         answer.send(Response::Ok).unwrap();
                         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -20,6 +20,9 @@ impl Daemon {
             Request::SetWeight { path, weight } => self.select(&path).map(|(peer, path)| {
                 self.plane.endpoint().set_weight(peer, path, weight);
             }),
+            Request::SetRateLimit { path, rate_limit } => self.select(&path).map(|(peer, path)| {
+                self.plane.endpoint().set_rate_limit(now, peer, path, rate_limit);
+            }),
             Request::SetEnabled { path, enabled } => self.select(&path).map(|(peer, path)| {
                 self.plane.endpoint().set_enabled(now, peer, path, enabled);
             }),

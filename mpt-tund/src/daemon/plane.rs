@@ -167,8 +167,10 @@ impl Plane {
         let first = self.worker == WorkerId::default();
         let busy = self.clock.now().since(self.busy) < IDLE_AFTER;
         let endpoint = self.endpoint();
-        let deadline =
-            if first || busy { endpoint.poll_timeout() } else { endpoint.poll_order_timeout() };
+        let deadline = match first || busy || endpoint.has_queue() {
+            true => endpoint.poll_timeout(),
+            false => endpoint.poll_order_timeout(),
+        };
         drop(endpoint);
         self.alarm.set(deadline)
     }

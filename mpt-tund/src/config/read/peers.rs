@@ -143,7 +143,7 @@ fn path<'a>(
             .and_then(|n| u16::try_from(n).ok())
             .unwrap_or(DEFAULT_PRIORITY),
         dscp: map.read("dscp", dscp).unwrap_or_default(),
-        rate_limit: map.read("rate_limit", units::rate),
+        rate_limit: map.read("rate_limit", units::rate_limit),
         enabled: map.read("enabled", units::truth).unwrap_or(true),
         offloads: map.get("offloads").and_then(|node| offloads(&node, tunnel)).unwrap_or(tunnel),
     };

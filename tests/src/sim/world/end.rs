@@ -188,5 +188,12 @@ pub(super) fn peer_config(
 
 /// A path without wishes.
 pub(super) fn path_config(name: String) -> PathConfig {
-    PathConfig { name, weight: None, priority: 0, dscp: Default::default(), disabled: false }
+    PathConfig {
+        name,
+        weight: None,
+        priority: 0,
+        dscp: Default::default(),
+        disabled: false,
+        rate_limit: None,
+    }
 }

@@ -1,0 +1,186 @@
+//! Rate limits: the queue in front of paths that have some.
+//!
+//! While a path of the peer has a limit, every packet goes through the [`FairQueue`], and most leave it at
+//! once. It stands before step 3 of [`send`](super::send): packets that wait have no number, so that nothing is out
+//! of order or missing when one is dropped; and a packet keeps the worker that read it, whoever sends it. Super-packets are
+//! cut before they wait, so that nothing waits behind more than a packet.
+//!
+//! What is not data never waits, and neither does what is sent again; both are paid for.
+
+use super::send::Batch;
+use super::{Outgoing, Peer};
+use crate::control::QueueStatus;
+use crate::inner::{Segments, Split};
+use crate::queue::{Arrival, Counts, FairQueue};
+use crate::schedule::Tokens;
+use crate::wire::HeaderFlags;
+use crate::{DropReason, Outbox, Rate, Time, WorkerId};
+use std::time::Duration;
+
+/// The queue, while there are limits.
+#[derive(Debug, Default)]
+pub(super) struct Shaper {
+    queue: Option<Box<FairQueue>>,
+    /// When tokens come back that something waits for.
+    wake: Option<Time>,
+    marked: u64,
+    /// A segment on its way into the queue.
+    segment: Vec<u8>,
+}
+
+impl Shaper {
+    /// Whether packets go through the queue.
+    #[inline]
+    pub(super) const fn is_active(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    pub(super) const fn poll_timeout(&self) -> Option<Time> {
+        self.wake
+    }
+}
+
+impl Peer {
+    /// Whether something waits for tokens.
+    pub fn has_queue(&self) -> bool {
+        self.shaper.wake.is_some()
+    }
+
+    /// The queue comes with the first limit and goes with the last, once it is empty.
+    pub(super) fn tick_limits(&mut self) {
+        let limited = self.paths.iter().flatten().any(|p| p.pacer.is_some());
+        if !limited && self.shaper.queue.as_ref().is_none_or(|q| q.is_empty()) {
+            if self.shaper.queue.take().is_some() {
+                self.views.iter_mut().for_each(|v| v.tokens = Tokens::Left);
+            }
+            return;
+        }
+        let (rate, rtt) = (self.drain_rate(), self.slowest_rtt());
+        match &mut self.shaper.queue {
+            Some(queue) => queue.follow(rate, rtt),
+            queue => *queue = Some(Box::new(FairQueue::new(rate, rtt))),
+        }
+    }
+
+    /// Sends `outgoing` after what waits already, or has it wait.
+    ///
+    /// # Errors
+    /// Why it was dropped, as a whole.
+    pub(super) fn send_in_turn(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        outgoing: &Outgoing<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let Outgoing { packet, offload, inner, flow } = *outgoing;
+        let tos = inner.tos();
+        if offload.segments == Segments::One {
+            let flags = HeaderFlags::of(offload.checksum);
+            self.enqueue(now, &Arrival { packet, flow, worker, flags, tos });
+            self.drain_queue(now, out);
+            return Ok(());
+        }
+        let split = Split::new(packet, &offload, &inner).map_err(|_| DropReason::BadSuperPacket)?;
+        let (header, payload) = (split.header_len(), split.payload_len());
+        let full = usize::from(split.segment_size());
+        let size = Batch::begin(self, now, worker, tos, flow).fitting(header, full, split.is_tcp());
+        let mut segment = std::mem::take(&mut self.shaper.segment);
+        for (index, at) in (0..payload).step_by(size).enumerate() {
+            let range = at..payload.min(at + size);
+            segment.resize(header + range.len(), 0);
+            split.write(packet, index as u16, range, &mut segment);
+            let flags = HeaderFlags::PARTIAL_CHECKSUM;
+            self.enqueue(now, &Arrival { packet: &segment, flow, worker, flags, tos });
+            // One by one: what may go at once is not to overflow the queue.
+            self.drain_queue(now, out);
+        }
+        self.shaper.segment = segment;
+        Ok(())
+    }
+
+    /// Sends what waits, as far as tokens go.
+    pub(super) fn drain_queue(&mut self, now: Time, out: &mut Outbox) {
+        self.shaper.wake = None;
+        let Some(mut queue) = self.shaper.queue.take_if(|q| !q.is_empty()) else { return };
+        let session = self.sessions.current().filter(|slot| !slot.session.expired(now));
+        if session.is_some() {
+            while self.follow_tokens(now) {
+                let Some(front) = queue.front(now) else { break };
+                let mut batch = Batch::begin(self, now, front.worker, front.tos, front.flow);
+                batch.flags = front.flags;
+                let sent = match batch.pick(front.len) {
+                    Ok((path, fragment)) => {
+                        batch.emit(path, fragment, front.len, out, |to| queue.copy_front(to))
+                    }
+                    // The paths that have tokens are too small for it.
+                    Err(DropReason::QueueFull) => break,
+                    Err(reason) => Err(reason),
+                };
+                queue.remove_front();
+                if let Err(reason) = sent {
+                    self.drops.count(reason);
+                }
+            }
+            if !queue.is_empty() {
+                self.shaper.wake = self.next_tokens();
+            }
+        }
+        let Counts { overflow, delay, marked } = queue.take_counts();
+        self.drops.add(DropReason::QueueFull, overflow);
+        self.drops.add(DropReason::QueueDelay, delay);
+        self.shaper.marked += marked;
+        self.shaper.queue = Some(queue);
+    }
+
+    pub(super) fn queue_status(&self) -> QueueStatus {
+        let queue = self.shaper.queue.as_ref();
+        QueueStatus {
+            packets: queue.map_or(0, |q| q.packets() as u64),
+            bytes: queue.map_or(0, |q| q.bytes() as u64),
+            capacity: queue.map_or(0, |q| q.cap() as u64),
+            dropped_delay: self.drops.get(DropReason::QueueDelay),
+            dropped_full: self.drops.get(DropReason::QueueFull),
+            marked: self.shaper.marked,
+        }
+    }
+
+    fn enqueue(&mut self, now: Time, arrival: &Arrival<'_>) {
+        if let Some(queue) = &mut self.shaper.queue {
+            queue.push(now, arrival);
+        }
+    }
+
+    /// Tells the schedulers which paths have tokens; whether one of the best does.
+    fn follow_tokens(&mut self, now: Time) -> bool {
+        let best = self.views.iter().map(|v| v.rank).min();
+        let mut any = false;
+        for view in &mut self.views {
+            let path = self.paths[view.id.index()].as_mut();
+            let ready = path.and_then(|p| p.pacer.as_mut()).is_none_or(|p| p.ready(now).is_ok());
+            view.tokens = if ready { Tokens::Left } else { Tokens::Spent };
+            any |= ready && Some(view.rank) == best;
+        }
+        any
+    }
+
+    /// When the first of the paths has tokens again.
+    fn next_tokens(&self) -> Option<Time> {
+        let spent = self.views.iter().filter(|v| v.tokens == Tokens::Spent);
+        let pacers = spent.filter_map(|v| self.paths[v.id.index()].as_ref()?.pacer.as_ref());
+        pacers.map(|p| p.refused_until()).min()
+    }
+
+    /// How fast the queue drains when all paths in use carry what they may; `None` without a bound.
+    fn drain_rate(&self) -> Option<Rate> {
+        let best = self.views.iter().map(|v| v.rank).min()?;
+        let in_use = self.views.iter().filter(|v| v.rank == best);
+        let rates = in_use.map(|v| Some(self.paths[v.id.index()].as_ref()?.pacer.as_ref()?.rate()));
+        let bits = rates.map(|rate| rate.map(Rate::bits_per_second)).sum::<Option<u64>>();
+        bits.map(Rate::nearest_to_bits)
+    }
+
+    fn slowest_rtt(&self) -> Duration {
+        self.views.iter().map(|v| v.srtt).max().unwrap_or_default()
+    }
+}

@@ -1,0 +1,369 @@
+//! What waits for a limit: a queue a flow, in turn.
+
+use super::blocks::{Blocks, NONE};
+use super::{Codel, CodelTimes, Verdict};
+use crate::inner::{Capability, mark_congestion};
+use crate::wire::HeaderFlags;
+use crate::{Rate, Time, WorkerId};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Queues. With a hundred flows at once, one shares its queue with another by one in ten.
+const FLOWS: usize = 1_024;
+
+/// What a flow may send in its turn: a large packet (RFC 8290, section 5.2.4).
+const QUANTUM: i32 = 1_514;
+
+/// All that waits: what this time brings, within these bounds in bytes.
+const CAP: Duration = Duration::from_millis(100);
+const LEAST_CAP: usize = 64 << 10;
+const GREATEST_CAP: usize = 4 << 20;
+
+/// Memory may hold this many times the cap, which matters where packets are small.
+const MEMORY_TIMES_CAP: usize = 2;
+
+/// Nobody wants what waited for so long, because no path could carry it.
+const STALE: Duration = Duration::from_secs(3);
+
+// Flows and blocks of one peer, beside the packets.
+const _: () = assert!(FLOWS * size_of::<Flow>() <= 80 << 10);
+
+/// A packet that is to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The packet.
+    pub packet: &'a [u8],
+    /// The hash of its flow.
+    pub flow: u64,
+    /// Who read it, and will number it.
+    pub worker: WorkerId,
+    /// What its header will say of its checksum.
+    pub flags: HeaderFlags,
+    /// Its TOS or traffic class.
+    pub tos: u8,
+}
+
+/// The packet whose turn it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Front {
+    /// Its bytes.
+    pub len: usize,
+    /// The hash of its flow.
+    pub flow: u64,
+    /// Who read it, and numbers it.
+    pub worker: WorkerId,
+    /// What its header says of its checksum.
+    pub flags: HeaderFlags,
+    /// Its TOS or traffic class, with the mark it got.
+    pub tos: u8,
+}
+
+/// What became of packets that did not go as they came.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Counts {
+    /// Dropped because all that waits passed the cap.
+    pub overflow: u64,
+    /// Dropped because packets waited too long.
+    pub delay: u64,
+    /// Marked because packets waited too long.
+    pub marked: u64,
+}
+
+/// The queue, as the [module](super) tells.
+///
+/// Fed with [`push`](Self::push); drained by [`front`](Self::front), then [`copy_front`](Self::copy_front) and
+/// [`remove_front`](Self::remove_front).
+#[derive(Debug)]
+pub struct FairQueue {
+    blocks: Blocks,
+    /// By their first block.
+    packets: Vec<Packet>,
+    flows: Box<[Flow]>,
+    /// Flows that began to queue.
+    new: VecDeque<u16>,
+    /// The others that queue.
+    old: VecDeque<u16>,
+    /// The flow of the front.
+    chosen: Option<u16>,
+    /// The flow that had most bytes when that was looked up last, and half of what it had.
+    fattest: (u16, u32),
+    times: CodelTimes,
+    cap: usize,
+    waiting: usize,
+    bytes: usize,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Packet {
+    at: Time,
+    flow: u64,
+    /// The packet behind it in its flow.
+    next: u32,
+    len: u32,
+    worker: WorkerId,
+    flags: HeaderFlags,
+    tos: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flow {
+    head: u32,
+    tail: u32,
+    bytes: u32,
+    deficit: i32,
+    in_new: bool,
+    in_old: bool,
+    codel: Codel,
+}
+
+impl FairQueue {
+    /// An empty queue that drains at `rate`, for flows with this round-trip time.
+    #[must_use]
+    pub fn new(rate: Option<Rate>, rtt: Duration) -> Self {
+        let idle = Flow {
+            head: NONE,
+            tail: NONE,
+            bytes: 0,
+            deficit: 0,
+            in_new: false,
+            in_old: false,
+            codel: Codel::default(),
+        };
+        let mut queue = Self {
+            blocks: Blocks::new(),
+            packets: Vec::new(),
+            flows: vec![idle; FLOWS].into_boxed_slice(),
+            new: VecDeque::with_capacity(FLOWS),
+            old: VecDeque::with_capacity(FLOWS),
+            chosen: None,
+            fattest: (0, 0),
+            times: CodelTimes::new(rate, rtt),
+            cap: 0,
+            waiting: 0,
+            bytes: 0,
+            counts: Counts::default(),
+        };
+        queue.follow(rate, rtt);
+        queue
+    }
+
+    /// The rate at which it drains, where there is a limit to that, or the round-trip time changed.
+    pub fn follow(&mut self, rate: Option<Rate>, rtt: Duration) {
+        self.times = CodelTimes::new(rate, rtt);
+        let bytes = |rate: Rate| rate.bytes_per_second() as f64 * CAP.as_secs_f64();
+        let cap = rate.map_or(GREATEST_CAP, |rate| bytes(rate) as usize);
+        self.cap = cap.clamp(LEAST_CAP, GREATEST_CAP);
+    }
+
+    /// A packet waits from now on. Others may be dropped for it.
+    pub fn push(&mut self, now: Time, arrival: &Arrival<'_>) {
+        let Arrival { packet, flow, worker, flags, tos } = *arrival;
+        self.make_room(packet.len());
+        let id = self.blocks.put(packet);
+        let entry =
+            Packet { at: now, flow, next: NONE, len: packet.len() as u32, worker, flags, tos };
+        if self.packets.len() < self.blocks.len() {
+            self.packets.resize(self.blocks.len(), entry);
+        }
+        self.packets[id as usize] = entry;
+        let bucket = bucket(flow);
+        let queue = &mut self.flows[usize::from(bucket)];
+        queue.bytes += packet.len() as u32;
+        match std::mem::replace(&mut queue.tail, id) {
+            NONE => {
+                queue.head = id;
+                self.list(bucket);
+            }
+            before => self.packets[before as usize].next = id,
+        }
+        self.waiting += 1;
+        self.bytes += packet.len();
+    }
+
+    /// The packet whose turn it is; the same until it is removed.
+    pub fn front(&mut self, now: Time) -> Option<Front> {
+        if self.chosen.is_none() {
+            self.chosen = self.choose(now);
+        }
+        let head = self.flows[usize::from(self.chosen?)].head;
+        let Packet { flow, len, worker, flags, tos, .. } = self.packets[head as usize];
+        Some(Front { len: len as usize, flow, worker, flags, tos })
+    }
+
+    /// Writes the front, as it is to be sent, into `out`, which has its length.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn copy_front(&self, out: &mut [u8]) {
+        let chosen = self.chosen.expect("there is a front");
+        self.blocks.copy(self.flows[usize::from(chosen)].head, out);
+    }
+
+    /// The front went.
+    pub fn remove_front(&mut self) {
+        if let Some(flow) = self.chosen.take() {
+            let len = self.packets[self.flows[usize::from(flow)].head as usize].len;
+            self.drop_head(flow);
+            self.flows[usize::from(flow)].deficit -= len as i32;
+        }
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Packets that wait.
+    #[must_use]
+    pub const fn packets(&self) -> usize {
+        self.waiting
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Most bytes that may wait.
+    #[must_use]
+    pub const fn cap(&self) -> usize {
+        self.cap
+    }
+
+    /// What was counted since the last time.
+    #[must_use]
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// The flow has something again. It goes first if it had all it may, or has some of that left: beside many
+    /// flows a call's packets come faster than the old ones' turns, and would wait for one whenever they do.
+    fn list(&mut self, flow: u16) {
+        let queue = &mut self.flows[usize::from(flow)];
+        if queue.in_new {
+            return;
+        }
+        if !queue.in_old {
+            queue.deficit = QUANTUM;
+        }
+        if queue.deficit > 0 {
+            queue.in_new = true;
+            self.new.push_back(flow);
+        }
+    }
+
+    fn make_room(&mut self, len: usize) {
+        let most_blocks = Blocks::needed(MEMORY_TIMES_CAP * self.cap);
+        let needed = Blocks::needed(len);
+        while self.bytes + len > self.cap || self.blocks.used() + needed > most_blocks {
+            let fattest = self.fattest();
+            if !self.drop_head(fattest) {
+                return;
+            }
+            self.counts.overflow += 1;
+        }
+    }
+
+    /// RFC 8290, section 4.2: new flows first, each with what it may send in its turn; what waited too long is
+    /// dropped on the way.
+    fn choose(&mut self, now: Time) -> Option<u16> {
+        loop {
+            let is_new = !self.new.is_empty();
+            let flow = *self.new.front().or(self.old.front())?;
+            let has_some = self.flows[usize::from(flow)].deficit > 0;
+            if has_some && self.passes(now, flow) {
+                return Some(flow);
+            }
+            if !has_some {
+                self.flows[usize::from(flow)].deficit += QUANTUM;
+            }
+            // A flow that was new has a turn among the old ones even when it is empty: if it came back as new at
+            // once, it would starve them.
+            let stays = !has_some || is_new && !self.old.is_empty();
+            let queue = &mut self.flows[usize::from(flow)];
+            if is_new {
+                self.new.pop_front();
+                queue.in_new = false;
+                if queue.in_old {
+                    // Its turn is to come.
+                    continue;
+                }
+            } else {
+                self.old.pop_front();
+            }
+            queue.in_old = stays;
+            if stays {
+                self.old.push_back(flow);
+            }
+        }
+    }
+
+    /// Whether the flow has a packet that may go.
+    fn passes(&mut self, now: Time, flow: u16) -> bool {
+        let at = usize::from(flow);
+        while self.flows[at].head != NONE {
+            let head = self.flows[at].head;
+            let packet = &mut self.packets[head as usize];
+            let sojourn = now.since(packet.at);
+            let behind = (self.flows[at].bytes - packet.len) as usize;
+            let verdict = self.flows[at].codel.judge(now, sojourn, behind, self.times);
+            if sojourn < STALE {
+                if verdict == Verdict::Pass {
+                    return true;
+                }
+                let header = self.blocks.head(head, packet.len as usize);
+                if mark_congestion(header) == Capability::Capable {
+                    packet.tos |= CE;
+                    self.counts.marked += 1;
+                    return true;
+                }
+            }
+            self.counts.delay += 1;
+            self.drop_head(flow);
+        }
+        false
+    }
+
+    /// Forgets the flow's oldest packet; whether it had one.
+    fn drop_head(&mut self, flow: u16) -> bool {
+        let queue = &mut self.flows[usize::from(flow)];
+        let head = queue.head;
+        if head == NONE {
+            return false;
+        }
+        let Packet { next, len, .. } = self.packets[head as usize];
+        queue.head = next;
+        queue.bytes -= len;
+        if next == NONE {
+            queue.tail = NONE;
+            self.chosen.take_if(|chosen| *chosen == flow);
+        }
+        self.blocks.release(head);
+        self.waiting -= 1;
+        self.bytes -= len as usize;
+        true
+    }
+
+    /// The flow with most bytes, or one that had most and still has half of that: looking through all of them for
+    /// each packet of a flood would cost more than the packet.
+    fn fattest(&mut self) -> u16 {
+        let (flow, least) = self.fattest;
+        if least > 0 && self.flows[usize::from(flow)].bytes >= least {
+            return flow;
+        }
+        let most = self.flows.iter().enumerate().max_by_key(|(_, flow)| flow.bytes);
+        self.fattest = most.map_or((0, 0), |(i, flow)| (i as u16, flow.bytes / 2));
+        self.fattest.0
+    }
+}
+
+/// Both ECN bits: congestion experienced.
+const CE: u8 = 3;
+
+fn bucket(flow: u64) -> u16 {
+    // The hash is keyed; any of its bits will do.
+    (flow % FLOWS as u64) as u16
+}
