@@ -47,7 +47,7 @@ pub(crate) struct Tunnel {
 #[derive(Clone, Debug)]
 enum Start {
     Simple(fn(&Topology) -> Result<Parts>),
-    Mpt { cipher: &'static str, workers: Option<u32> },
+    Mpt(mpt::Settings),
     Wireguard(std::path::PathBuf),
 }
 
@@ -56,7 +56,7 @@ impl Tunnel {
     fn parts(&self, topology: &Topology) -> Result<Parts> {
         match &self.start {
             Start::Simple(start) => start(topology),
-            Start::Mpt { cipher, workers } => mpt::start(topology, cipher, *workers, self.cables),
+            Start::Mpt(settings) => mpt::start(topology, *settings, self.cables),
             Start::Wireguard(program) => wireguard::start(topology, program),
         }
     }
@@ -67,7 +67,8 @@ pub(crate) fn catalogue(options: &BenchOptions) -> Vec<Tunnel> {
     use Role::{Kernel, Own, Peer};
     use Workload::{CpuUdp, Gso, Ping, Tcp1, Tcp4, Udp1200};
     let all = Workload::ALL;
-    let mpt = |cipher, workers| Start::Mpt { cipher, workers };
+    let mpt = |cipher, workers| Start::Mpt(mpt::Settings { cipher, workers, repair: true });
+    let without_repair = Start::Mpt(mpt::Settings { cipher: "none", workers: None, repair: false });
     let tunnel = |name, role, plain, cables, workloads: &'static [Workload], start| Tunnel {
         name,
         role,
@@ -105,6 +106,7 @@ pub(crate) fn catalogue(options: &BenchOptions) -> Vec<Tunnel> {
             &[Tcp1, Tcp4, Gso, Udp1200],
             mpt("aes-256-gcm", None),
         ),
+        tunnel("mpt-plain-norepair", Own, true, 1, &[Tcp1, Gso, Udp1200, CpuUdp], without_repair),
         tunnel("mpt-plain-1worker", Own, true, 1, &[Tcp4, Gso, Udp1200], mpt("none", Some(1))),
         tunnel("mpt-plain-2workers", Own, true, 1, &[Tcp4, Gso, Udp1200], mpt("none", Some(2))),
     ];

@@ -19,12 +19,15 @@ const UP_WITHIN: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_millis(600);
 const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
-pub(super) fn start(
-    topology: &Topology,
-    cipher: &str,
-    workers: Option<u32>,
-    paths: usize,
-) -> Result<Parts> {
+/// What its configuration says; the rest is as it is by default.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) cipher: &'static str,
+    pub(super) workers: Option<u32>,
+    pub(super) repair: bool,
+}
+
+pub(super) fn start(topology: &Topology, settings: Settings, paths: usize) -> Result<Parts> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let key_pair = [keys::generate()?, keys::generate()?];
     let mut daemons = Vec::new();
@@ -33,7 +36,7 @@ pub(super) fn start(
         std::fs::create_dir(&directory)?;
         keys::write(&directory.join("key"), &key_pair[end])?;
         let peer = key_pair[1 - end].public_key().to_string();
-        let document = configuration(end, &peer, cipher, workers, paths);
+        let document = configuration(end, &peer, settings, paths);
         let file = directory.join("mpt0.yaml");
         std::fs::write(&file, serde_yaml::to_string(&document)?)?;
         daemons.push(Process::start(namespace, &program, directory.join("log"), |command| {
@@ -45,13 +48,8 @@ pub(super) fn start(
     Ok(parts)
 }
 
-fn configuration(
-    end: usize,
-    peer: &str,
-    cipher: &str,
-    workers: Option<u32>,
-    paths: usize,
-) -> Value {
+fn configuration(end: usize, peer: &str, settings: Settings, paths: usize) -> Value {
+    let Settings { cipher, workers, repair } = settings;
     let paths: Vec<Value> = (1..=paths)
         .map(|number| {
             json!({
@@ -74,6 +72,9 @@ fn configuration(
             "paths": paths,
         }],
     });
+    if !repair {
+        document["repair"] = json!("off");
+    }
     if let Some(workers) = workers {
         document["workers"] = json!(workers);
     }
