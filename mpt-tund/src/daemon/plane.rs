@@ -324,6 +324,21 @@ impl Plane {
         Ok(self.tun_readable)
     }
 
+    /// Finds out whether the TUN device, which is up now, takes the super-packets that it said it takes.
+    pub(super) fn prove_tun(&mut self) {
+        let (granted, proven) = (self.tun.offloads(), self.tun.prove());
+        if proven != granted {
+            tracing::warn!(
+                tso = proven.tso,
+                uso = proven.uso,
+                "the kernel refuses super-packets on {} that it said it takes: off",
+                self.tun.name()
+            );
+            self.tun.set_offloads(proven);
+            self.sink.follow(&self.tun);
+        }
+    }
+
     /// Does without what the TUN device turned out not to take.
     fn step_down(&mut self) {
         if self.sink.take_refused_super_packets() {

@@ -149,6 +149,7 @@ impl Daemon {
         let addresses: Vec<_> =
             self.config.interface.addresses.iter().map(|a| (a.address, a.length)).collect();
         self.netlink.configure(self.plane.tun.index(), &addresses, u32::from(self.mtu)).await?;
+        self.plane.prove_tun();
         let routes = self.config.routes.iter().map(route_spec).collect();
         self.net.set_routes(self.plane.tun.index(), routes).await?;
         self.bind_paths().await;

@@ -7,6 +7,7 @@
 mod device;
 mod offloads;
 mod owner;
+mod probe;
 mod steering;
 mod vnet_header;
 

@@ -29,6 +29,7 @@
 mod address;
 mod cmsg;
 mod group;
+mod probe;
 mod receive;
 mod send;
 mod socket;

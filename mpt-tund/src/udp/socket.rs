@@ -1,10 +1,10 @@
 //! A UDP socket of a path, or of `listen`.
 
-use super::group;
 use super::receive::RecvBatch;
 use super::send::{Gso, SendError, send_lane};
 use super::spec::{Family, OpenError, SocketSpec};
 use super::sys::set_option;
+use super::{group, probe};
 use crate::net::interface_index;
 use crate::watched::Watched;
 use mpt_core::{Fragment, Lane};
@@ -279,12 +279,15 @@ fn configure(socket: &Socket, spec: &SocketSpec) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Asks for what the specification wants and the kernel knows: UDP GSO (4.18) and UDP GRO (5.0).
+/// Asks for what the specification wants, the kernel knows, and does right: UDP GSO (4.18) and UDP GRO (5.0).
 fn offloads(socket: &Socket, spec: &SocketSpec) -> (bool, bool) {
     let fd = socket.as_fd();
     // Segments of no size: a question, and no change.
-    let gso = spec.offloads.gso && set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
-    let gro = spec.offloads.gro && set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
+    let wanted = spec.offloads;
+    let proven = if wanted.gso || wanted.gro { probe::proven() } else { wanted };
+    let gso =
+        wanted.gso && proven.gso && set_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
+    let gro = wanted.gro && proven.gro && set_option(fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
     (gso, gro)
 }
 
