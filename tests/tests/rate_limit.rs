@@ -106,6 +106,40 @@ fn two_limited_paths_carry_their_sum() {
     });
 }
 
+/// The workers' packets share the limit and the queue, and whoever is awake sends them.
+#[test]
+fn workers_share_a_limit_in_order() {
+    measure("two workers at 20 + 10 Mbit/s of limits", |goals| {
+        let link = LinkSpec::new(100_000_000, Duration::from_millis(3));
+        let mut builder = Testbed::builder(PROGRAM).links([link; 2]);
+        for site in 0..2 {
+            builder = builder.configure(site, |document| {
+                document["workers"] = json!(2);
+                document["peers"][0]["paths"][0]["rate_limit"] = json!("20mbit");
+                document["peers"][0]["paths"][1]["rate_limit"] = json!("10mbit");
+            });
+        }
+        let mut testbed = builder.build()?;
+        testbed.start(UP)?;
+        let config = StreamConfig {
+            flows: 16,
+            duration: Duration::from_secs(3),
+            ..StreamConfig::new(testbed.b().host_port(5000), 45_000_000)
+        };
+        let result = Stream::run(testbed.a().host(), testbed.b().host(), &config)?;
+        let share = result.rate(0.5, 2.9) / goodput(30_000_000, config.size);
+        goals.check((0.96..1.02).contains(&share), format!("{:.1} % of the sum", share * 100.0));
+        let status = testbed.site_mut(0).daemon()?.status()?;
+        let again = status.peers[0].repair.sent_again;
+        let order = testbed.site_mut(1).daemon()?.status()?.peers[0].reordering;
+        println!("  {again} of {} sent again; {order:?}", result.received);
+        println!("  {} out of order", result.out_of_order);
+        goals.check(again * 1_000 < result.received, format!("{again} sent again"));
+        assert_eq!((result.out_of_order, result.duplicates, result.corrupt), (0, 0, 0));
+        Ok(())
+    });
+}
+
 /// Killed when dropped.
 struct Process(Child);
 

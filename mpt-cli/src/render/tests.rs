@@ -251,6 +251,6 @@ fn limits_and_what_waits_for_them() {
         marked: 3,
     };
     let text = to_plain(&render(&status, 180));
-    let line = "limits: bridge-5180 20.0 Mbit, bridge-5700 8.0 Mbit (the peer's wish); 40 waiting (56.6 KiB of 341.8 KiB); dropped for delay 12, for room 0; marked 3\n";
+    let line = "limits: bridge-5180 20.0 Mbit, bridge-5700 8.0 Mbit (the peer's wish); 40 waiting (56.6 KiB of 342 KiB); dropped for delay 12, for room 0; marked 3\n";
     assert!(text.contains(line), "{text}");
 }

@@ -103,6 +103,7 @@ async fn bad_requests_are_told_and_do_not_end_the_connection() {
         ("status\n", "for example {\"command\":\"status\"}"),
         ("{\"command\":\"dance\"}\n", "unknown variant `dance`"),
         ("{\"command\":\"set-weight\",\"path\":\"a\",\"weight\":0}\n", "1 to 10000"),
+        ("{\"command\":\"set-rate-limit\",\"path\":\"a\",\"rate_limit\":\"20\"}\n", "20mbit"),
         ("\u{0}\u{1}\n", "not a request"),
     ] {
         client.send(bad).await;
