@@ -33,6 +33,9 @@ const CALL_PORT: u16 = 5_004;
 /// How long stragglers are waited for: the longest delay, queue and hold time.
 const LINGER: Duration = Duration::from_millis(1_500);
 
+/// How late a packet of ours may be sent, seconds: after that the machine was elsewhere.
+const LAG: f64 = 0.25;
+
 /// What a measurement found.
 pub(super) type Samples = Vec<(Figure, f64)>;
 
@@ -147,6 +150,11 @@ fn figures(result: StreamResult, window: Window) -> Result<Samples> {
         result.receiver_dropped == 0,
         "the lab's own socket dropped {} packets",
         result.receiver_dropped
+    );
+    ensure!(
+        result.sender_lag_max < LAG,
+        "the lab's own sender waited {:.1} s for the CPU",
+        result.sender_lag_max
     );
     // In whole buckets, by when packets were sent.
     let first = (window.counts.since(result.start).as_secs_f64() / result.bucket).ceil() as usize;
