@@ -101,6 +101,7 @@ impl Peer {
             path.follow_limits(now);
             // The peer learns the wish for the way back.
             path.introduction = Introduction::Due;
+            self.views_dirty = true;
         }
     }
 
@@ -110,6 +111,7 @@ impl Peer {
         if let Some(path) = self.paths[id.index()].as_mut() {
             path.estimated_limit = limit;
             path.follow_limits(now);
+            self.views_dirty = true;
         }
     }
 
