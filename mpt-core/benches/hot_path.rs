@@ -103,6 +103,7 @@ fn numbers(c: &mut Criterion) {
         rank: Rank::Preferred,
         mtu: 1_420,
         srtt: Duration::from_millis(20),
+        limit: None,
         tokens: Default::default(),
     };
     let views = [view(0, 2), view(1, 1)];

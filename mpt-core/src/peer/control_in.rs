@@ -171,11 +171,12 @@ impl Peer {
             path.wished_weight = wish;
             self.views_dirty = true;
         }
-        path.wished_limit = match open.rate_limit {
-            0 => None,
-            bytes => Some(Rate::nearest_to_bytes(bytes)),
-        };
-        path.follow_limits(now);
+        let wish = Some(open.rate_limit).filter(|bytes| *bytes > 0).map(Rate::nearest_to_bytes);
+        if path.wished_limit != wish {
+            path.wished_limit = wish;
+            path.follow_limits(now);
+            self.views_dirty = true;
+        }
         if path.origin == Origin::Opened {
             path.priority = open.priority;
         }

@@ -103,6 +103,7 @@ impl Peer {
             path.follow_limits(now);
             // The peer learns the wish for the way back.
             path.introduction = Introduction::Due;
+            self.views_dirty = true;
         }
     }
 
@@ -112,6 +113,7 @@ impl Peer {
         if let Some(path) = self.paths[id.index()].as_mut() {
             path.estimated_limit = limit;
             path.follow_limits(now);
+            self.views_dirty = true;
         }
     }
 

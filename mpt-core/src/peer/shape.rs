@@ -175,8 +175,7 @@ impl Peer {
     fn drain_rate(&self) -> Option<Rate> {
         let best = self.views.iter().map(|v| v.rank).min()?;
         let in_use = self.views.iter().filter(|v| v.rank == best);
-        let rates = in_use.map(|v| Some(self.paths[v.id.index()].as_ref()?.pacer.as_ref()?.rate()));
-        let bits = rates.map(|rate| rate.map(Rate::bits_per_second)).sum::<Option<u64>>();
+        let bits = in_use.map(|v| v.limit.map(Rate::bits_per_second)).sum::<Option<u64>>();
         bits.map(Rate::nearest_to_bits)
     }
 

@@ -263,6 +263,7 @@ impl Peer {
                 rank: path.rank(now)?,
                 mtu: path.mtu.mtu().saturating_sub(overhead),
                 srtt: path.health.rtt().smoothed().unwrap_or_default(),
+                limit: path.limit().map(|(rate, _)| rate),
                 tokens: Tokens::Left,
             })
         }));

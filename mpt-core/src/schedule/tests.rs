@@ -14,6 +14,7 @@ fn views(weights: &[u64]) -> Vec<PathView> {
             rank: Rank::Preferred,
             mtu: 1400,
             srtt: Duration::from_millis(10),
+            limit: None,
             tokens: Tokens::Left,
         })
         .collect()

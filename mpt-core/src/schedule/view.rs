@@ -1,6 +1,6 @@
 //! What a scheduler sees of a path.
 
-use crate::{PathId, Weight};
+use crate::{PathId, Rate, Weight};
 use std::time::Duration;
 
 /// How far a path can be relied on, best first.
@@ -42,6 +42,8 @@ pub struct PathView {
     pub mtu: u16,
     /// Smoothed round-trip time.
     pub srtt: Duration,
-    /// Whether its rate limit lets a packet go now.
+    /// The rate of its bottleneck, as far as that is known: the limit in force, configured, wished or estimated.
+    pub limit: Option<Rate>,
+    /// Whether that limit lets a packet go now.
     pub tokens: Tokens,
 }

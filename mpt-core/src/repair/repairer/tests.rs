@@ -18,6 +18,7 @@ fn view(id: PathId, rank: Rank, srtt: u64) -> PathView {
         rank,
         mtu: 1_400,
         srtt: Duration::from_millis(srtt),
+        limit: None,
         tokens: Default::default(),
     }
 }
