@@ -419,6 +419,7 @@ impl Pair {
                 mtu: None,
                 workers: WorkerCount::ONE,
                 repair: Default::default(),
+                policies: Default::default(),
                 memory: Default::default(),
             };
             let path = PathConfig {

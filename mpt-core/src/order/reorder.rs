@@ -73,6 +73,8 @@ pub struct Arrival {
     pub send_time: u16,
     /// 0 for the original, else a duplicate or a packet sent again.
     pub copy: u8,
+    /// A copy that was sent with the original.
+    pub duplicate: bool,
     /// What is known of the inner transport checksum; kept with a packet that is held.
     pub checksum: Checksum,
 }
@@ -365,8 +367,9 @@ impl Reorder {
         let pn = arrival.pn.0;
         match self.ring.was_delivered(pn) {
             Some(true) => return self.on_duplicate(),
-            // Given up because it took too long: by now its flow has gone on.
-            Some(false) if arrival.copy > 0 => {
+            // Given up because it took too long: by now its flow has gone on. It did not wait for a duplicate,
+            // which is as late as its path, nor does a packet without order.
+            Some(false) if arrival.copy > 0 && !arrival.duplicate && arrival.distance != 0 => {
                 self.stats.repaired_late += 1;
                 return self.on_duplicate();
             }
@@ -388,7 +391,7 @@ impl Reorder {
 
     /// A packet that was missing has come as a copy.
     fn note_repair(&mut self, now: Time, arrival: Arrival) {
-        if arrival.copy == 0 {
+        if arrival.copy == 0 || arrival.duplicate {
             return;
         }
         self.stats.repaired += 1;

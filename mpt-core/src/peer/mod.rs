@@ -28,13 +28,13 @@ use attempt::Attempt;
 use path_entry::{Origin, Path};
 
 use crate::allowed_ips::AllowedIps;
-use crate::config::{EndpointConfig, PeerConfig};
+use crate::config::{EndpointConfig, PeerConfig, SchedulerKind};
 use crate::id::MAX_PATHS;
 use crate::inner::MssLimit;
 use crate::keys::PublicKey;
 use crate::order::{HeldBudget, ReorderLimits};
 use crate::path::ReportSchedule;
-use crate::schedule::{PathView, Scheduler};
+use crate::schedule::{Fastest, PathView, Scheduler};
 use crate::session::IndexTable;
 use crate::{Deliver, DropCounters, DropReason, Event, PathId, PeerId, SocketId, Time};
 use association::{ReceiveWorker, SendWorker};
@@ -105,6 +105,9 @@ pub struct Peer {
     /// By the peer's number: ours.
     remote_paths: [Option<PathId>; MAX_PATHS],
     scheduler: Scheduler,
+    scheduler_kind: SchedulerKind,
+    /// For policies that want it.
+    fastest: Fastest,
     views: Vec<PathView>,
     views_dirty: bool,
     report_schedule: ReportSchedule,
@@ -125,6 +128,8 @@ pub struct Peer {
     admitted: Option<IpAddr>,
     tx_packets: u64,
     tx_bytes: u64,
+    /// Packets that went on a second path as well.
+    duplicated: u64,
     limits: ReorderLimits,
     /// Random, for as long as this process runs.
     instance: u64,
@@ -160,6 +165,8 @@ impl Peer {
             paths,
             remote_paths: Default::default(),
             scheduler: Scheduler::new(endpoint.scheduler),
+            scheduler_kind: endpoint.scheduler,
+            fastest: Fastest::default(),
             views: Vec::with_capacity(MAX_PATHS),
             views_dirty: true,
             report_schedule: ReportSchedule::new(),
@@ -175,6 +182,7 @@ impl Peer {
             admitted: None,
             tx_packets: 0,
             tx_bytes: 0,
+            duplicated: 0,
             limits: ReorderLimits {
                 max_hold: endpoint.max_hold,
                 held_bytes: endpoint.memory.held_per_peer,
@@ -215,6 +223,11 @@ impl Peer {
         let known =
             |v: &&PathView| self.paths[v.id.index()].as_ref().is_some_and(|p| p.mtu.is_known());
         self.views.iter().filter(known).map(|v| v.mtu).min()
+    }
+
+    /// Inner packets and bytes sent so far.
+    pub fn sent(&self) -> (u64, u64) {
+        (self.tx_packets, self.tx_bytes)
     }
 
     /// The peer spoke.

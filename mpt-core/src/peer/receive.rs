@@ -103,6 +103,7 @@ impl Peer {
             seq: header.sequence,
             send_time: header.send_time,
             copy: header.copy,
+            duplicate: header.flags.contains(HeaderFlags::DUPLICATE),
             checksum: header.flags.checksum(),
         };
         let (peer, counts, sink) = (self.id, &mut self.delivered, &mut *cx.sink);

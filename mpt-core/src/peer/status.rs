@@ -1,7 +1,7 @@
 //! A peer as the status shows it.
 
 use super::{Path, Peer};
-use crate::control::{PathStatus, PeerStatus, ReorderStatus};
+use crate::control::{CopyStatus, PathStatus, PeerStatus, ReorderStatus};
 use crate::schedule::Rank;
 use crate::{PathId, Time};
 use std::time::Duration;
@@ -30,6 +30,11 @@ impl Peer {
             rx_bytes: self.delivered.bytes,
             reordering: self.reordering(),
             repair: self.repair_status(),
+            copies: CopyStatus {
+                sent: self.duplicated,
+                removed: self.reordering().duplicates,
+                ..CopyStatus::default()
+            },
             drops: (&self.drops).into(),
             paths: self.path_statuses(now),
         }

@@ -246,6 +246,10 @@ impl Peer {
     /// The schedulers' view of the paths that can carry something.
     fn tick_views(&mut self, now: Time, cx: &mut Context<'_>) {
         if !std::mem::take(&mut self.views_dirty) {
+            for view in &mut self.views {
+                let path = self.paths[view.id.index()].as_ref();
+                view.srtt = path.and_then(|p| p.health.rtt().smoothed()).unwrap_or_default();
+            }
             return;
         }
         self.views.clear();
@@ -302,9 +306,9 @@ impl Peer {
             return;
         }
         self.drops.add(DropReason::NoSession, self.waiting.drop_stale(now));
-        while let Some(Waiter { packet, offload, flow }) = self.waiting.pop() {
+        while let Some(Waiter { packet, offload, flow, class }) = self.waiting.pop() {
             let Ok(inner) = InnerPacket::parse(&packet) else { continue };
-            let outgoing = Outgoing { packet: &packet, offload, inner, flow };
+            let outgoing = Outgoing { packet: &packet, offload, inner, flow, class: &class };
             if let Err(reason) = self.send_packet(now, WorkerId::default(), &outgoing, out) {
                 self.drops.count(reason);
             }

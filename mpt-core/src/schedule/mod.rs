@@ -8,11 +8,13 @@
 //! those, paths too small for the packet are passed over.
 
 mod failover;
+mod fastest;
 mod flow;
 mod view;
 mod weighted;
 
 pub use failover::Failover;
+pub use fastest::{Fastest, Prefer};
 pub use flow::FlowHash;
 pub use view::{PathView, Rank};
 pub use weighted::Weighted;
@@ -40,6 +42,8 @@ pub enum Scheduler {
     Failover(Failover),
     /// Each flow on one path.
     Flow(FlowHash),
+    /// The soonest first; who sends seals a copy for the next.
+    Duplicate(Fastest),
 }
 
 impl Scheduler {
@@ -50,6 +54,7 @@ impl Scheduler {
             SchedulerKind::Weighted => Self::Weighted(Weighted::default()),
             SchedulerKind::Failover => Self::Failover(Failover::default()),
             SchedulerKind::Flow => Self::Flow(FlowHash),
+            SchedulerKind::Duplicate => Self::Duplicate(Fastest::default()),
         }
     }
 
@@ -63,6 +68,7 @@ impl Scheduler {
             Self::Weighted(s) => s.pick(ranked, fits, outer),
             Self::Failover(s) => s.pick(ranked.filter(|v| fits(v))),
             Self::Flow(s) => s.pick(ranked.filter(|v| fits(v)), flow),
+            Self::Duplicate(s) => s.pick(views, inner, Prefer::Soonest),
         };
         match picked {
             Some(path) => Pick::Path(path),

@@ -42,6 +42,9 @@ impl HeaderFlags {
     /// So much is lost that nothing is sent again for now.
     pub const UNREPAIRED: Self = Self(0x40);
 
+    /// A copy that went out with the original, on another path: no repair.
+    pub const DUPLICATE: Self = Self(0x80);
+
     /// These flags and `other`.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {

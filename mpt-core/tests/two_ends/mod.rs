@@ -204,6 +204,7 @@ fn endpoint(now: Time, end: usize, cipher: CipherChoice) -> Endpoint {
         workers: WorkerCount::ONE,
         memory: Default::default(),
         repair: Default::default(),
+        policies: Default::default(),
     };
     let path = |name: &str| PathConfig {
         name: name.to_owned(),

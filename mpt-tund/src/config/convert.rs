@@ -20,6 +20,7 @@ impl Config {
             memory: MemoryLimits::default(),
             workers,
             repair: Default::default(),
+            policies: self.policies.clone(),
         }
     }
 }

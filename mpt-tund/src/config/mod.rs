@@ -26,8 +26,9 @@ pub use model::{
     Config, Host, Interface, InterfaceAddress, Listen, Mtu, Offload, Offloads, Path, PathOffloads,
     Peer, Remote, Repair, Route, WhenDown, Workers,
 };
+pub use mpt_core::policy::Protocol;
 pub use problem::{ConfigError, Problem};
-pub use units::{Protocol, Rate};
+pub use units::Rate;
 
 use std::path::Path as FilePath;
 

@@ -1,9 +1,10 @@
 //! A configuration that was found to be right.
 
-use super::units::{Protocol, Rate};
+use super::units::Rate;
 use mpt_core::Weight;
 use mpt_core::config::{CipherChoice, Dscp, MssClamp, Prefix, ProbeIntervals, SchedulerKind};
 use mpt_core::keys::{PresharedKey, PrivateKey, PublicKey};
+use mpt_core::policy::{PolicyConfig, Protocol};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// What is led into the tunnel by policy routing.
     pub routes: Vec<Route>,
+    /// What is done with which packets.
+    pub policies: PolicyConfig,
 }
 
 impl Config {

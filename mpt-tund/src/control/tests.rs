@@ -30,6 +30,9 @@ fn start(dir: &Path, limits: Limits) -> tokio::task::JoinHandle<()> {
                         continue;
                     }
                     Request::SetEnabled { .. } => Response::Error("no such path".to_owned()),
+                    Request::AddPolicy { .. }
+                    | Request::RemovePolicy { .. }
+                    | Request::ExplainPolicy { .. } => Response::Ok,
                     Request::Stop => {
                         answer.send(Response::Ok).unwrap();
                         tokio::time::sleep(Duration::from_millis(50)).await;
