@@ -23,6 +23,7 @@ mod outbox;
 pub mod path;
 mod peer;
 pub mod policy;
+pub mod protect;
 pub mod repair;
 pub mod schedule;
 pub mod session;

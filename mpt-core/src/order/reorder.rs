@@ -79,6 +79,17 @@ pub struct Arrival {
     pub checksum: Checksum,
 }
 
+/// A packet that did not come, but was made from others.
+#[derive(Clone, Copy, Debug)]
+pub struct Remade {
+    /// Its packet number.
+    pub pn: PacketNumber,
+    /// How far back the predecessor is.
+    pub distance: u16,
+    /// What is known of the inner transport checksum.
+    pub checksum: Checksum,
+}
+
 /// What became of a packet that came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
@@ -177,11 +188,53 @@ impl Reorder {
         budget: &mut HeldBudget,
         deliver: &mut dyn FnMut(&[u8], Checksum),
     ) -> Disposition {
-        let pn = arrival.pn.0;
-        if pn > LAST_PN {
+        if arrival.pn.0 > LAST_PN {
             return Disposition::Duplicate;
         }
         self.note(now, path, arrival);
+        self.place(now, path, arrival, packet, budget, deliver)
+    }
+
+    /// A packet was made from others, the last of which came on `path`. It says nothing about any path's
+    /// progress; it is delivered, held or known already, as if it had come.
+    pub fn on_remade(
+        &mut self,
+        now: Time,
+        path: PathId,
+        remade: Remade,
+        packet: &[u8],
+        budget: &mut HeldBudget,
+        deliver: &mut dyn FnMut(&[u8], Checksum),
+    ) -> Disposition {
+        let Remade { pn, distance, checksum } = remade;
+        if pn.0 > LAST_PN {
+            return Disposition::Duplicate;
+        }
+        self.copies = true;
+        let arrival = Arrival {
+            pn,
+            distance,
+            bitmap: 0,
+            seq: 0,
+            send_time: 0,
+            copy: 1,
+            duplicate: true,
+            checksum,
+        };
+        self.place(now, path, arrival, packet, budget, deliver)
+    }
+
+    /// Delivers the packet, and who waited for it, or holds it.
+    fn place(
+        &mut self,
+        now: Time,
+        path: PathId,
+        arrival: Arrival,
+        packet: &[u8],
+        budget: &mut HeldBudget,
+        deliver: &mut dyn FnMut(&[u8], Checksum),
+    ) -> Disposition {
+        let pn = arrival.pn.0;
         if self.ring.is_resolved(pn) {
             return self.on_resolved(arrival, packet, deliver);
         }

@@ -10,6 +10,7 @@ mod attempt;
 mod control_in;
 mod control_out;
 mod path_entry;
+mod protect;
 mod receive;
 mod repair;
 mod report;
@@ -130,6 +131,12 @@ pub struct Peer {
     tx_bytes: u64,
     /// Packets that went on a second path as well.
     duplicated: u64,
+    /// Both ends know parity.
+    protects: bool,
+    /// Parities sent.
+    parities: u64,
+    /// Packets made from the peer's parity.
+    recovered: u64,
     limits: ReorderLimits,
     /// Random, for as long as this process runs.
     instance: u64,
@@ -183,6 +190,9 @@ impl Peer {
             tx_packets: 0,
             tx_bytes: 0,
             duplicated: 0,
+            protects: false,
+            parities: 0,
+            recovered: 0,
             limits: ReorderLimits {
                 max_hold: endpoint.max_hold,
                 held_bytes: endpoint.memory.held_per_peer,

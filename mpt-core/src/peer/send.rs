@@ -17,7 +17,7 @@ use crate::inner::{InnerPacket, Offload, Segments, Split};
 use crate::policy::{Class, FlowOrder};
 use crate::repair::{Handling, Kept};
 use crate::schedule::{Fastest, PathView, Pick, Prefer, Scheduler};
-use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
+use crate::wire::{Beside, DATA_HEADER_LEN, DataHeader, HeaderFlags};
 use crate::{DropReason, Fragment, LaneRef, Outbox, PathId, PeerId, Time, WorkerId};
 use route::Route;
 
@@ -72,11 +72,16 @@ impl Peer {
             return Ok(());
         }
         let Outgoing { packet, offload, inner, flow, class } = *outgoing;
+        let protects = self.begin_protection(worker, class);
         let mut batch = Batch::begin(self, now, worker, inner.tos(), flow, class);
         if offload.segments == Segments::One {
             batch.flags = HeaderFlags::of(offload.checksum);
             let (path, fragment) = batch.pick(packet.len())?;
-            return batch.emit(path, fragment, packet.len(), out, |to| to.copy_from_slice(packet));
+            batch.emit(path, fragment, packet.len(), out, |to| to.copy_from_slice(packet))?;
+            if protects {
+                self.send_parities(now, worker, out);
+            }
+            return Ok(());
         }
         let split = Split::new(packet, &offload, &inner).map_err(|_| DropReason::BadSuperPacket)?;
         batch.flags = HeaderFlags::PARTIAL_CHECKSUM;
@@ -108,6 +113,9 @@ impl Peer {
         if let Some(reason) = failed {
             self.drops.add(reason, dropped);
         }
+        if protects {
+            self.send_parities(now, worker, out);
+        }
         Ok(())
     }
 }
@@ -124,6 +132,8 @@ struct Batch<'p> {
     prefer: Prefer,
     order: FlowOrder,
     handling: Handling,
+    /// Longest packet that is protected; 0: none is.
+    protected: usize,
     sessions: &'p Sessions,
     tag_len: usize,
     views: &'p [PathView],
@@ -161,6 +171,7 @@ impl<'p> Batch<'p> {
             prefer: route::preference(peer.scheduler_kind),
             order: class.order,
             handling: route.handling(class),
+            protected: peer.longest_protected(class, tag_len),
             sessions: &peer.sessions,
             tag_len,
             views: &peer.views,
@@ -257,8 +268,14 @@ impl<'p> Batch<'p> {
         };
         let sequence = self.numbers.open_paths.on_data(self.now, path_id, pn);
         let congested = self.numbers.repairer.as_ref().is_some_and(|r| r.is_congested());
+        let mut flags =
+            if congested { self.flags.with(HeaderFlags::UNREPAIRED) } else { self.flags };
+        let protected = inner <= self.protected;
+        if protected {
+            flags = flags.with(HeaderFlags::PROTECTED);
+        }
         let header = DataHeader {
-            flags: if congested { self.flags.with(HeaderFlags::UNREPAIRED) } else { self.flags },
+            flags,
             worker: self.worker,
             copy: 0,
             send_time: send_time(self.now),
@@ -280,6 +297,10 @@ impl<'p> Batch<'p> {
                 handling: self.handling,
             };
             repairer.on_sent(self.now, path_id, sequence, pn, kept, packet);
+        }
+        if let Some(protector) = self.numbers.protector.as_mut().filter(|_| protected) {
+            let beside = Beside { len: inner as u16, distance, flags: self.flags.checksum_bits() };
+            protector.add(self.now, path_id, pn.0, beside, packet);
         }
         if let Err(reason) = slot.session.seal_data(path_id, self.worker, 0, pn, datagram) {
             // Cannot happen with a datagram of this shape and a session that has not expired; what

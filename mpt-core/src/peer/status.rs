@@ -33,7 +33,8 @@ impl Peer {
             copies: CopyStatus {
                 sent: self.duplicated,
                 removed: self.reordering().duplicates,
-                ..CopyStatus::default()
+                parity: self.parities,
+                recovered: self.recovered,
             },
             drops: (&self.drops).into(),
             paths: self.path_statuses(now),

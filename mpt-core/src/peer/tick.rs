@@ -34,6 +34,7 @@ impl Peer {
         self.tick_paths(now, out, cx);
         self.tick_views(now, cx);
         self.tick_repair(now, out);
+        self.tick_parities(now, out);
         self.flush_waiting(now, out);
         self.tick_markers(now, out);
         self.tick_reports(now, out);
@@ -349,6 +350,7 @@ impl Peer {
                 self.sessions.poll_timeout(),
                 self.report_deadline(),
                 self.repair_deadline(now),
+                self.parity_deadline(),
             ])
             .flatten()
             .min()

@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub struct Protocol(pub u8);
 
 /// The protocols with names of their own here.
-const NAMES: [(&str, u8); 12] = [
+const NAMES: [(&str, u8); 11] = [
     ("icmp", 1),
     ("igmp", 2),
     ("tcp", 6),
@@ -19,7 +19,6 @@ const NAMES: [(&str, u8); 12] = [
     ("esp", 50),
     ("ah", 51),
     ("icmpv6", 58),
-    ("ospf", 89),
     ("sctp", 132),
     ("udplite", 136),
 ];
