@@ -283,8 +283,10 @@ pub struct CopyStatus {
     pub removed: u64,
     /// Parity packets sent.
     pub parity: u64,
-    /// Packets from the peer that were lost and made again from parity.
+    /// Packets from the peer that were missing and made again from parity.
     pub recovered: u64,
+    /// Those of them that were not lost but late, and came themselves afterwards.
+    pub early: u64,
 }
 
 /// A path.

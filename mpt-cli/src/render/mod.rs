@@ -237,7 +237,8 @@ fn copies(c: &CopyStatus) -> Vec<String> {
         ("sent twice", c.sent),
         ("duplicates removed", c.removed),
         ("parity sent", c.parity),
-        ("recovered", c.recovered),
+        ("recovered", c.recovered.saturating_sub(c.early)),
+        ("made early", c.early),
     ];
     let told: Vec<_> = named.iter().filter(|(_, n)| *n > 0).collect();
     if told.is_empty() {

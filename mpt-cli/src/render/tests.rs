@@ -252,11 +252,12 @@ fn policies_and_copies_are_a_line_each() {
         policy(Some("voice"), None, 0),
         policy(Some("rest"), None, 20),
     ];
-    status.peers[0].copies = CopyStatus { sent: 1_200, removed: 7, parity: 0, recovered: 1 };
+    status.peers[0].copies =
+        CopyStatus { sent: 1_200, removed: 7, parity: 0, recovered: 3, early: 2 };
     let text = to_plain(&render(&status, 180));
     let line = "policies: calls 1200 (117 KiB), policy 2 3 (300 B), rest 20 (2.0 KiB)\n";
     assert!(text.contains(line), "{text}");
-    let line = "copies: sent twice 1200, duplicates removed 7, recovered 1\n";
+    let line = "copies: sent twice 1200, duplicates removed 7, recovered 1, made early 2\n";
     assert!(text.contains(line), "{text}");
     status.policies.drain(..3);
     assert!(!to_plain(&render(&status, 180)).contains("policies"));

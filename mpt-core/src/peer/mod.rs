@@ -137,6 +137,8 @@ pub struct Peer {
     parities: u64,
     /// Packets made from the peer's parity.
     recovered: u64,
+    /// Those of them that came themselves afterwards.
+    made_early: u64,
     limits: ReorderLimits,
     /// Random, for as long as this process runs.
     instance: u64,
@@ -193,6 +195,7 @@ impl Peer {
             protects: false,
             parities: 0,
             recovered: 0,
+            made_early: 0,
             limits: ReorderLimits {
                 max_hold: endpoint.max_hold,
                 held_bytes: endpoint.memory.held_per_peer,

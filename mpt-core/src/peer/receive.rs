@@ -83,7 +83,11 @@ impl Peer {
 
         // As it was sent: what it is changed into here is not what the parity covers.
         let mut made = None;
-        if header.copy == 0 && !again && header.flags.contains(HeaderFlags::PROTECTED) {
+        let protected = header.copy == 0 && header.flags.contains(HeaderFlags::PROTECTED);
+        if protected && again {
+            let recoverer = worker.recoverer.as_mut();
+            self.made_early += u64::from(recoverer.is_some_and(|r| r.came_after_all(pn.0)));
+        } else if protected {
             let (flags, len) = (header.flags.checksum_bits(), inner.len() as u16);
             let beside = Beside { len, distance: header.distance, flags };
             made = worker.recoverer.get_or_insert_default().on_packet(pn.0, beside, inner);

@@ -35,6 +35,7 @@ impl Peer {
                 removed: self.reordering().duplicates,
                 parity: self.parities,
                 recovered: self.recovered,
+                early: self.made_early,
             },
             drops: (&self.drops).into(),
             paths: self.path_statuses(now),

@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 /// Parities that wait for packets of their block, at most.
 const MOST_PARITIES: usize = 8;
 
+/// Numbers of packets that were made, and may come themselves.
+const MOST_MADE: usize = 64;
+
 /// A packet that was made again; it is in the [`Recoverer`]'s [`packet`](Recoverer::packet).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Recovered {
@@ -24,6 +27,8 @@ pub struct Recoverer {
     parities: VecDeque<Waiting>,
     spare: Vec<Vec<u8>>,
     made: Vec<u8>,
+    /// The numbers of those made last.
+    lately: VecDeque<u64>,
 }
 
 #[derive(Debug)]
@@ -64,6 +69,12 @@ impl Recoverer {
         self.try_at(self.parities.len() - 1)
     }
 
+    /// A packet came that was known already. Whether that is since it was made here: it was not lost.
+    pub fn came_after_all(&mut self, pn: u64) -> bool {
+        let found = self.lately.iter().position(|&made| made == pn);
+        found.is_some_and(|i| self.lately.remove(i).is_some())
+    }
+
     /// The packet made last.
     pub fn packet(&mut self) -> &mut [u8] {
         &mut self.made
@@ -101,6 +112,10 @@ impl Recoverer {
             return None;
         }
         self.made.truncate(len);
+        if self.lately.len() == MOST_MADE {
+            self.lately.pop_front();
+        }
+        self.lately.push_back(pn);
         Some(Recovered { pn, beside })
     }
 }

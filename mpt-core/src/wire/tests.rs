@@ -163,7 +163,7 @@ fn control_header_vector() {
     assert_eq!(ControlHeader::decode(&bytes[..15]), None);
     for first in 0..=255 {
         let kind = ControlHeader::decode(&[&[first], &bytes[1..]].concat()).map(|h| h.kind.byte());
-        assert_eq!(kind, (5..=10).contains(&first).then_some(first));
+        assert_eq!(kind, (5..=11).contains(&first).then_some(first));
     }
     for reserved in 1..4 {
         let mut bytes = bytes;
