@@ -41,6 +41,11 @@ impl Peer {
         (least + DATA_HEADER_LEN + tag_len).saturating_sub(PARITY_OVERHEAD)
     }
 
+    /// Bytes of tag of the packets that go out now.
+    pub(super) fn tag_len(&self) -> usize {
+        self.sessions.current().map_or(0, |slot| slot.session.data_tag_len())
+    }
+
     /// Sends the parities of blocks that are full or old enough.
     pub(super) fn send_parities(&mut self, now: Time, worker: WorkerId, out: &mut Outbox) {
         let number = usize::from(worker.get());

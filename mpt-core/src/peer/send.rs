@@ -159,7 +159,7 @@ impl<'p> Batch<'p> {
         class: &Class,
     ) -> Self {
         let route = Route::of(class, peer.scheduler_kind, &peer.paths, &peer.views);
-        let tag_len = peer.sessions.current().map_or(0, |slot| slot.session.data_tag_len());
+        let tag_len = peer.tag_len();
         Self {
             peer: peer.id,
             now,

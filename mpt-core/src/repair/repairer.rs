@@ -205,9 +205,9 @@ impl Repairer {
                 self.lost.pop_front();
                 continue;
             };
-            let stays = views.iter().filter(|v| sent.handling.is_staying() && v.id == path);
-            let stays = stays.filter(|v| v.rank < Rank::Suspected).next();
-            let target = stays.or_else(|| target(views, path, self.patience))?;
+            let works = |v: &&PathView| v.id == path && v.rank < Rank::Suspected;
+            let same = if sent.handling.is_staying() { views.iter().find(works) } else { None };
+            let target = same.or_else(|| target(views, path, self.patience))?;
             self.lost.pop_front();
             // The report took a part of a round trip, the copy will take half of one.
             let elapsed = sent.lost_for(now) + target.srtt * 3 / 4;

@@ -34,7 +34,7 @@ impl Daemon {
             }
             Request::ExplainPolicy { packet } => match packet.parse() {
                 Ok(packet) => {
-                    let explanation = self.plane.endpoint().explain(now, &packet);
+                    let explanation = self.plane.endpoint().explain(&packet);
                     let response = Response::Explanation(Box::new(explanation));
                     return (response, ControlFlow::Continue(()));
                 }

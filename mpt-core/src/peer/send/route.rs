@@ -9,7 +9,7 @@ use crate::policy::{Class, Sending};
 use crate::repair::Handling;
 use crate::schedule::{Fastest, PathView, Pick, Prefer, Rank};
 use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
-use crate::{Outbox, PacketNumber, PathId, Time};
+use crate::{Outbox, PacketNumber, PathId};
 
 /// Where the packets of a batch go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,13 +136,7 @@ impl Batch<'_> {
 
 impl Peer {
     /// What happens to a packet of `class` that is sent now, a line each.
-    pub fn explain(
-        &self,
-        now: Time,
-        class: &Class,
-        inner: usize,
-        kind: SchedulerKind,
-    ) -> Vec<String> {
+    pub fn explain(&self, class: &Class, inner: usize, kind: SchedulerKind) -> Vec<String> {
         let name = |id: PathId| {
             self.paths[id.index()].as_ref().map_or_else(String::new, |p| p.name.clone())
         };
@@ -181,6 +175,12 @@ impl Peer {
                 }
                 _ => format!("pinned to {path}, {}; {}", self.unusable(path), spread()),
             },
+            (Sending::Protect, _) if !self.protects => {
+                format!("{}, without parity: the peer does not know it", spread())
+            }
+            (Sending::Protect, _) if inner > self.longest_protected(class, self.tag_len()) => {
+                format!("{}, without parity, for which it is too large", spread())
+            }
             (Sending::Protect, _) => format!("{}, with parity", spread()),
             _ => spread(),
         }];
@@ -197,7 +197,6 @@ impl Peer {
                 format!("lost, it is sent again if it arrives within {p} of its first sending")
             }
         });
-        let _ = now;
         lines
     }
 
