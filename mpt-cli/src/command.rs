@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{keys, path, status};
+use crate::{keys, path, policy, status};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use mpt_core::{RateError, Weight};
 use std::ffi::OsString;
@@ -25,6 +25,14 @@ enum Command {
     Path {
         #[command(subcommand)]
         command: PathCommand,
+    },
+    /// Tells what is done with which packets, and changes it; the configuration stays as it is.
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+        /// The tunnel, where several run here.
+        #[arg(long, global = true)]
+        tunnel: Option<String>,
     },
     /// Prints a new private key: `umask 077; mpt-cli genkey > FILE`.
     Genkey,
@@ -68,6 +76,38 @@ enum PathCommand {
     Disable {
         #[command(flatten)]
         which: PathArguments,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Shows the policies in the order in which they are asked, and what they took.
+    List,
+    /// Adds one: `policy add name calls dscp ef,cs5 size ..400 send duplicate`.
+    ///
+    /// Conditions, all of which have to hold: dscp, protocol, ports (either end), source_ports,
+    /// destination_ports, from, to, size. What is done: send spread|fastest|duplicate|pin PATH|protect,
+    /// order keep|free, patience 80ms. Several values stand with commas.
+    Add {
+        /// Keys and values.
+        #[arg(required = true, value_name = "KEY VALUE")]
+        words: Vec<String>,
+        /// Put it in front of the policy of this name or number; else it is the last that is not built in.
+        #[arg(long, value_name = "NAME")]
+        before: Option<String>,
+    },
+    /// Removes the policy of this name or number.
+    Remove {
+        /// Its name or number, as `policy list` shows them.
+        #[arg(value_name = "NAME")]
+        policy: String,
+    },
+    /// Tells which policy takes a packet and why, and what happens to it:
+    /// `policy explain 'udp 10.0.0.1:5004 -> 10.1.0.9:5004 dscp ef size 200'`.
+    Explain {
+        /// The packet.
+        #[arg(required = true, value_name = "PACKET")]
+        words: Vec<String>,
     },
 }
 
@@ -147,6 +187,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Path { command: PathCommand::Disable { which } } => {
             path::run(&which, path::Change::Enabled(false))
         }
+        Command::Policy { command, tunnel } => policy::run(&command, tunnel.as_deref()),
         Command::Genkey => keys::genkey(),
         Command::Pubkey => keys::pubkey(),
         Command::Genpsk => keys::genpsk(),
@@ -185,6 +226,12 @@ mod tests {
             "path set bridge-1 rate_limit off",
             "path disable bridge-1",
             "path enable --peer roof bridge-1",
+            "policy list",
+            "policy list --tunnel wan0",
+            "policy add dscp ef send duplicate --before calls --tunnel wan0",
+            "policy add --before 1 name x from 10.0.0.0/8 send pin a",
+            "policy remove x",
+            "policy explain icmp 10.0.0.1 10.0.0.2 dscp ef",
             "genkey",
         ] {
             assert!(parse(good).is_ok(), "{good}");
@@ -199,6 +246,9 @@ mod tests {
             "path set a colour 3",
             "path enable",
             "status --watch --json",
+            "policy add",
+            "policy remove",
+            "policy explain",
             "dance",
         ] {
             assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");

@@ -4,6 +4,7 @@ mod client;
 mod command;
 mod keys;
 mod path;
+mod policy;
 mod render;
 mod status;
 mod watch;

@@ -166,6 +166,7 @@ impl Stream {
             seq: sequence,
             send_time: (now.as_micros() / 100) as u16,
             copy: 0,
+            duplicate: false,
             checksum: Checksum::Valid,
         };
         (path, arrival)

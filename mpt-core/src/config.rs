@@ -1,10 +1,12 @@
 //! What an endpoint is told at the start: already validated, names resolved by the daemon.
 
 use crate::keys::{PresharedKey, PrivateKey, PublicKey};
+use crate::policy::{BadPolicy, PolicyConfig};
 use crate::{RateLimit, SocketId, Weight};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Protection of the inner packets.
@@ -46,6 +48,8 @@ pub enum SchedulerKind {
     Failover,
     /// Each flow stays on one path, chosen by a weighted hash.
     Flow,
+    /// Each packet on the two paths that answer soonest.
+    Duplicate,
 }
 
 impl fmt::Display for SchedulerKind {
@@ -54,6 +58,7 @@ impl fmt::Display for SchedulerKind {
             Self::Weighted => "weighted",
             Self::Failover => "failover",
             Self::Flow => "flow",
+            Self::Duplicate => "duplicate",
         })
     }
 }
@@ -114,6 +119,8 @@ pub struct EndpointConfig {
     pub workers: WorkerCount,
     /// What is kept to be sent again.
     pub repair: RepairConfig,
+    /// What is done with which packets.
+    pub policies: PolicyConfig,
 }
 
 /// What is kept to be sent again, of each peer.
@@ -244,6 +251,28 @@ impl Prefix {
     pub fn contains(&self, ip: IpAddr) -> bool {
         ip.is_ipv4() == self.address.is_ipv4()
             && Self::new(ip, self.length).is_some_and(|p| p.address == self.address)
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = BadPolicy;
+    /// `10.0.0.0/8`, or an address alone. Host bits are an error, since it is not clear what was meant.
+    fn from_str(text: &str) -> Result<Self, BadPolicy> {
+        let bad = |why: String| {
+            BadPolicy(format!("expected a prefix such as 10.0.0.0/8; found `{text}`{why}"))
+        };
+        let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
+        let parsed = address.parse::<IpAddr>();
+        let address = parsed.map_err(|_| bad(format!(" (`{address}` is no address)")))?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let length = length.map_or(Ok(bits), str::parse).ok();
+        let prefix = length.and_then(|length| Self::new(address, length));
+        match prefix.ok_or_else(|| bad(format!(" (the length is 0 to {bits})")))? {
+            prefix if prefix.address == address => Ok(prefix),
+            prefix => Err(bad(format!(
+                "; write {prefix} for the network, or {address}/{bits} for the one host"
+            ))),
+        }
     }
 }
 

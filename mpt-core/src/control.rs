@@ -3,6 +3,7 @@
 //! These types are what `mpt-cli` and scripts see; fields are only ever added.
 
 pub use crate::drop_reason::DropCount;
+pub use crate::policy::{Explanation, Tried};
 use crate::{RateLimit, Weight};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,24 @@ pub enum Request {
         /// Whether it is to be used.
         enabled: bool,
     },
+    /// Adds a policy, from the next packet on.
+    AddPolicy {
+        /// As [`Policy`](crate::policy::Policy) is written.
+        policy: String,
+        /// The name or number of the one it goes before; without it, after all that are not built in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+    },
+    /// Removes a policy.
+    RemovePolicy {
+        /// Its name or number.
+        policy: String,
+    },
+    /// Which policy takes a packet, and what happens to it.
+    ExplainPolicy {
+        /// As [`PacketText`](crate::policy::PacketText) is written.
+        packet: String,
+    },
     /// Ends the daemon as SIGTERM does.
     Stop,
 }
@@ -58,6 +77,8 @@ pub enum Response {
     Ok,
     /// The status asked for.
     Status(Box<Status>),
+    /// What happens to a packet.
+    Explanation(Box<Explanation>),
     /// It did not work; one or two lines for a human, with what to do.
     Error(String),
 }
@@ -96,8 +117,28 @@ pub struct Status {
     pub sockets: Vec<SocketStatus>,
     /// Drops that belong to no peer.
     pub drops: Vec<DropCount>,
+    /// The policies, in the order in which they are asked; the last one takes what is left.
+    pub policies: Vec<PolicyStatus>,
     /// The peers.
     pub peers: Vec<PeerStatus>,
+}
+
+/// A policy, and what it took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PolicyStatus {
+    /// Its number from 1; the built-in ones have none.
+    pub number: Option<usize>,
+    /// Its name.
+    pub name: Option<String>,
+    /// As it is written.
+    pub policy: String,
+    /// Whether it is there without being asked for.
+    pub built_in: bool,
+    /// Inner packets sent under it.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Offloads of the TUN device that are in use.
@@ -180,6 +221,8 @@ pub struct PeerStatus {
     pub repair: RepairStatus,
     /// What waits for rate limits.
     pub queue: QueueStatus,
+    /// What was sent to it twice, and came from it so.
+    pub copies: CopyStatus,
     /// Drops by reason.
     pub drops: Vec<DropCount>,
     /// The paths.
@@ -256,6 +299,22 @@ pub struct QueueStatus {
     pub dropped_full: u64,
     /// Packets marked "congestion experienced" because packets waited too long.
     pub marked: u64,
+}
+
+/// Packets on two paths at once, and parity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CopyStatus {
+    /// Packets to the peer that went on a second path as well.
+    pub sent: u64,
+    /// Packets from the peer that had come before, and were removed.
+    pub removed: u64,
+    /// Parity packets sent.
+    pub parity: u64,
+    /// Packets from the peer that were missing and made again from parity.
+    pub recovered: u64,
+    /// Those of them that were not lost but late, and came themselves afterwards.
+    pub early: u64,
 }
 
 /// A path.

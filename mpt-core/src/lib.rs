@@ -22,6 +22,8 @@ pub mod order;
 mod outbox;
 pub mod path;
 mod peer;
+pub mod policy;
+pub mod protect;
 pub mod queue;
 mod rate;
 pub mod repair;

@@ -9,7 +9,9 @@ use mpt_core::inner::{Checksum, Merger, Offload};
 use mpt_core::{Deliver, PeerId, Rate, RateLimit};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use two_ends::{SEGMENTS, TwoEnds, Unwatched, Watch, single_packet, super_packet};
+use two_ends::{
+    SEGMENTS, TwoEnds, Unwatched, Watch, single_packet, small_super_packet, super_packet,
+};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -125,4 +127,21 @@ fn encrypted_packets_allocate_nothing() {
 #[test]
 fn paced_packets_allocate_nothing() {
     allocate_nothing(CipherChoice::None, RateLimit::At(Rate::GREATEST));
+}
+
+/// Packets that are sent twice, protected, or in no order, by policies with all kinds of conditions.
+#[test]
+fn packets_of_policies_allocate_nothing() {
+    let conditions = "protocol tcp,udp ports 1-65535 from 10.0.0.0/8 to 10.0.0.0/8 size 100..";
+    for class in ["send duplicate", "send protect", "send pin second order free patience 80ms"] {
+        let mut ends = TwoEnds::new(CipherChoice::None);
+        ends.add_policy(&format!("dscp af41 ports 5000-5100 {class}"));
+        ends.add_policy(&format!("{conditions} {class}"));
+        let mut sink = Joined { merger: Merger::new(), packets: 0, written: 0 };
+        run(&mut ends, 500, small_super_packet, &mut Unwatched, &mut sink);
+        let mut allocations = Allocations::default();
+        run(&mut ends, 2_000, small_super_packet, &mut allocations, &mut sink);
+        assert_eq!(sink.packets, 4_000 * SEGMENTS, "{class}: all came once");
+        assert_eq!(allocations, Allocations::default(), "{class}");
+    }
 }

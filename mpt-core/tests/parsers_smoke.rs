@@ -17,10 +17,12 @@ use mpt_core::inner::{
     Checksum, FlowHasher, InnerPacket, MssLimit, Offload, clamp_mss, decapsulate_ecn,
 };
 use mpt_core::keys::{PresharedKey, PrivateKey};
+use mpt_core::protect::Recoverer;
 use mpt_core::repair::Flight;
 use mpt_core::wire::{
-    Abandon, Arrived, Close, CloseReason, ControlHeader, DATA_HEADER_LEN, DataHeader, Echo, Marker,
-    MessageType, Open, PathGaps, PathReport, Probe, Report,
+    Abandon, Arrived, Beside, Close, CloseReason, ControlHeader, Covered, DATA_HEADER_LEN,
+    DataHeader, Echo, MAX_COVERED, Marker, MessageType, Open, Parity, PathGaps, PathReport, Probe,
+    Report,
 };
 use mpt_core::{
     DatagramMeta, Endpoint, Outbox, PacketNumber, PathId, PeerId, SocketId, Time, WorkerId,
@@ -315,6 +317,32 @@ fn arrived() {
 }
 
 #[test]
+fn parity() {
+    let mut covered = Covered::default();
+    for pn in (1_000..).step_by(3).take(MAX_COVERED) {
+        assert!(covered.add(pn));
+    }
+    let mut one = Covered::default();
+    assert!(one.add(u64::MAX));
+    let bytes: Vec<u8> = (0..200).collect();
+    let beside = Beside { len: 200, distance: 3, flags: 0x10 };
+    let worker = WorkerId::default();
+    let valid = [(covered, &bytes[..]), (one, &[][..])]
+        .map(|(covered, bytes)| Parity { worker, covered, beside, bytes })
+        .map(|p| written(|b| p.encode(b)));
+    let mut recoverer = Recoverer::default();
+    smoke("parity", &valid, |bytes| {
+        let Some(parity) = Parity::decode(bytes) else { return false };
+        assert_eq!(Parity::decode(&written(|b| parity.encode(b))), Some(parity));
+        assert!(parity.covered.as_slice().is_sorted());
+        let _ = recoverer.on_parity(&parity, |pn| pn % 3 == 0);
+        let pn = parity.covered.as_slice()[0];
+        let _ = recoverer.on_packet(pn, parity.beside, parity.bytes);
+        true
+    });
+}
+
+#[test]
 fn abandon() {
     let mut abandon = Abandon::new(WorkerId::default());
     for i in 0..20 {
@@ -419,6 +447,7 @@ impl Pair {
                 mtu: None,
                 workers: WorkerCount::ONE,
                 repair: Default::default(),
+                policies: Default::default(),
                 memory: Default::default(),
             };
             let path = PathConfig {

@@ -189,6 +189,10 @@ fn summary(config: &Config) -> Vec<String> {
         }
     }
     lines.extend(config.routes.iter().map(route_line));
+    lines.extend(config.policies.own.iter().map(|policy| format!("policy {policy}")));
+    if config.policies.built_in.is_empty() {
+        lines.push("built-in policies are off".to_owned());
+    }
     lines
 }
 

@@ -63,6 +63,7 @@ fn run(packets: u64, paths: usize, behind: usize) -> (u64, u64) {
             seq,
             send_time,
             copy: 0,
+            duplicate: false,
             checksum: Checksum::Full,
         });
         if flights[p].len() > p * behind

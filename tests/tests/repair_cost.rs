@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "part of tests")]
 
-use mpt_core::repair::{Gaps, Repairer};
+use mpt_core::repair::{Gaps, Handling, Kept, Repairer};
 use mpt_core::wire::{Arrived, HeaderFlags, PathGaps};
 use mpt_core::{PacketNumber, PathId, Time};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -46,8 +46,9 @@ fn run(r: &mut Repairer, next: &mut u64, packets: u64, gap: Duration) -> Duratio
         for pn in *next..*next + every {
             let (path, seq) = ((pn % 2) as usize, (pn / 2) as u32);
             let now = Time::ZERO + gap * pn as u32;
-            let (pn, flags) = (PacketNumber(pn), HeaderFlags::NONE);
-            r.on_sent(now, paths[path], seq, pn, 1, 3, flags, &packet);
+            let (pn, flags, handling) = (PacketNumber(pn), HeaderFlags::NONE, Handling::NONE);
+            let kept = Kept { distance: 1, open_paths: 3, flags, handling };
+            r.on_sent(now, paths[path], seq, pn, kept, &packet);
         }
         spent += began.elapsed();
         *next += every;

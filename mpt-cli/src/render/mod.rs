@@ -12,8 +12,11 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::two_bridges;
 
-use mpt_core::control::{PathStatus, PeerStatus, ReorderStatus, SocketStatus, Status};
-use units::{bytes, count, seconds};
+use mpt_core::control::{
+    CopyStatus, PathStatus, PeerStatus, PolicyStatus, ReorderStatus, SocketStatus, Status,
+};
+use units::seconds;
+pub(crate) use units::{bytes, count};
 
 /// How a piece of text is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,10 @@ pub fn render(status: &Status, width: usize) -> Vec<Line> {
     let machinery = machinery(status);
     if !machinery.is_empty() {
         lines.extend(faint(wrap(&machinery, "  ", width)));
+    }
+    let policies = policies(&status.policies);
+    if !policies.is_empty() {
+        lines.extend(faint(wrap(&policies, "  ", width)));
     }
     for peer in &status.peers {
         lines.push(Line::new());
@@ -172,6 +179,10 @@ fn peer_lines(status: &Status, peer: &PeerStatus, width: usize) -> Vec<Line> {
     if !limits.is_empty() {
         lines.extend(faint(wrap(&limits, "  ", width)));
     }
+    let copies = copies(&peer.copies);
+    if !copies.is_empty() {
+        lines.extend(faint(wrap(&copies, "  ", width)));
+    }
     if !peer.drops.is_empty() {
         lines.extend(faint(wrap(&[drops("dropped", &peer.drops)], "  ", width)));
     }
@@ -231,6 +242,42 @@ fn limits(peer: &PeerStatus) -> Vec<String> {
             count(q.marked)
         ),
     ]
+}
+
+/// Packets that each policy took; nothing where none took any but the rest.
+fn policies(all: &[PolicyStatus]) -> Vec<String> {
+    let used: Vec<_> = all.iter().filter(|p| p.packets > 0).collect();
+    if used.iter().all(|p| p.built_in && p.name.as_deref() == Some("rest")) {
+        return Vec::new();
+    }
+    let called = |p: &PolicyStatus| match (&p.name, p.number) {
+        (Some(name), _) => name.clone(),
+        (None, number) => format!("policy {}", number.unwrap_or_default()),
+    };
+    let last = used.len() - 1;
+    let piece = |(i, p): (usize, &&PolicyStatus)| {
+        let comma = if i < last { "," } else { "" };
+        format!("{} {} ({}){comma}", called(p), count(p.packets), bytes(p.bytes))
+    };
+    let heading = std::iter::once("policies:".to_owned());
+    heading.chain(used.iter().enumerate().map(piece)).collect()
+}
+
+/// Nothing where nothing was ever sent twice.
+fn copies(c: &CopyStatus) -> Vec<String> {
+    let named = [
+        ("sent twice", c.sent),
+        ("duplicates removed", c.removed),
+        ("parity sent", c.parity),
+        ("recovered", c.recovered.saturating_sub(c.early)),
+        ("made early", c.early),
+    ];
+    let told: Vec<_> = named.iter().filter(|(_, n)| *n > 0).collect();
+    if told.is_empty() {
+        return Vec::new();
+    }
+    let all: Vec<_> = told.iter().map(|(what, n)| format!("{what} {}", count(*n))).collect();
+    vec![format!("copies: {}", all.join(", "))]
 }
 
 fn drops(what: &str, drops: &[mpt_core::control::DropCount]) -> String {

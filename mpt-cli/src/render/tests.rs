@@ -254,3 +254,31 @@ fn limits_and_what_waits_for_them() {
     let line = "limits: bridge-5180 20.0 Mbit, bridge-5700 8.0 Mbit (the peer's wish); 40 waiting (56.6 KiB of 342 KiB); dropped for delay 12, for room 0; marked 3\n";
     assert!(text.contains(line), "{text}");
 }
+
+#[test]
+fn policies_and_copies_are_a_line_each() {
+    let mut status = two_bridges();
+    let policy = |name: Option<&str>, number, packets| PolicyStatus {
+        name: name.map(str::to_owned),
+        number,
+        built_in: number.is_none(),
+        packets,
+        bytes: packets * 100,
+        ..PolicyStatus::default()
+    };
+    status.policies = vec![
+        policy(Some("calls"), Some(1), 1_200),
+        policy(None, Some(2), 3),
+        policy(Some("voice"), None, 0),
+        policy(Some("rest"), None, 20),
+    ];
+    status.peers[0].copies =
+        CopyStatus { sent: 1_200, removed: 7, parity: 0, recovered: 3, early: 2 };
+    let text = to_plain(&render(&status, 180));
+    let line = "policies: calls 1200 (117 KiB), policy 2 3 (300 B), rest 20 (2.0 KiB)\n";
+    assert!(text.contains(line), "{text}");
+    let line = "copies: sent twice 1200, duplicates removed 7, recovered 1, made early 2\n";
+    assert!(text.contains(line), "{text}");
+    status.policies.drain(..3);
+    assert!(!to_plain(&render(&status, 180)).contains("policies"));
+}

@@ -6,12 +6,12 @@ pub(super) fn rate(bytes_per_second: f64) -> String {
 }
 
 /// Bytes: `4.2 MiB`.
-pub(super) fn bytes(n: u64) -> String {
+pub(crate) fn bytes(n: u64) -> String {
     scaled(n as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
 }
 
 /// A count: in full up to seven digits, beyond in millions and so on.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     if n < 10_000_000 {
         n.to_string()
     } else {

@@ -1,6 +1,7 @@
 //! One end of the tunnel: one static key, one TUN device, many peers.
 
 mod handshake;
+mod policies;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use crate::inner::{FlowHasher, InnerPacket, Offload};
 use crate::order::HeldBudget;
 use crate::path::TunnelMtu;
 use crate::peer::{Context, DatagramMeta, Indexed, Outgoing, Peer};
+use crate::policy::{Facts, PolicyTable};
 use crate::session::IndexTable;
 use crate::wire::{CloseReason, MessageType};
 use crate::{
@@ -62,6 +64,7 @@ pub struct Endpoint {
     stranger_told: Option<Time>,
     flows: FlowHasher,
     allowed: AllowedIps,
+    policies: PolicyTable,
     indices: IndexTable<Indexed>,
     peers: Vec<Peer>,
     held: HeldBudget,
@@ -105,6 +108,7 @@ impl Endpoint {
         let held = HeldBudget::new(config.memory.held_total);
         let mtu = config.mtu.unwrap_or(DEFAULT_TUNNEL_MTU);
         let workers = config.workers;
+        let policies = PolicyTable::new(&config.policies);
         Self {
             config,
             rng,
@@ -112,6 +116,7 @@ impl Endpoint {
             stranger_told: None,
             flows,
             allowed: AllowedIps::new(),
+            policies,
             indices: IndexTable::new(),
             peers: Vec::new(),
             held,
@@ -192,8 +197,15 @@ impl Endpoint {
         }
         let flow = self.flows.hash(&inner, packet);
         self.touch(id);
-        let outgoing = Outgoing { packet, offload, inner, flow };
-        self.peers[id.0 as usize].send_packet(now, self.share.worker, &outgoing, out)
+        let rule = self.policies.classify(&Facts::of(packet, &inner, &offload));
+        let class = self.policies.class(rule);
+        let outgoing = Outgoing { packet, offload, inner, flow, class };
+        let peer = &mut self.peers[id.0 as usize];
+        let before = peer.sent();
+        let result = peer.send_packet(now, self.share.worker, &outgoing, out);
+        let after = peer.sent();
+        self.policies.count(rule, after.0 - before.0, after.1 - before.1);
+        result
     }
 
     /// A datagram from the network. It is decrypted in place.

@@ -14,6 +14,7 @@ impl Endpoint {
             cipher: self.config.cipher.to_string(),
             public_key: self.config.private_key.public_key().to_string(),
             drops: (&self.drops).into(),
+            policies: self.policies.status(),
             peers: self.peers.iter().map(|p| p.status(now)).collect(),
             ..Status::default()
         }

@@ -78,6 +78,7 @@ fn endpoint(end: usize, paths: &[&str], instance: u8) -> Endpoint {
         mtu: None,
         workers: WorkerCount::ONE,
         repair: Default::default(),
+        policies: Default::default(),
         memory: MemoryLimits::default(),
     };
     let mut endpoint = Endpoint::new(config, [instance; 32]);

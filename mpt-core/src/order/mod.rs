@@ -55,7 +55,7 @@ pub use held::HeldBudget;
 pub use open_paths::{Marker, OpenPaths};
 pub use path_progress::PathProgress;
 pub use predecessor::Predecessors;
-pub use reorder::{Arrival, Disposition, Reorder, ReorderLimits};
+pub use reorder::{Arrival, Disposition, Remade, Reorder, ReorderLimits};
 
 /// A predecessor distance that saturated: the predecessor is at least this far back, and the packet
 /// may be delivered once all numbers up to this far back are resolved.

@@ -41,6 +41,12 @@ impl Predecessors {
         (PacketNumber(self.last), distance)
     }
 
+    /// The number of the next packet, which neither waits for one nor is waited for.
+    pub const fn next_free(&mut self) -> (PacketNumber, u16) {
+        self.last += 1;
+        (PacketNumber(self.last), 0)
+    }
+
     /// The last number given out; 0 before the first.
     #[must_use]
     pub const fn last(&self) -> PacketNumber {
@@ -66,6 +72,14 @@ mod tests {
         let want = [(1, 0), (2, 0), (3, 2), (4, 1), (5, 3)].map(|(n, d)| (PacketNumber(n), d));
         assert_eq!(got, want);
         assert_eq!(p.last(), PacketNumber(5));
+    }
+
+    #[test]
+    fn who_is_free_is_nobodys_predecessor() {
+        let mut p = Predecessors::new(7);
+        p.next(1);
+        assert_eq!(p.next_free(), (PacketNumber(2), 0));
+        assert_eq!(p.next(1), (PacketNumber(3), 2));
     }
 
     #[test]

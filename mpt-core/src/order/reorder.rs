@@ -73,7 +73,20 @@ pub struct Arrival {
     pub send_time: u16,
     /// 0 for the original, else a duplicate or a packet sent again.
     pub copy: u8,
+    /// A copy that was sent with the original.
+    pub duplicate: bool,
     /// What is known of the inner transport checksum; kept with a packet that is held.
+    pub checksum: Checksum,
+}
+
+/// A packet that did not come, but was made from others.
+#[derive(Clone, Copy, Debug)]
+pub struct Remade {
+    /// Its packet number.
+    pub pn: PacketNumber,
+    /// How far back the predecessor is.
+    pub distance: u16,
+    /// What is known of the inner transport checksum.
     pub checksum: Checksum,
 }
 
@@ -175,11 +188,53 @@ impl Reorder {
         budget: &mut HeldBudget,
         deliver: &mut dyn FnMut(&[u8], Checksum),
     ) -> Disposition {
-        let pn = arrival.pn.0;
-        if pn > LAST_PN {
+        if arrival.pn.0 > LAST_PN {
             return Disposition::Duplicate;
         }
         self.note(now, path, arrival);
+        self.place(now, path, arrival, packet, budget, deliver)
+    }
+
+    /// A packet was made from others, the last of which came on `path`. It says nothing about any path's
+    /// progress; it is delivered, held or known already, as if it had come.
+    pub fn on_remade(
+        &mut self,
+        now: Time,
+        path: PathId,
+        remade: Remade,
+        packet: &[u8],
+        budget: &mut HeldBudget,
+        deliver: &mut dyn FnMut(&[u8], Checksum),
+    ) -> Disposition {
+        let Remade { pn, distance, checksum } = remade;
+        if pn.0 > LAST_PN {
+            return Disposition::Duplicate;
+        }
+        self.copies = true;
+        let arrival = Arrival {
+            pn,
+            distance,
+            bitmap: 0,
+            seq: 0,
+            send_time: 0,
+            copy: 1,
+            duplicate: true,
+            checksum,
+        };
+        self.place(now, path, arrival, packet, budget, deliver)
+    }
+
+    /// Delivers the packet, and who waited for it, or holds it.
+    fn place(
+        &mut self,
+        now: Time,
+        path: PathId,
+        arrival: Arrival,
+        packet: &[u8],
+        budget: &mut HeldBudget,
+        deliver: &mut dyn FnMut(&[u8], Checksum),
+    ) -> Disposition {
+        let pn = arrival.pn.0;
         if self.ring.is_resolved(pn) {
             return self.on_resolved(arrival, packet, deliver);
         }
@@ -365,8 +420,9 @@ impl Reorder {
         let pn = arrival.pn.0;
         match self.ring.was_delivered(pn) {
             Some(true) => return self.on_duplicate(),
-            // Given up because it took too long: by now its flow has gone on.
-            Some(false) if arrival.copy > 0 => {
+            // Given up because it took too long: by now its flow has gone on. It did not wait for a duplicate,
+            // which is as late as its path, nor does a packet without order.
+            Some(false) if arrival.copy > 0 && !arrival.duplicate && arrival.distance != 0 => {
                 self.stats.repaired_late += 1;
                 return self.on_duplicate();
             }
@@ -388,7 +444,7 @@ impl Reorder {
 
     /// A packet that was missing has come as a copy.
     fn note_repair(&mut self, now: Time, arrival: Arrival) {
-        if arrival.copy == 0 {
+        if arrival.copy == 0 || arrival.duplicate {
             return;
         }
         self.stats.repaired += 1;

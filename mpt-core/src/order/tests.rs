@@ -58,6 +58,7 @@ fn arrival(pn: u64, distance: u16, bitmap: u16) -> Arrival {
         seq,
         send_time: 0,
         copy: 0,
+        duplicate: false,
         checksum: Checksum::Full,
     }
 }
@@ -254,7 +255,7 @@ proptest! {
         {
             now += Duration::from_micros(wait);
             let pn = rx.reorder.highest().0.saturating_add_signed(jump);
-            let a = Arrival { pn: PacketNumber(pn), distance, bitmap, seq, send_time, copy, checksum: Checksum::Full };
+            let a = Arrival { pn: PacketNumber(pn), distance, bitmap, seq, send_time, copy, duplicate: false, checksum: Checksum::Full };
             let _ = rx.on_data(now, path(p), a, 100);
             if i % 5 == 0 {
                 let last_pn = PacketNumber(pn.saturating_add_signed(jump));

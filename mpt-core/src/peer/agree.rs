@@ -28,7 +28,8 @@ const ANSWERS_UNUSED: &str = "the peer calls, but makes no use of our answers: t
 
 /// What this end can do beyond the least.
 fn capabilities(config: &EndpointConfig) -> u32 {
-    if config.repair.is_on() { crate::repair::CAPABILITY } else { 0 }
+    let repair = if config.repair.is_on() { crate::repair::CAPABILITY } else { 0 };
+    repair | crate::protect::CAPABILITY
 }
 
 /// How this end introduces itself.
@@ -201,6 +202,7 @@ impl Peer {
             self.start_afresh(now, instances, cx);
         }
         self.set_repair(capabilities, cx);
+        self.set_protection(capabilities);
         if restarted || fresh {
             for path in self.paths.iter_mut().flatten() {
                 path.health.on_session_ended(now);

@@ -7,6 +7,7 @@ use super::arrivals::Arrivals;
 use crate::PacketNumber;
 use crate::id::MAX_PATHS;
 use crate::order::{OpenPaths, Predecessors, Reorder, ReorderLimits};
+use crate::protect::{Protector, Recoverer};
 use crate::repair::{Gaps, Repairer};
 use crate::session::{DATA_WINDOW_WORDS, ReplayWindow};
 use rand_chacha::ChaCha20Rng;
@@ -29,6 +30,8 @@ pub struct SendWorker {
     pub open_paths: OpenPaths,
     /// What is kept to be sent again, where both ends repair.
     pub repairer: Option<Box<Repairer>>,
+    /// The block of protected packets, once there was one.
+    pub protector: Option<Box<Protector>>,
 }
 
 // Up to 16 of each a peer, beside what they allocate as it is needed.
@@ -42,6 +45,7 @@ impl SendWorker {
             predecessors: Predecessors::new(rng.next_u64()),
             open_paths: OpenPaths::new(),
             repairer: None,
+            protector: None,
         }
     }
 }
@@ -56,6 +60,8 @@ pub struct ReceiveWorker {
     pub arrivals: Arrivals,
     /// By the peer's path: what has not arrived.
     pub gaps: [Gaps; MAX_PATHS],
+    /// Makes lost packets again, once there were protected ones.
+    pub recoverer: Option<Box<Recoverer>>,
 }
 
 impl ReceiveWorker {
@@ -66,6 +72,7 @@ impl ReceiveWorker {
             reorder: Reorder::new(limits),
             arrivals: Arrivals::default(),
             gaps: Default::default(),
+            recoverer: None,
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Context, DatagramMeta, Peer};
 use crate::order;
 use crate::path::Freshness;
 use crate::wire::{
-    Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Probe, Report,
+    Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Parity, Probe, Report,
 };
 use crate::{DropReason, Outbox, PathId, Rate, Time, Weight};
 
@@ -74,6 +74,12 @@ impl Peer {
                 let abandon = Abandon::decode(message).ok_or(DropReason::Malformed)?;
                 self.count_received(now, theirs, len);
                 self.on_abandon(&abandon);
+                Ok(())
+            }
+            MessageType::Parity => {
+                let parity = Parity::decode(message).ok_or(DropReason::Malformed)?;
+                self.count_received(now, theirs, len);
+                self.on_parity(now, theirs, &parity, meta, cx);
                 Ok(())
             }
             MessageType::Close => {

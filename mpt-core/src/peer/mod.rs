@@ -10,6 +10,7 @@ mod attempt;
 mod control_in;
 mod control_out;
 mod path_entry;
+mod protect;
 mod receive;
 mod repair;
 mod report;
@@ -29,13 +30,13 @@ use attempt::Attempt;
 use path_entry::{Origin, Path};
 
 use crate::allowed_ips::AllowedIps;
-use crate::config::{EndpointConfig, PeerConfig};
+use crate::config::{EndpointConfig, PeerConfig, SchedulerKind};
 use crate::id::MAX_PATHS;
 use crate::inner::MssLimit;
 use crate::keys::PublicKey;
 use crate::order::{HeldBudget, ReorderLimits};
 use crate::path::ReportSchedule;
-use crate::schedule::{PathView, Scheduler};
+use crate::schedule::{Fastest, PathView, Scheduler};
 use crate::session::IndexTable;
 use crate::{Deliver, DropCounters, DropReason, Event, PathId, PeerId, SocketId, Time};
 use association::{ReceiveWorker, SendWorker};
@@ -107,6 +108,9 @@ pub struct Peer {
     /// By the peer's number: ours.
     remote_paths: [Option<PathId>; MAX_PATHS],
     scheduler: Scheduler,
+    scheduler_kind: SchedulerKind,
+    /// For policies that want it.
+    fastest: Fastest,
     views: Vec<PathView>,
     views_dirty: bool,
     report_schedule: ReportSchedule,
@@ -128,6 +132,16 @@ pub struct Peer {
     admitted: Option<IpAddr>,
     tx_packets: u64,
     tx_bytes: u64,
+    /// Packets that went on a second path as well.
+    duplicated: u64,
+    /// Both ends know parity.
+    protects: bool,
+    /// Parities sent.
+    parities: u64,
+    /// Packets made from the peer's parity.
+    recovered: u64,
+    /// Those of them that came themselves afterwards.
+    made_early: u64,
     limits: ReorderLimits,
     /// Random, for as long as this process runs.
     instance: u64,
@@ -163,6 +177,8 @@ impl Peer {
             paths,
             remote_paths: Default::default(),
             scheduler: Scheduler::new(endpoint.scheduler),
+            scheduler_kind: endpoint.scheduler,
+            fastest: Fastest::default(),
             views: Vec::with_capacity(MAX_PATHS),
             views_dirty: true,
             report_schedule: ReportSchedule::new(),
@@ -179,6 +195,11 @@ impl Peer {
             admitted: None,
             tx_packets: 0,
             tx_bytes: 0,
+            duplicated: 0,
+            protects: false,
+            parities: 0,
+            recovered: 0,
+            made_early: 0,
             limits: ReorderLimits {
                 max_hold: endpoint.max_hold,
                 held_bytes: endpoint.memory.held_per_peer,
@@ -219,6 +240,11 @@ impl Peer {
         let known =
             |v: &&PathView| self.paths[v.id.index()].as_ref().is_some_and(|p| p.mtu.is_known());
         self.views.iter().filter(known).map(|v| v.mtu).min()
+    }
+
+    /// Inner packets and bytes sent so far.
+    pub fn sent(&self) -> (u64, u64) {
+        (self.tx_packets, self.tx_bytes)
     }
 
     /// The peer spoke.

@@ -9,7 +9,7 @@ use crate::path::{
 use crate::queue::Pacer;
 use crate::schedule::Rank;
 use crate::wire::Open;
-use crate::{Fragment, LaneKey, PathId, PeerId, Rate, RateLimit, SocketId, Time, Weight};
+use crate::{Fragment, LaneKey, PathId, PeerId, Rate, RateLimit, SocketId, Time, Weight, WorkerId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
 use std::net::{IpAddr, SocketAddr};
@@ -339,6 +339,15 @@ impl Path {
             let headers = self.remote.current().as_ref().map_or(0, outer_headers);
             pacer.spend(bytes + usize::from(headers));
         }
+    }
+
+    /// Counts a data packet sent, with its number in the path sequence.
+    pub fn count_data_sent(&mut self, now: Time, worker: WorkerId, sequence: u32, bytes: usize) {
+        self.health.on_sent_data(now, worker, sequence);
+        self.counters.tx_data_packets += 1;
+        self.counters.tx_data_bytes += bytes as u64;
+        self.data_up.add(now, bytes as u64);
+        self.count_sent(now, bytes);
     }
 
     /// Counts a datagram received and authenticated.

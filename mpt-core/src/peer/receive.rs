@@ -13,7 +13,7 @@ use super::{Context, DatagramMeta, Peer};
 use crate::inner::{Checksum, InnerPacket, clamp_mss, decapsulate_ecn, transport_checksum_at};
 use crate::order::{Arrival, Disposition};
 use crate::path::Freshness;
-use crate::wire::{DataHeader, HeaderFlags};
+use crate::wire::{Beside, DataHeader, HeaderFlags};
 use crate::{Deliver, DropReason, PacketNumber, PathId, PeerId, Time};
 use std::net::IpAddr;
 
@@ -81,6 +81,18 @@ impl Peer {
         }
         self.report_schedule.on_received(now, len);
 
+        // As it was sent: what it is changed into here is not what the parity covers.
+        let mut made = None;
+        let protected = header.copy == 0 && header.flags.contains(HeaderFlags::PROTECTED);
+        if protected && again {
+            let recoverer = worker.recoverer.as_mut();
+            self.made_early += u64::from(recoverer.is_some_and(|r| r.came_after_all(pn.0)));
+        } else if protected {
+            let (flags, len) = (header.flags.checksum_bits(), inner.len() as u16);
+            let beside = Beside { len, distance: header.distance, flags };
+            made = worker.recoverer.get_or_insert_default().on_packet(pn.0, beside, inner);
+        }
+
         // 4. The inner packet.
         let packet: &[u8] =
             match admit(self.id, &mut self.admitted, inner, header.flags.checksum(), meta, cx) {
@@ -103,6 +115,7 @@ impl Peer {
             seq: header.sequence,
             send_time: header.send_time,
             copy: header.copy,
+            duplicate: header.copy > 0 && header.flags.contains(HeaderFlags::DUPLICATE),
             checksum: header.flags.checksum(),
         };
         let (peer, counts, sink) = (self.id, &mut self.delivered, &mut *cx.sink);
@@ -110,6 +123,9 @@ impl Peer {
             worker.reorder.on_data(now, path, arrival, packet, cx.held, &mut |p, checksum| {
                 counts.deliver(peer, p, checksum, sink);
             });
+        if made.is_some() {
+            self.on_recovered(now, path, header.worker, made, meta, cx);
+        }
         match disposition {
             Disposition::Duplicate => Err(DropReason::Duplicate),
             _ => Ok(()),
@@ -118,7 +134,7 @@ impl Peer {
 }
 
 /// Step 4.
-fn admit(
+pub(super) fn admit(
     peer: PeerId,
     admitted: &mut Option<IpAddr>,
     inner: &mut [u8],

@@ -221,11 +221,7 @@ impl Peer {
             datagram.fill(0);
         }
         repairer.on_copy(path_id, sequence, pn);
-        path.health.on_sent_data(now, worker, sequence);
-        path.counters.tx_data_packets += 1;
-        path.counters.tx_data_bytes += len as u64;
-        path.data_up.add(now, len as u64);
-        path.count_sent(now, len);
+        path.count_data_sent(now, worker, sequence, len);
         Ok(())
     }
 }

@@ -3,17 +3,22 @@
 //! 1. The session that seals is found; without one, or a path, the packet waits in a short queue.
 //!    Where paths have rate limits, everything goes through the queue in front of those ([`shape`](super::shape)).
 //! 2. A super-packet is cut into its segments; for each packet or segment then:
-//! 3. The scheduler picks a path.
+//! 3. The scheduler picks a path, or the policy does ([`route`]).
 //! 4. It gets its number and its predecessor.
 //! 5. Header and packet are written into the path's lane and sealed there.
 //! 6. Everybody who counts is told.
+//! 7. Where the policy wants it twice, it is sealed again for another path.
+
+mod route;
 
 use super::path_entry::Path;
 use super::{Peer, SendWorker, Sessions};
 use crate::id::MAX_PATHS;
 use crate::inner::{InnerPacket, Offload, Segments, Split};
-use crate::schedule::{PathView, Pick, Scheduler, Tokens};
-use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
+use crate::policy::{Class, FlowOrder, Route, Treatment};
+use crate::repair::{Handling, Kept};
+use crate::schedule::{Fastest, PathView, Pick, Prefer, Scheduler, Tokens};
+use crate::wire::{Beside, DATA_HEADER_LEN, DataHeader, HeaderFlags};
 use crate::{DropReason, Fragment, LaneRef, Outbox, PathId, PeerId, Time, WorkerId};
 
 /// Units of the send time in the data header.
@@ -41,6 +46,8 @@ pub struct Outgoing<'a> {
     pub inner: InnerPacket,
     /// The hash of its flow.
     pub flow: u64,
+    /// What is done with it.
+    pub class: &'a Class,
 }
 
 impl Peer {
@@ -64,15 +71,21 @@ impl Peer {
             self.drops.add(reason, dropped);
             return Ok(());
         }
+        let Outgoing { packet, offload, inner, flow, class } = *outgoing;
+        let treatment = self.treatment(class);
+        let protects = self.begin_protection(worker, treatment.protected);
         if self.shaper.is_active() {
-            return self.send_in_turn(now, worker, outgoing, out);
+            return self.send_in_turn(now, worker, outgoing, treatment, out);
         }
-        let Outgoing { packet, offload, inner, flow } = *outgoing;
-        let mut batch = Batch::begin(self, now, worker, inner.tos(), flow);
+        let mut batch = Batch::begin(self, now, worker, inner.tos(), flow, treatment);
         if offload.segments == Segments::One {
             batch.flags = HeaderFlags::of(offload.checksum);
             let (path, fragment) = batch.pick(packet.len())?;
-            return batch.emit(path, fragment, packet.len(), out, |to| to.copy_from_slice(packet));
+            batch.emit(path, fragment, packet.len(), out, |to| to.copy_from_slice(packet))?;
+            if protects {
+                self.send_parities(now, worker, out);
+            }
+            return Ok(());
         }
         let split = Split::new(packet, &offload, &inner).map_err(|_| DropReason::BadSuperPacket)?;
         batch.flags = HeaderFlags::PARTIAL_CHECKSUM;
@@ -89,7 +102,7 @@ impl Peer {
                 at = range.end;
                 let sent = picked.and_then(|(path, fragment)| {
                     batch.emit(path, fragment, header + range.len(), out, |to| {
-                        split.write(packet, index, range, to);
+                        split.write(packet, index, range.clone(), to);
                     })
                 });
                 if let Err(reason) = sent {
@@ -104,6 +117,9 @@ impl Peer {
         if let Some(reason) = failed {
             self.drops.add(reason, dropped);
         }
+        if protects {
+            self.send_parities(now, worker, out);
+        }
         Ok(())
     }
 }
@@ -116,14 +132,21 @@ pub(super) struct Batch<'p> {
     tos: u8,
     flow: u64,
     pub(super) flags: HeaderFlags,
+    treatment: Treatment,
+    prefer: Prefer,
+    handling: Handling,
+    /// Longest packet that is protected; 0: none is.
+    protected: usize,
     sessions: &'p Sessions,
     tag_len: usize,
     views: &'p [PathView],
     paths: &'p mut [Option<Path>; MAX_PATHS],
     scheduler: &'p mut Scheduler,
+    fastest: &'p mut Fastest,
     numbers: &'p mut SendWorker,
     tx_packets: &'p mut u64,
     tx_bytes: &'p mut u64,
+    duplicated: &'p mut u64,
     /// The lanes in use so far; for packets that are not to be fragmented.
     lanes: [Option<LaneRef>; MAX_PATHS],
     dropped: u64,
@@ -136,8 +159,9 @@ impl<'p> Batch<'p> {
         worker: WorkerId,
         tos: u8,
         flow: u64,
+        treatment: Treatment,
     ) -> Self {
-        let tag_len = peer.sessions.current().map_or(0, |slot| slot.session.data_tag_len());
+        let tag_len = peer.tag_len();
         Self {
             peer: peer.id,
             now,
@@ -145,14 +169,20 @@ impl<'p> Batch<'p> {
             tos,
             flow,
             flags: HeaderFlags::NONE,
+            treatment,
+            prefer: route::preference(peer.scheduler_kind),
+            handling: route::handling(treatment),
+            protected: peer.longest_protected(treatment.protected, tag_len),
             sessions: &peer.sessions,
             tag_len,
             views: &peer.views,
             paths: &mut peer.paths,
             scheduler: &mut peer.scheduler,
+            fastest: &mut peer.fastest,
             numbers: &mut peer.send_workers[usize::from(worker.get())],
             tx_packets: &mut peer.tx_packets,
             tx_bytes: &mut peer.tx_bytes,
+            duplicated: &mut peer.duplicated,
             lanes: [None; MAX_PATHS],
             dropped: 0,
         }
@@ -191,7 +221,7 @@ impl<'p> Batch<'p> {
     fn pick_for(&mut self, inner: usize, payload: usize) -> Result<(PathId, Fragment), DropReason> {
         let count = payload.div_ceil(inner);
         let outer = payload + count * (DATA_HEADER_LEN + self.tag_len);
-        match self.scheduler.pick(self.views, self.flow, inner, outer) {
+        match self.route_pick(inner, outer) {
             Pick::Path(path) => Ok((path, Fragment::Never)),
             Pick::Wait => Err(DropReason::QueueFull),
             // Larger than any path carries in one piece: the network fragments the outer packet.
@@ -215,7 +245,7 @@ impl<'p> Batch<'p> {
         fragment: Fragment,
         inner: usize,
         out: &mut Outbox,
-        write: impl FnOnce(&mut [u8]),
+        mut write: impl FnMut(&mut [u8]),
     ) -> Result<(), DropReason> {
         let slot = self.sessions.current().ok_or(DropReason::NoSession)?;
         let path = self.paths[path_id.index()].as_mut().ok_or(DropReason::NoPath)?;
@@ -238,11 +268,20 @@ impl<'p> Batch<'p> {
         }
 
         // From here on nothing may fail: a numbered packet that is not sent would be a hole.
-        let (pn, distance) = self.numbers.predecessors.next(self.flow);
+        let (pn, distance) = match self.treatment.order {
+            FlowOrder::Keep => self.numbers.predecessors.next(self.flow),
+            FlowOrder::Free => self.numbers.predecessors.next_free(),
+        };
         let sequence = self.numbers.open_paths.on_data(self.now, path_id, pn);
         let congested = self.numbers.repairer.as_ref().is_some_and(|r| r.is_congested());
+        let mut flags =
+            if congested { self.flags.with(HeaderFlags::UNREPAIRED) } else { self.flags };
+        let protected = inner <= self.protected;
+        if protected {
+            flags = flags.with(HeaderFlags::PROTECTED);
+        }
         let header = DataHeader {
-            flags: if congested { self.flags.with(HeaderFlags::UNREPAIRED) } else { self.flags },
+            flags,
             worker: self.worker,
             copy: 0,
             send_time: send_time(self.now),
@@ -257,8 +296,17 @@ impl<'p> Batch<'p> {
         let packet = &mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner];
         write(packet);
         if let Some(repairer) = &mut self.numbers.repairer {
-            let (flags, open_paths) = (self.flags, header.open_paths);
-            repairer.on_sent(self.now, path_id, sequence, pn, distance, open_paths, flags, packet);
+            let kept = Kept {
+                distance,
+                open_paths: header.open_paths,
+                flags: self.flags,
+                handling: self.handling,
+            };
+            repairer.on_sent(self.now, path_id, sequence, pn, kept, packet);
+        }
+        if let Some(protector) = self.numbers.protector.as_mut().filter(|_| protected) {
+            let beside = Beside { len: inner as u16, distance, flags: self.flags.checksum_bits() };
+            protector.add(self.now, path_id, pn.0, beside, packet);
         }
         if let Err(reason) = slot.session.seal_data(path_id, self.worker, 0, pn, datagram) {
             // Cannot happen with a datagram of this shape and a session that has not expired; what
@@ -274,6 +322,9 @@ impl<'p> Batch<'p> {
         path.count_sent(self.now, len);
         *self.tx_packets += 1;
         *self.tx_bytes += inner as u64;
+        if self.treatment.route == Route::Duplicate && fragment == Fragment::Never {
+            self.duplicate(path_id, &header, pn, inner, out, &mut write);
+        }
         Ok(())
     }
 }

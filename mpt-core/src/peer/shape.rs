@@ -11,6 +11,7 @@ use super::send::Batch;
 use super::{Outgoing, Peer};
 use crate::control::QueueStatus;
 use crate::inner::{Segments, Split};
+use crate::policy::Treatment;
 use crate::queue::{Arrival, Counts, FairQueue};
 use crate::schedule::Tokens;
 use crate::wire::HeaderFlags;
@@ -71,27 +72,32 @@ impl Peer {
         now: Time,
         worker: WorkerId,
         outgoing: &Outgoing<'_>,
+        treatment: Treatment,
         out: &mut Outbox,
     ) -> Result<(), DropReason> {
-        let Outgoing { packet, offload, inner, flow } = *outgoing;
+        let Outgoing { packet, offload, inner, flow, .. } = *outgoing;
         let tos = inner.tos();
         if offload.segments == Segments::One {
             let flags = HeaderFlags::of(offload.checksum);
-            self.enqueue(now, &Arrival { packet, flow, worker, flags, tos });
+            self.enqueue(now, &Arrival { packet, flow, worker, flags, tos, treatment });
             self.drain_queue(now, out);
             return Ok(());
         }
         let split = Split::new(packet, &offload, &inner).map_err(|_| DropReason::BadSuperPacket)?;
         let (header, payload) = (split.header_len(), split.payload_len());
         let full = usize::from(split.segment_size());
-        let size = Batch::begin(self, now, worker, tos, flow).fitting(header, full, split.is_tcp());
+        let size = Batch::begin(self, now, worker, tos, flow, treatment).fitting(
+            header,
+            full,
+            split.is_tcp(),
+        );
         let mut segment = std::mem::take(&mut self.shaper.segment);
         for (index, at) in (0..payload).step_by(size).enumerate() {
             let range = at..payload.min(at + size);
             segment.resize(header + range.len(), 0);
             split.write(packet, index as u16, range, &mut segment);
             let flags = HeaderFlags::PARTIAL_CHECKSUM;
-            self.enqueue(now, &Arrival { packet: &segment, flow, worker, flags, tos });
+            self.enqueue(now, &Arrival { packet: &segment, flow, worker, flags, tos, treatment });
             // One by one: what may go at once is not to overflow the queue.
             self.drain_queue(now, out);
         }
@@ -107,7 +113,8 @@ impl Peer {
         if session.is_some() {
             while self.follow_tokens(now) {
                 let Some(front) = queue.front(now) else { break };
-                let mut batch = Batch::begin(self, now, front.worker, front.tos, front.flow);
+                let (worker, treatment) = (front.worker, front.treatment);
+                let mut batch = Batch::begin(self, now, worker, front.tos, front.flow, treatment);
                 batch.flags = front.flags;
                 let sent = match batch.pick(front.len) {
                     Ok((path, fragment)) => {
@@ -118,8 +125,10 @@ impl Peer {
                     Err(reason) => Err(reason),
                 };
                 queue.remove_front();
-                if let Err(reason) = sent {
-                    self.drops.count(reason);
+                match sent {
+                    Ok(()) if treatment.protected => self.send_parities(now, worker, out),
+                    Ok(()) => {}
+                    Err(reason) => self.drops.count(reason),
                 }
             }
             if !queue.is_empty() {

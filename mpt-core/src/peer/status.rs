@@ -1,7 +1,7 @@
 //! A peer as the status shows it.
 
 use super::{Path, Peer};
-use crate::control::{PathStatus, PeerStatus, ReorderStatus};
+use crate::control::{CopyStatus, PathStatus, PeerStatus, ReorderStatus};
 use crate::schedule::Rank;
 use crate::{PathId, Time};
 use std::time::Duration;
@@ -31,6 +31,13 @@ impl Peer {
             reordering: self.reordering(),
             repair: self.repair_status(),
             queue: self.queue_status(),
+            copies: CopyStatus {
+                sent: self.duplicated,
+                removed: self.reordering().duplicates,
+                parity: self.parities,
+                recovered: self.recovered,
+                early: self.made_early,
+            },
             drops: (&self.drops).into(),
             paths: self.path_statuses(now),
         }

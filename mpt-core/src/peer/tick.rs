@@ -35,6 +35,7 @@ impl Peer {
         self.tick_views(now, cx);
         self.tick_limits();
         self.tick_repair(now, out);
+        self.tick_parities(now, out);
         self.flush_waiting(now, out);
         self.drain_queue(now, out);
         self.tick_markers(now, out);
@@ -248,6 +249,10 @@ impl Peer {
     /// The schedulers' view of the paths that can carry something.
     fn tick_views(&mut self, now: Time, cx: &mut Context<'_>) {
         if !std::mem::take(&mut self.views_dirty) {
+            for view in &mut self.views {
+                let path = self.paths[view.id.index()].as_ref();
+                view.srtt = path.and_then(|p| p.health.rtt().smoothed()).unwrap_or_default();
+            }
             return;
         }
         self.views.clear();
@@ -306,9 +311,9 @@ impl Peer {
             return;
         }
         self.drops.add(DropReason::NoSession, self.waiting.drop_stale(now));
-        while let Some(Waiter { packet, offload, flow }) = self.waiting.pop() {
+        while let Some(Waiter { packet, offload, flow, class }) = self.waiting.pop() {
             let Ok(inner) = InnerPacket::parse(&packet) else { continue };
-            let outgoing = Outgoing { packet: &packet, offload, inner, flow };
+            let outgoing = Outgoing { packet: &packet, offload, inner, flow, class: &class };
             if let Err(reason) = self.send_packet(now, WorkerId::default(), &outgoing, out) {
                 self.drops.count(reason);
             }
@@ -350,6 +355,7 @@ impl Peer {
                 self.report_deadline(),
                 self.repair_deadline(now),
                 self.shaper.poll_timeout(),
+                self.parity_deadline(),
             ])
             .flatten()
             .min()

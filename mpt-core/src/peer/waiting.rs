@@ -3,6 +3,7 @@
 use super::Outgoing;
 use crate::Time;
 use crate::inner::Offload;
+use crate::policy::Class;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Waiter {
     pub offload: Offload,
     /// The hash of its flow.
     pub flow: u64,
+    /// What is done with it.
+    pub class: Class,
 }
 
 /// A short queue; the newest packets stay.
@@ -36,8 +39,9 @@ pub struct Waiting {
 impl Waiting {
     /// Queues a copy of a packet; returns how many packets had to go for it.
     pub fn push(&mut self, now: Time, packet: &Outgoing<'_>) -> u64 {
-        let Outgoing { packet, offload, flow, .. } = *packet;
-        self.packets.push_back((now, Waiter { packet: packet.to_vec(), offload, flow }));
+        let Outgoing { packet, offload, flow, class, .. } = *packet;
+        let class = class.clone();
+        self.packets.push_back((now, Waiter { packet: packet.to_vec(), offload, flow, class }));
         self.bytes += packet.len();
         let mut dropped = 0;
         while self.packets.len() > MAX_PACKETS || self.bytes > MAX_BYTES {
@@ -83,7 +87,8 @@ mod tests {
             packet[len - 1] = last;
             let inner = InnerPacket::parse(&packet).unwrap();
             let offload = Offload::default();
-            w.push(Time::ZERO, &Outgoing { packet: &packet, offload, inner, flow: 7 })
+            let class = &Class::default();
+            w.push(Time::ZERO, &Outgoing { packet: &packet, offload, inner, flow: 7, class })
         };
         let dropped: u64 = (0..100u8).map(|i| push(&mut w, 100, i)).sum();
         assert_eq!(dropped, 68);

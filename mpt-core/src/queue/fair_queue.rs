@@ -3,6 +3,7 @@
 use super::blocks::{Blocks, NONE};
 use super::{Codel, CodelTimes, Verdict};
 use crate::inner::{Capability, mark_congestion};
+use crate::policy::Treatment;
 use crate::wire::HeaderFlags;
 use crate::{Rate, Time, WorkerId};
 use std::collections::VecDeque;
@@ -41,6 +42,8 @@ pub struct Arrival<'a> {
     pub flags: HeaderFlags,
     /// Its TOS or traffic class.
     pub tos: u8,
+    /// What is done with it.
+    pub treatment: Treatment,
 }
 
 /// The packet whose turn it is.
@@ -56,6 +59,8 @@ pub struct Front {
     pub flags: HeaderFlags,
     /// Its TOS or traffic class, with the mark it got.
     pub tos: u8,
+    /// What is done with it.
+    pub treatment: Treatment,
 }
 
 /// What became of packets that did not go as they came.
@@ -104,6 +109,7 @@ struct Packet {
     worker: WorkerId,
     flags: HeaderFlags,
     tos: u8,
+    treatment: Treatment,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -158,11 +164,19 @@ impl FairQueue {
 
     /// A packet waits from now on. Others may be dropped for it.
     pub fn push(&mut self, now: Time, arrival: &Arrival<'_>) {
-        let Arrival { packet, flow, worker, flags, tos } = *arrival;
+        let Arrival { packet, flow, worker, flags, tos, treatment } = *arrival;
         self.make_room(packet.len());
         let id = self.blocks.put(packet);
-        let entry =
-            Packet { at: now, flow, next: NONE, len: packet.len() as u32, worker, flags, tos };
+        let entry = Packet {
+            at: now,
+            flow,
+            next: NONE,
+            len: packet.len() as u32,
+            worker,
+            flags,
+            tos,
+            treatment,
+        };
         if self.packets.len() < self.blocks.len() {
             self.packets.resize(self.blocks.len(), entry);
         }
@@ -187,8 +201,8 @@ impl FairQueue {
             self.chosen = self.choose(now);
         }
         let head = self.flows[usize::from(self.chosen?)].head;
-        let Packet { flow, len, worker, flags, tos, .. } = self.packets[head as usize];
-        Some(Front { len: len as usize, flow, worker, flags, tos })
+        let Packet { flow, len, worker, flags, tos, treatment, .. } = self.packets[head as usize];
+        Some(Front { len: len as usize, flow, worker, flags, tos, treatment })
     }
 
     /// Writes the front, as it is to be sent, into `out`, which has its length.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::Treatment;
 use crate::wire::HeaderFlags;
 use crate::{Rate, Time, WorkerId};
 use proptest::prelude::*;
@@ -196,7 +197,7 @@ fn packet(len: usize, ecn: u8, number: u8) -> Vec<u8> {
 
 fn push(queue: &mut FairQueue, now: Time, flow: u64, packet: &[u8]) {
     let (worker, flags, tos) = (WorkerId::default(), HeaderFlags::NONE, packet[1]);
-    queue.push(now, &Arrival { packet, flow, worker, flags, tos });
+    queue.push(now, &Arrival { packet, flow, worker, flags, tos, treatment: Treatment::default() });
 }
 
 fn pop(queue: &mut FairQueue, now: Time) -> Option<(u64, Vec<u8>)> {

@@ -25,6 +25,7 @@
 mod budget;
 mod flight;
 mod gaps;
+mod handling;
 mod pace;
 mod patience;
 mod repairer;
@@ -33,10 +34,11 @@ mod sent_store;
 pub use budget::Budget;
 pub use flight::{Fate, Flight};
 pub use gaps::{Gap, Gaps, Novelty};
+pub use handling::Handling;
 pub use pace::Pace;
 pub use patience::Patience;
 pub use repairer::{Repairer, Step};
-pub use sent_store::{Sent, SentStore};
+pub use sent_store::{Kept, Sent, SentStore};
 
 /// Whether what is lost is sent again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,10 +1,10 @@
 //! What one sending worker sends again, and what it abandons.
 
-use super::{Budget, Fate, Flight, Pace, Sent, SentStore};
+use super::{Budget, Fate, Flight, Kept, Pace, Sent, SentStore};
 use crate::control::RepairStatus;
 use crate::id::MAX_PATHS;
 use crate::schedule::{PathView, Rank};
-use crate::wire::{Arrived, HeaderFlags};
+use crate::wire::Arrived;
 use crate::{PacketNumber, PathId, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -56,6 +56,8 @@ pub struct Repairer {
     lost: VecDeque<(u64, PathId)>,
     /// Packets that were under way on a path that failed.
     stranded: VecDeque<u64>,
+    /// A packet that was sent again just now goes on this path as well.
+    second: Option<(u64, PathId)>,
     /// Nothing is rescued that was sent longer ago.
     deadline: Duration,
     patience: Duration,
@@ -75,6 +77,7 @@ impl Repairer {
             pace: Pace::default(),
             lost: VecDeque::new(),
             stranded: VecDeque::new(),
+            second: None,
             deadline: deadline.min(max_age),
             patience: INITIAL_PATIENCE,
             waits_for_pace: false,
@@ -84,20 +87,17 @@ impl Repairer {
 
     /// Packet `pn` was sealed for the first time.
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "a header's fields, on the hot path")]
     pub fn on_sent(
         &mut self,
         now: Time,
         path: PathId,
         seq: u32,
         pn: PacketNumber,
-        distance: u16,
-        open_paths: u16,
-        flags: HeaderFlags,
+        kept: Kept,
         packet: &[u8],
     ) {
         self.budget.earn(now);
-        self.store.push(now, pn, path, distance, open_paths, flags, packet);
+        self.store.push(now, pn, path, kept, packet);
         self.flights[path.index()].push(seq, pn.0);
     }
 
@@ -136,7 +136,7 @@ impl Repairer {
                     sent.done = true;
                     *abandoned += 1;
                 } else if lost.len() < MOST_WAITING {
-                    sent.lost.get_or_insert(now);
+                    sent.mark_lost(now);
                     lost.push_back((pn, gaps.path));
                 }
             });
@@ -168,6 +168,11 @@ impl Repairer {
     #[must_use]
     pub fn poll(&mut self, now: Time, views: &[PathView]) -> Option<Step> {
         self.waits_for_pace = false;
+        if let Some((pn, path)) = self.second.take()
+            && self.store.get(pn).is_some_and(|sent| sent.copy < LAST_COPY)
+        {
+            return Some(Step::Resend { pn: PacketNumber(pn), path });
+        }
         if self.lost.is_empty() && self.stranded.is_empty() {
             self.store.trim(now);
             return None;
@@ -209,13 +214,21 @@ impl Repairer {
                 self.lost.pop_front();
                 continue;
             };
-            let target = target(views, path, self.patience)?;
+            let works = |v: &&PathView| v.id == path && v.rank < Rank::Suspected;
+            let same = if sent.handling.is_staying() { views.iter().find(works) } else { None };
+            let target = same.or_else(|| target(views, path, self.patience))?;
             self.lost.pop_front();
             // The report took a part of a round trip, the copy will take half of one.
-            let elapsed = now.since(sent.lost.unwrap_or(now)) + target.srtt * 3 / 4;
-            let in_time = elapsed <= self.patience && now.since(sent.at) <= self.deadline;
+            let elapsed = sent.lost_for(now) + target.srtt * 3 / 4;
+            let age = now.since(sent.at);
+            let in_time = elapsed <= self.patience
+                && age <= self.deadline
+                && sent.handling.allows(age + target.srtt / 2);
             if in_time && sent.copy < LAST_COPY && self.budget.spend(now) {
                 self.stats.sent_again += 1;
+                if sent.handling.is_twice() {
+                    self.second = second(views, target).map(|path| (pn, path));
+                }
                 return Some(Step::Resend { pn: PacketNumber(pn), path: target.id });
             }
             return Some(abandon(pn, sent, &mut self.stats));
@@ -232,7 +245,8 @@ impl Repairer {
             let works = views.iter().filter(|v| v.rank < Rank::Suspected);
             let target = works.min_by_key(|v| (v.rank, v.srtt));
             let transit = target.map_or(Duration::ZERO, |t| t.srtt / 2);
-            if now.since(sent.at) + transit > self.deadline || sent.copy >= LAST_COPY {
+            let age = now.since(sent.at) + transit;
+            if age > self.deadline || !sent.handling.allows(age) || sent.copy >= LAST_COPY {
                 self.stranded.pop_front();
                 return Some(abandon(pn, sent, &mut self.stats));
             }
@@ -269,6 +283,12 @@ fn target(views: &[PathView], loser: PathId, patience: Duration) -> Option<&Path
         }
         (same, other) => same.or(other),
     }
+}
+
+/// Where a packet goes besides, that is to go on two paths.
+fn second(views: &[PathView], first: &PathView) -> Option<PathId> {
+    let others = views.iter().filter(|v| v.id != first.id && v.rank < Rank::Suspected);
+    others.min_by_key(|v| (v.rank, v.srtt)).map(|v| v.id)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What was sent lately, in the form in which it was read.
 
+use super::Handling;
 use crate::wire::HeaderFlags;
 use crate::{PacketNumber, PathId, Time};
 use std::collections::VecDeque;
@@ -14,13 +15,26 @@ const LEAST_PACKET: usize = 128;
 /// Memory beyond the first is given back when nothing was sent for this long.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// What a packet's header said, and what its class asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// How far back its predecessor is.
+    pub distance: u16,
+    /// The open paths it said first.
+    pub open_paths: u16,
+    /// Its header's flags.
+    pub flags: HeaderFlags,
+    /// What its class asks.
+    pub handling: Handling,
+}
+
 /// One packet that was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
     /// When it was sent first.
     pub at: Time,
-    /// When it was found lost first.
-    pub lost: Option<Time>,
+    /// How long after that it was found lost first, in microseconds and one more; 0 while it was not.
+    lost_after: u32,
     /// Where its bytes begin.
     offset: u32,
     len: u16,
@@ -28,6 +42,8 @@ pub struct Sent {
     pub distance: u16,
     /// The open paths it said first.
     pub open_paths: u16,
+    /// What its class asks.
+    pub handling: Handling,
     /// Its header's flags.
     pub flags: HeaderFlags,
     /// Seals so far, less one.
@@ -40,7 +56,27 @@ pub struct Sent {
     pub path: PathId,
 }
 
+// One for each packet under way.
+const _: () = assert!(size_of::<Sent>() <= 32);
+
 impl Sent {
+    /// It was found lost; the first time counts.
+    pub fn mark_lost(&mut self, now: Time) {
+        if self.lost_after == 0 {
+            let micros = now.since(self.at).as_micros() + 1;
+            self.lost_after = u32::try_from(micros).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// How long ago it was found lost first.
+    #[must_use]
+    pub fn lost_for(&self, now: Time) -> Duration {
+        match self.lost_after {
+            0 => Duration::ZERO,
+            after => now.since(self.at + Duration::from_micros(u64::from(after) - 1)),
+        }
+    }
+
     /// Bytes of the packet.
     #[must_use]
     pub const fn len(&self) -> u16 {
@@ -91,17 +127,7 @@ impl SentStore {
 
     /// Keeps a packet. Numbers come without gaps.
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "a header's fields, on the hot path")]
-    pub fn push(
-        &mut self,
-        now: Time,
-        pn: PacketNumber,
-        path: PathId,
-        distance: u16,
-        open_paths: u16,
-        flags: HeaderFlags,
-        packet: &[u8],
-    ) {
+    pub fn push(&mut self, now: Time, pn: PacketNumber, path: PathId, kept: Kept, packet: &[u8]) {
         let Ok(len) = u16::try_from(packet.len()) else { return self.skip(pn) };
         self.last = now;
         if self.packets.len() >= (self.limit / LEAST_PACKET).max(1) {
@@ -114,13 +140,15 @@ impl SentStore {
         let Some(offset) = self.place(now, packet.len()) else { return self.skip(pn) };
         self.bytes[offset..offset + packet.len()].copy_from_slice(packet);
         self.head = offset + packet.len();
+        let Kept { distance, open_paths, flags, handling } = kept;
         self.packets.push_back(Sent {
             at: now,
-            lost: None,
+            lost_after: 0,
             offset: offset as u32,
             len,
             distance,
             open_paths,
+            handling,
             flags,
             copy: 0,
             under_way: 1,
@@ -246,7 +274,9 @@ mod tests {
     const PATH: PathId = PathId::new(0).unwrap();
 
     fn push(s: &mut SentStore, now: Time, pn: u64, packet: &[u8]) {
-        s.push(now, PacketNumber(pn), PATH, 1, 1, HeaderFlags::NONE, packet);
+        let kept =
+            Kept { distance: 1, open_paths: 1, flags: HeaderFlags::NONE, handling: Handling::NONE };
+        s.push(now, PacketNumber(pn), PATH, kept, packet);
     }
 
     fn packet(pn: u64, len: usize) -> Vec<u8> {

@@ -9,11 +9,13 @@
 //! that leaves none because of limits alone, the packet is to wait.
 
 mod failover;
+mod fastest;
 mod flow;
 mod view;
 mod weighted;
 
 pub use failover::Failover;
+pub use fastest::{Fastest, Prefer};
 pub use flow::FlowHash;
 pub use view::{PathView, Rank, Tokens};
 pub use weighted::Weighted;
@@ -43,6 +45,8 @@ pub enum Scheduler {
     Failover(Failover),
     /// Each flow on one path.
     Flow(FlowHash),
+    /// The soonest first; who sends seals a copy for the next.
+    Duplicate(Fastest),
 }
 
 impl Scheduler {
@@ -53,6 +57,7 @@ impl Scheduler {
             SchedulerKind::Weighted => Self::Weighted(Weighted::default()),
             SchedulerKind::Failover => Self::Failover(Failover::default()),
             SchedulerKind::Flow => Self::Flow(FlowHash),
+            SchedulerKind::Duplicate => Self::Duplicate(Fastest::default()),
         }
     }
 
@@ -67,6 +72,7 @@ impl Scheduler {
             Self::Weighted(s) => s.pick(ranked, may, outer),
             Self::Failover(s) => s.pick(ranked.filter(|v| may(v))),
             Self::Flow(s) => s.pick(ranked.filter(|v| may(v)), flow),
+            Self::Duplicate(s) => s.pick(views, inner, Prefer::Soonest),
         };
         match picked {
             Some(path) => Pick::Path(path),

@@ -42,6 +42,23 @@ impl HeaderFlags {
     /// So much is lost that nothing is sent again for now.
     pub const UNREPAIRED: Self = Self(0x40);
 
+    /// Of a copy: it went out with the original, on another path, and is no repair.
+    pub const DUPLICATE: Self = Self(0x80);
+    /// Of an original: a parity follows which covers it.
+    pub const PROTECTED: Self = Self(0x80);
+
+    /// The checksum's flags of these, as they stand in the header.
+    #[must_use]
+    pub const fn checksum_bits(self) -> u8 {
+        self.0 & (Self::PARTIAL_CHECKSUM.0 | Self::DATA_VALID.0)
+    }
+
+    /// The checksum's flags among these bits.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits & (Self::PARTIAL_CHECKSUM.0 | Self::DATA_VALID.0))
+    }
+
     /// These flags and `other`.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {

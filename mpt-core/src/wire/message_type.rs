@@ -24,6 +24,8 @@ pub enum MessageType {
     Marker = 9,
     /// Lost packets that are not sent again.
     Abandon = 10,
+    /// What a lost packet is made again from.
+    Parity = 11,
 }
 
 impl MessageType {
@@ -42,6 +44,7 @@ impl MessageType {
             8 => Self::Close,
             9 => Self::Marker,
             10 => Self::Abandon,
+            11 => Self::Parity,
             _ => return None,
         })
     }

@@ -114,6 +114,16 @@ fn repair_vectors() {
     let bytes = encoded(|b| abandon.encode(b));
     assert_vector(&bytes, "02 0000000100000001 0002 0000 0003 0004 0000");
     assert_eq!(Abandon::decode(&bytes), Some(abandon));
+
+    let mut covered = Covered::default();
+    assert!(covered.add(0x1_0000_0001) && covered.add(0x1_0000_0003));
+    assert!(!covered.add(0x1_0000_0003), "numbers grow");
+    let beside = Beside { len: 1, distance: 3, flags: 0x20 };
+    let bytes = [0x0b, 0x09, 0x0c];
+    let parity = Parity { worker: WorkerId::new(1).unwrap(), covered, beside, bytes: &bytes };
+    let bytes = encoded(|b| parity.encode(b));
+    assert_vector(&bytes, "01 02 0000000100000001 0002 0001 0003 20 0003 0b090c");
+    assert_eq!(Parity::decode(&bytes), Some(parity));
 }
 
 /// Like [`encoded`], of what is shortened rather than refused.
@@ -153,7 +163,7 @@ fn control_header_vector() {
     assert_eq!(ControlHeader::decode(&bytes[..15]), None);
     for first in 0..=255 {
         let kind = ControlHeader::decode(&[&[first], &bytes[1..]].concat()).map(|h| h.kind.byte());
-        assert_eq!(kind, (5..=10).contains(&first).then_some(first));
+        assert_eq!(kind, (5..=11).contains(&first).then_some(first));
     }
     for reserved in 1..4 {
         let mut bytes = bytes;
@@ -354,6 +364,7 @@ proptest! {
     fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = DataHeader::decode(&bytes);
         let _ = ControlHeader::decode(&bytes);
+        let _ = Parity::decode(&bytes);
         let _ = Probe::decode(&bytes);
         let _ = Echo::decode(&bytes);
         let _ = Marker::decode(&bytes);

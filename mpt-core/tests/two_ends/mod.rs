@@ -79,6 +79,14 @@ impl TwoEnds {
         }
     }
 
+    /// Both have one more policy, which is asked first.
+    #[allow(dead_code, reason = "the benchmark has none")]
+    pub fn add_policy(&mut self, policy: &str) {
+        for end in &mut self.ends {
+            end.add_policy(policy.parse().unwrap(), None).unwrap();
+        }
+    }
+
     /// Carries `packet` from end `from` to the other. It may be changed.
     pub fn carry(
         &mut self,
@@ -96,7 +104,8 @@ impl TwoEnds {
         watch.receive(|| {
             for flight in self.flights.drain(..) {
                 let (datagram, behind) = std::mem::take(&mut rest).split_at_mut(flight.len);
-                debug_assert_eq!(MessageType::of(datagram), Some(MessageType::Data));
+                let kind = MessageType::of(datagram);
+                debug_assert!(matches!(kind, Some(MessageType::Data | MessageType::Parity)));
                 end.handle_datagram(now, &flight.meta, datagram, out, sink);
                 rest = behind;
             }
@@ -168,6 +177,14 @@ pub fn super_packet(from: usize) -> (Vec<u8>, Offload) {
     (tcp(from, SEGMENTS * SEGMENT_SIZE), Offload { segments, ..PARTIAL })
 }
 
+/// The same with smaller segments, which leave room for parity.
+#[allow(dead_code, reason = "the benchmark has no policies")]
+pub fn small_super_packet(from: usize) -> (Vec<u8>, Offload) {
+    const SIZE: usize = 1_000;
+    let segments = Segments::Tcp { size: SIZE as u16 };
+    (tcp(from, SEGMENTS * SIZE), Offload { segments, ..PARTIAL })
+}
+
 /// One segment.
 pub fn single_packet(from: usize) -> (Vec<u8>, Offload) {
     (tcp(from, SEGMENT_SIZE), PARTIAL)
@@ -218,6 +235,7 @@ fn endpoint(now: Time, end: usize, cipher: CipherChoice) -> Endpoint {
         workers: WorkerCount::ONE,
         memory: Default::default(),
         repair: Default::default(),
+        policies: Default::default(),
     };
     let path = |name: &str| PathConfig {
         name: name.to_owned(),

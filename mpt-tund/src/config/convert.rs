@@ -34,6 +34,7 @@ impl Config {
             },
             workers,
             repair: self.repair,
+            policies: self.policies.clone(),
         }
     }
 }

@@ -27,8 +27,8 @@ pub use model::{
     Config, Host, Interface, InterfaceAddress, Listen, Mtu, Offload, Offloads, Path, PathOffloads,
     Peer, Remote, Route, WhenDown, Workers,
 };
+pub use mpt_core::policy::Protocol;
 pub use problem::{ConfigError, Problem};
-pub use units::Protocol;
 
 use std::path::Path as FilePath;
 

@@ -1,10 +1,10 @@
 //! A configuration that was found to be right.
 
-use super::units::Protocol;
 use mpt_core::config::{
     CipherChoice, Dscp, MssClamp, Prefix, ProbeIntervals, RepairConfig, SchedulerKind,
 };
 use mpt_core::keys::{PresharedKey, PrivateKey, PublicKey};
+use mpt_core::policy::{PolicyConfig, Protocol};
 use mpt_core::{RateLimit, Weight};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -42,6 +42,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// What is led into the tunnel by policy routing.
     pub routes: Vec<Route>,
+    /// What is done with which packets.
+    pub policies: PolicyConfig,
 }
 
 impl Config {

@@ -1,6 +1,7 @@
 //! From the tree to a [`Config`]: the tunnel as a whole, then (in [`peers`]) its peers and paths.
 
 mod peers;
+mod policies;
 
 use super::find::valid_interface_name;
 use super::model::{
@@ -34,6 +35,7 @@ const KEYS: &[&str] = &[
     "peers",
     "routes",
     "policies",
+    "builtin_policies",
 ];
 
 /// Reads `text` as the contents of `file`.
@@ -78,9 +80,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
         Some(node) => node.list("routes")?.iter().filter_map(route).collect(),
         None => Vec::new(),
     };
-    if let Some(node) = map.get("policies") {
-        no_policies(&node);
-    }
+    let policies = policies::policies(&map, peers.as_deref());
     let ours = private_key.as_ref().map(PrivateKey::public_key);
     let own: &[_] = interface.as_ref().map_or(&[], |interface| &interface.addresses);
     rules::judge(ours, own, peers.as_deref().unwrap_or_default());
@@ -102,6 +102,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
         probe,
         peers: peers?.into_iter().map(|seen| seen.peer).collect(),
         routes,
+        policies: policies?,
     })
 }
 
@@ -260,16 +261,17 @@ const CIPHERS: [(&str, CipherChoice); 4] = [
 ];
 
 fn scheduler(value: &Yaml) -> Result<SchedulerKind, String> {
-    const BUILT: [(&str, SchedulerKind); 3] = [
+    const BUILT: [(&str, SchedulerKind); 4] = [
         ("weighted", SchedulerKind::Weighted),
         ("failover", SchedulerKind::Failover),
         ("flow", SchedulerKind::Flow),
+        ("duplicate", SchedulerKind::Duplicate),
     ];
-    const LATER: [&str; 2] = ["adaptive", "duplicate"];
+    const LATER: [&str; 1] = ["adaptive"];
     match value {
-        Yaml::Text(t) if LATER.contains(&t.as_str()) => {
-            Err(format!("scheduler `{t}` is not in this version; use weighted, failover or flow"))
-        }
+        Yaml::Text(t) if LATER.contains(&t.as_str()) => Err(format!(
+            "scheduler `{t}` is not in this version; use weighted, failover, flow or duplicate"
+        )),
         _ => units::word(&BUILT)(value).map_err(|complaint| {
             let near = units::text(value).ok().and_then(|t| nearest(t, &BUILT.map(|(w, _)| w)));
             match near {
@@ -363,11 +365,4 @@ fn route(node: &Node<'_>) -> Option<Route> {
     let when = [("keep", WhenDown::Keep), ("bypass", WhenDown::Bypass)];
     let when_down = map.read("when_down", units::word(&when)).unwrap_or_default();
     Some(Route { to: to?, protocols, when_down })
-}
-
-fn no_policies(node: &Node<'_>) {
-    let filled = node.list("policies").is_some_and(|list| !list.is_empty());
-    if filled {
-        node.fail("policies are not in this version; leave the list empty, or the key out");
-    }
 }

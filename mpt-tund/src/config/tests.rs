@@ -107,7 +107,8 @@ peers:
     allowed_ips: [0.0.0.0/0]
 routes:
   - {to: "::/0", when_down: bypass}
-policies: []
+policies: [{match: {dscp: ef}, send: duplicate}]
+builtin_policies: off
 "#;
 
 #[test]
@@ -240,7 +241,78 @@ fn values_out_of_range() {
 fn what_is_not_built_yet_says_so() {
     let p = Place::new();
     p.wrong("weighted", "adaptive", "3:12", "scheduler `adaptive` is not in this version; use");
-    p.wrong("max_hold: 500ms", "policies: [{match: x}]", "4:11", "not in this version");
+}
+
+#[test]
+fn policies_are_read() {
+    let p = Place::new();
+    let text = r#"policies:
+  - {name: calls, match: {dscp: [ef, 40], size: ..400}, send: duplicate, order: free, patience: 80ms}
+  - match: {protocol: [udp, 50], ports: [53, 5000-5100], from: 10.0.0.0/8, to: ["fd77::/64", 10.1.0.9]}
+    send: pin b
+  - match: {source_ports: 22, destination_ports: 1-1023, dscp: af41, size: 100..500}
+    order: free
+  - {send: protect}
+builtin_policies: off
+"#;
+    let policies = p.parse(&format!("{text}{SMALL}")).unwrap().policies;
+    let read: Vec<_> = policies.own.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        read,
+        [
+            "name calls dscp ef,cs5 size ..400 send duplicate order free patience 80ms",
+            "protocol udp,esp ports 53,5000-5100 from 10.0.0.0/8 to fd77::/64,10.1.0.9/32 send pin b",
+            "dscp af41 source_ports 22 destination_ports 1-1023 size 100..500 send spread order free",
+            "send protect",
+        ]
+    );
+    assert!(policies.built_in.is_empty());
+    assert_eq!(p.parse(SMALL).unwrap().policies.built_in.len(), 3);
+    let duplicate = p.parse(&SMALL.replace("weighted", "duplicate")).unwrap();
+    assert_eq!(duplicate.scheduler, SchedulerKind::Duplicate);
+}
+
+#[test]
+fn policies_that_make_no_sense() {
+    let p = Place::new();
+    let wrong = |policy: &str, column: usize, words: &str| {
+        let place = format!("4:{column}");
+        p.wrong("max_hold: 500ms", &format!("policies: [{policy}]"), &place, words);
+    };
+    wrong("{mach: {dscp: ef}, send: spread}", 13, "unknown key `mach`; did you mean `match`?");
+    wrong("{match: {dcsp: ef}, send: spread}", 21, "unknown key `dcsp`; did you mean `dscp`?");
+    wrong("{match: {dscp: eff}, send: spread}", 27, "did you mean `ef`?");
+    wrong("{match: {dscp: [ef, 64]}, send: spread}", 32, "or 0 to 63; found `64`");
+    wrong("{match: {protocol: upd}, send: spread}", 31, "did you mean `udp`?");
+    wrong("{match: {ports: 70000}, send: spread}", 28, "a port is 0 to 65535");
+    wrong("{match: {ports: 9-8}, send: spread}", 28, "write 8-9");
+    wrong("{match: {ports: []}, send: spread}", 28, "leave the key out");
+    wrong("{match: {from: 10.0.0.1/8}, send: spread}", 27, "write 10.0.0.0/8");
+    wrong("{match: {size: 5..2}, send: spread}", 27, "write 2..5");
+    wrong("{match: {protocol: icmp, ports: 5}, send: spread}", 20, "icmp has no ports");
+    wrong("{send: fastset}", 19, "did you mean `fastest`?");
+    wrong("{send: pin}", 19, "pin PATH");
+    wrong("{send: pin c}", 19, "no path is called `c`; there are: a, b");
+    wrong("{send: pin a b}", 19, "expected spread, fastest, duplicate, pin PATH or protect");
+    wrong("{order: fre}", 20, "expected keep or free");
+    wrong("{patience: 80}", 23, "80` without a unit");
+    wrong("{patience: 1m}", 23, "expected a duration");
+    wrong("{name: voice, send: spread}", 19, "the name of a built-in policy");
+    wrong("{name: \"a b\", send: spread}", 19, "cannot hold ' '");
+    wrong("{match: {dscp: ef}}", 12, "a policy says what is done");
+    wrong(
+        "{send: spread}, {send: fastest}",
+        28,
+        "never asked: policy 1 before it takes everything",
+    );
+    let twice = "{name: x, match: {dscp: 1}, send: spread}, {name: x, send: spread}";
+    wrong(twice, 55, "another policy is called `x`");
+    wrong("voice", 12, "expected a map");
+    p.wrong("max_hold: 500ms", "policies: voice", "4:11", "expected a list of policies");
+    p.wrong("max_hold: 500ms", "builtin_policies: perhaps", "4:19", "true or false");
+    let hub = "    allowed_ips: [10.9.0.0/16]\n  - name: yard\n    public_key: \"3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=\"\n    allowed_ips: [10.8.0.0/16]\nlisten: 4511\n";
+    let open = SMALL.split("    allowed_ips").next().unwrap().to_owned() + hub;
+    assert!(p.parse(&(open + "policies: [{send: pin anything}]\n")).is_ok(), "a peer may open it");
 }
 
 #[test]

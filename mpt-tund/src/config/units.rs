@@ -2,10 +2,11 @@
 
 use super::yaml::Yaml;
 use mpt_core::config::Prefix;
+use mpt_core::policy::{BadPolicy, Protocol};
 use mpt_core::{RateError, RateLimit};
-use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Text; a number or a truth value where text belongs asks for quotes.
@@ -177,49 +178,18 @@ pub(super) fn prefix(value: &Yaml) -> Result<Prefix, String> {
     }
 }
 
-/// The number of an IP protocol.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Protocol(pub u8);
-
-/// The protocols with names of their own here.
-const PROTOCOLS: [(&str, u8); 11] = [
-    ("icmp", 1),
-    ("igmp", 2),
-    ("tcp", 6),
-    ("udp", 17),
-    ("dccp", 33),
-    ("gre", 47),
-    ("esp", 50),
-    ("ah", 51),
-    ("icmpv6", 58),
-    ("sctp", 132),
-    ("udplite", 136),
-];
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match PROTOCOLS.iter().find(|(_, number)| *number == self.0) {
-            Some((name, _)) => f.write_str(name),
-            None => self.0.fmt(f),
-        }
-    }
-}
-
 /// A protocol by name or number.
 pub(super) fn protocol(value: &Yaml) -> Result<Protocol, String> {
-    let found = match value {
-        Yaml::Int(n) => u8::try_from(*n).ok().filter(|n| *n != 0),
-        Yaml::Text(t) => PROTOCOLS.iter().find(|(name, _)| name == t).map(|(_, number)| *number),
-        _ => None,
-    };
-    found.map(Protocol).ok_or_else(|| {
-        let names: Vec<_> = PROTOCOLS.iter().map(|(name, _)| *name).collect();
-        format!(
-            "expected a protocol: {}, or a number from 1 to 255; found {}",
-            names.join(", "),
-            value.kind()
-        )
-    })
+    parsed(value)
+}
+
+/// What the core reads; a number is read as it is written.
+pub(super) fn parsed<T: FromStr<Err = BadPolicy>>(value: &Yaml) -> Result<T, String> {
+    match value {
+        Yaml::Int(n) => n.to_string().parse(),
+        _ => text(value)?.parse(),
+    }
+    .map_err(|BadPolicy(why)| why)
 }
 
 #[cfg(test)]

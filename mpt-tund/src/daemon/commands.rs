@@ -2,6 +2,7 @@
 
 use super::Daemon;
 use mpt_core::control::{OffloadStatus, PathSelector, Request, Response, Status, TunStatus};
+use mpt_core::policy::BadPolicy;
 use mpt_core::{DropReason, PathId, PeerId, SocketId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -26,6 +27,22 @@ impl Daemon {
             Request::SetEnabled { path, enabled } => self.select(&path).map(|(peer, path)| {
                 self.plane.endpoint().set_enabled(now, peer, path, enabled);
             }),
+            Request::AddPolicy { policy, before } => policy
+                .parse()
+                .and_then(|p| self.plane.endpoint().add_policy(p, before.as_deref()))
+                .map_err(|BadPolicy(why)| why),
+            Request::RemovePolicy { policy } => {
+                let removed = self.plane.endpoint().remove_policy(&policy);
+                removed.map(|_| ()).map_err(|BadPolicy(why)| why)
+            }
+            Request::ExplainPolicy { packet } => match packet.parse() {
+                Ok(packet) => {
+                    let explanation = self.plane.endpoint().explain(&packet);
+                    let response = Response::Explanation(Box::new(explanation));
+                    return (response, ControlFlow::Continue(()));
+                }
+                Err(BadPolicy(why)) => Err(why),
+            },
         };
         let response = match result {
             Ok(()) => Response::Ok,

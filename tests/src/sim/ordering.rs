@@ -239,6 +239,7 @@ impl<'a> Simulation<'a> {
             seq,
             send_time: ((now.as_micros() + self.clock_ahead) / 100) as u16,
             copy: 0,
+            duplicate: false,
             checksum: Checksum::Full,
         };
         self.account.on_sent();

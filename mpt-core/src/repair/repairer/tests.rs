@@ -1,6 +1,8 @@
 use super::*;
 use crate::Weight;
-use crate::wire::PathGaps;
+use crate::policy::ClassPatience;
+use crate::repair::Handling;
+use crate::wire::{HeaderFlags, PathGaps};
 
 const A: PathId = PathId::new(0).unwrap();
 const B: PathId = PathId::new(1).unwrap();
@@ -27,13 +29,17 @@ fn both() -> [PathView; 2] {
     [view(A, Rank::Preferred, 20), view(B, Rank::Preferred, 30)]
 }
 
+fn kept(handling: Handling) -> Kept {
+    Kept { distance: 1, open_paths: 3, flags: HeaderFlags::NONE, handling }
+}
+
 /// Sends packets 1, 2, … a millisecond apart, by `A` and `B` in turn.
 fn sent(packets: u64) -> Repairer {
     let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
     for pn in 1..=packets {
         let path = if pn % 2 == 1 { A } else { B };
         let seq = pn.div_ceil(2) as u32;
-        r.on_sent(ms(pn), path, seq, PacketNumber(pn), 1, 3, HeaderFlags::NONE, &[pn as u8; 100]);
+        r.on_sent(ms(pn), path, seq, PacketNumber(pn), kept(Handling::NONE), &[pn as u8; 100]);
     }
     r
 }
@@ -151,4 +157,44 @@ fn what_is_too_old_is_abandoned_instead_of_rescued() {
     let oldest = got.iter().position(|s| matches!(s, Step::Resend { .. })).unwrap();
     assert_eq!(got[oldest], resend(201, A));
     assert_eq!(got[oldest - 1], abandon(199));
+}
+
+#[test]
+fn what_would_come_too_late_for_its_class_is_abandoned_at_once() {
+    let patience = ClassPatience::from_millis(40);
+    for (lost_at, again) in [(20, true), (40, false)] {
+        let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
+        r.on_sent(ms(0), A, 1, PacketNumber(1), kept(Handling::within(patience)), &[1; 100]);
+        r.on_arrived(ms(lost_at), &arrived(A, 1, &[(1, 1)], 0));
+        // The copy takes half of B's round trip, 15 ms.
+        let want = match again {
+            true => Step::Resend { pn: PacketNumber(1), path: B },
+            false => Step::Abandon { pn: PacketNumber(1), distance: 1 },
+        };
+        assert_eq!(steps(&mut r, ms(lost_at), &both()), [want], "lost after {lost_at} ms");
+    }
+}
+
+#[test]
+fn a_duplicate_is_lost_when_both_are_and_goes_on_both_paths_again() {
+    let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
+    r.on_sent(ms(0), A, 1, PacketNumber(1), kept(Handling::NONE.twice()), &[1; 100]);
+    r.on_copy(B, 1, PacketNumber(1));
+    r.on_arrived(ms(20), &arrived(A, 1, &[(1, 1)], 0));
+    assert_eq!(steps(&mut r, ms(20), &both()), []);
+    r.on_arrived(ms(30), &arrived(B, 1, &[(1, 1)], 0));
+    let on = |path| Step::Resend { pn: PacketNumber(1), path };
+    assert_eq!(steps(&mut r, ms(30), &both()), [on(A), on(B)]);
+    assert_eq!(r.packet(PacketNumber(1)).unwrap().0.copy, 3, "four seals");
+}
+
+#[test]
+fn a_pinned_packet_is_sent_again_where_it_was_lost() {
+    for (rank, path) in [(Rank::Preferred, A), (Rank::Suspected, B)] {
+        let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
+        r.on_sent(ms(0), A, 1, PacketNumber(1), kept(Handling::NONE.stays()), &[1; 100]);
+        r.on_arrived(ms(20), &arrived(A, 1, &[(1, 1)], 0));
+        let views = [view(A, rank, 20), view(B, Rank::Preferred, 30)];
+        assert_eq!(steps(&mut r, ms(20), &views), [Step::Resend { pn: PacketNumber(1), path }]);
+    }
 }

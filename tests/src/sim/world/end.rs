@@ -63,6 +63,7 @@ impl End {
             mtu: None,
             workers: WorkerCount::ONE,
             repair: Default::default(),
+            policies: Default::default(),
             memory: Default::default(),
         };
         rng.fill_bytes(&mut bytes);

@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// A stream as it is asked for. Packets come at random (Poisson).
+/// A stream as it is asked for. Packets come at random (Poisson), unless they come evenly.
 #[derive(Clone, Copy, Debug)]
 pub struct Traffic {
     /// Sending end.
@@ -25,13 +25,15 @@ pub struct Traffic {
     pub on_off: Option<(Duration, Duration)>,
     /// TOS of the inner packets.
     pub tos: u8,
+    /// Packets come at equal distances, as those of a call.
+    pub even: bool,
 }
 
 impl Traffic {
     /// Eight flows of 1 000-byte packets.
     #[must_use]
     pub const fn new(from: usize, to: usize, rate_bps: f64) -> Self {
-        Self { from, to, flows: 8, rate_bps, bytes: 1_000, on_off: None, tos: 0 }
+        Self { from, to, flows: 8, rate_bps, bytes: 1_000, on_off: None, tos: 0, even: false }
     }
 
     /// In bursts, with pauses between.
@@ -126,7 +128,8 @@ impl Stream {
     /// The packet that is due at `now`.
     pub(super) fn poll(&mut self, now: Time, stream: u16) -> Option<Note> {
         let at = self.next.filter(|&at| at <= now)?;
-        let gap = -self.uniform().ln() * self.traffic.bytes as f64 * 8.0 / self.traffic.rate_bps;
+        let mean = self.traffic.bytes as f64 * 8.0 / self.traffic.rate_bps;
+        let gap = if self.traffic.even { mean } else { -self.uniform().ln() * mean };
         let mut next = at + Duration::from_secs_f64(gap);
         if let Some((on, off)) = self.traffic.on_off
             && next > self.phase_ends

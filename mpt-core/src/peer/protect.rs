@@ -1,0 +1,166 @@
+//! Parity on its way to the peer, and packets that are made from it. The rules are
+//! [`protect`](crate::protect)'s; here they meet paths, sessions and the order.
+
+use super::association::ReceiveWorker;
+use super::receive::admit;
+use super::{Context, DatagramMeta, Peer};
+use crate::order::{Disposition, Remade};
+use crate::protect::{Block, Recovered};
+use crate::schedule::PathView;
+use crate::wire::{
+    CONTROL_HEADER_LEN, CONTROL_TAG_LEN, DATA_HEADER_LEN, HeaderFlags, MessageType,
+    PARITY_HEADER_LEN, Parity,
+};
+use crate::{DropReason, Outbox, PacketNumber, PathId, Time, WorkerId};
+
+/// What a parity takes on the way beside the longest packet it covers.
+const PARITY_OVERHEAD: usize = CONTROL_HEADER_LEN + PARITY_HEADER_LEN + CONTROL_TAG_LEN;
+
+impl Peer {
+    /// Both ends know parity, or not.
+    pub(super) fn set_protection(&mut self, capabilities: u32) {
+        self.protects = capabilities & crate::protect::CAPABILITY != 0;
+    }
+
+    /// Has somebody gather packets that are `protected`; gives that back.
+    pub(super) fn begin_protection(&mut self, worker: WorkerId, protected: bool) -> bool {
+        if protected {
+            self.send_workers[usize::from(worker.get())].protector.get_or_insert_default();
+        }
+        protected
+    }
+
+    /// The longest packet whose parity fits every path; 0 when it is not to be `protected`.
+    pub(super) fn longest_protected(&self, protected: bool, tag_len: usize) -> usize {
+        if !protected {
+            return 0;
+        }
+        let least = self.views.iter().map(|v| usize::from(v.mtu)).min().unwrap_or(0);
+        (least + DATA_HEADER_LEN + tag_len).saturating_sub(PARITY_OVERHEAD)
+    }
+
+    /// Bytes of tag of the packets that go out now.
+    pub(super) fn tag_len(&self) -> usize {
+        self.sessions.current().map_or(0, |slot| slot.session.data_tag_len())
+    }
+
+    /// Sends the parities of blocks that are full or old enough.
+    pub(super) fn send_parities(&mut self, now: Time, worker: WorkerId, out: &mut Outbox) {
+        let number = usize::from(worker.get());
+        loop {
+            let protector = self.send_workers[number].protector.as_mut();
+            let Some(block) = protector.and_then(|p| p.poll(now)) else { return };
+            if let Some(path) = parity_path(&self.views, &block) {
+                self.send_parity(now, path, &block.parity(worker), out);
+            }
+            if let Some(protector) = self.send_workers[number].protector.as_mut() {
+                protector.recycle(block);
+            }
+        }
+    }
+
+    /// The same for all workers, when time has passed.
+    pub(super) fn tick_parities(&mut self, now: Time, out: &mut Outbox) {
+        for worker in (0..).map_while(WorkerId::new).take(self.send_workers.len()) {
+            self.send_parities(now, worker, out);
+        }
+    }
+
+    /// When the next block ends.
+    pub(super) fn parity_deadline(&self) -> Option<Time> {
+        let protectors = self.send_workers.iter().filter_map(|w| w.protector.as_ref());
+        protectors.filter_map(|p| p.poll_timeout()).min()
+    }
+
+    fn send_parity(&mut self, now: Time, id: PathId, parity: &Parity<'_>, out: &mut Outbox) {
+        let Some(slot) = self.sessions.current_mut() else { return };
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        let Some(remote) = path.remote.current() else { return };
+        let Some(lane) = path.lane(self.id, remote, 0) else { return };
+        let text = parity.bytes.len() + PARITY_HEADER_LEN
+            - 2 * (crate::wire::MAX_COVERED - parity.covered.as_slice().len());
+        let len = CONTROL_HEADER_LEN + text + CONTROL_TAG_LEN;
+        if !path.remote.may_send(remote, len) {
+            return;
+        }
+        let datagram = out.push(lane, len);
+        datagram[0] = MessageType::Parity.byte();
+        let written = parity.encode(&mut datagram[CONTROL_HEADER_LEN..CONTROL_HEADER_LEN + text]);
+        debug_assert_eq!(written, Some(text));
+        if let Err(reason) = slot.session.seal_control(id, datagram) {
+            debug_assert!(false, "{reason}");
+        }
+        path.count_sent(now, len);
+        self.parities += 1;
+    }
+
+    /// A parity came by the peer's path `theirs`.
+    pub(super) fn on_parity(
+        &mut self,
+        now: Time,
+        theirs: PathId,
+        parity: &Parity<'_>,
+        meta: &DatagramMeta,
+        cx: &mut Context<'_>,
+    ) {
+        let slot = &mut self.receive_workers[usize::from(parity.worker.get())];
+        let Some(worker) = slot.as_mut() else { return };
+        let ReceiveWorker { recoverer, replay, .. } = &mut **worker;
+        let known = |pn| replay.check(pn).is_err();
+        let made = recoverer.get_or_insert_default().on_parity(parity, known);
+        self.on_recovered(now, theirs, parity.worker, made, meta, cx);
+    }
+
+    /// Delivers a packet that was made again, and what can be made with it.
+    pub(super) fn on_recovered(
+        &mut self,
+        now: Time,
+        theirs: PathId,
+        worker: WorkerId,
+        made: Option<Recovered>,
+        meta: &DatagramMeta,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(Recovered { pn, beside }) = made else { return };
+        let slot = &mut self.receive_workers[usize::from(worker.get())];
+        let Some(worker) = slot.as_mut() else { return };
+        let ReceiveWorker { recoverer: Some(recoverer), replay, reorder, .. } = &mut **worker
+        else {
+            return;
+        };
+        // It may be under way still: what comes after this is a duplicate.
+        let near = pn <= reorder.highest().0.saturating_add(u64::from(u16::MAX));
+        if !near || replay.check(pn).is_err() {
+            return;
+        }
+        replay.commit(pn);
+        let packet = recoverer.packet();
+        let checksum = HeaderFlags::from_bits(beside.flags).checksum();
+        // Whatever the datagrams on the way were marked with concerns others.
+        let meta = DatagramMeta { ecn: 0, ..*meta };
+        let packet: &[u8] = match admit(self.id, &mut self.admitted, packet, checksum, &meta, cx) {
+            Ok(()) => packet,
+            Err(reason) => {
+                self.drops.count(reason);
+                &[]
+            }
+        };
+        let remade = Remade { pn: PacketNumber(pn), distance: beside.distance, checksum };
+        let (peer, counts, sink) = (self.id, &mut self.delivered, &mut *cx.sink);
+        let disposition =
+            reorder.on_remade(now, theirs, remade, packet, cx.held, &mut |p, checksum| {
+                counts.deliver(peer, p, checksum, sink);
+            });
+        match disposition {
+            Disposition::Duplicate => self.drops.count(DropReason::Duplicate),
+            _ => self.recovered += 1,
+        }
+    }
+}
+
+/// The best path by which the fewest packets of the block went.
+fn parity_path(views: &[PathView], block: &Block) -> Option<PathId> {
+    let best = views.iter().map(|v| v.rank).min()?;
+    let ranked = views.iter().filter(|v| v.rank == best);
+    ranked.min_by_key(|v| (block.on(v.id), v.srtt, v.id)).map(|v| v.id)
+}

@@ -1,0 +1,197 @@
+//! Which paths the packets of a class go by.
+
+use super::Batch;
+use crate::config::SchedulerKind;
+use crate::path::State;
+use crate::peer::Peer;
+use crate::policy::{Class, Route, Sending, Treatment};
+use crate::repair::Handling;
+use crate::schedule::{Fastest, PathView, Pick, Prefer, Rank, Tokens};
+use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
+use crate::{Outbox, PacketNumber, PathId};
+
+/// What repair has to know of it.
+pub(super) fn handling(treatment: Treatment) -> Handling {
+    let handling = Handling::within(treatment.patience);
+    match treatment.route {
+        Route::Spread | Route::Fastest => handling,
+        Route::Duplicate => handling.twice(),
+        Route::Pinned(_) => handling.stays(),
+    }
+}
+
+/// With `failover` the paths of higher priority numbers are in reserve, for everybody.
+pub(super) fn preference(kind: SchedulerKind) -> Prefer {
+    match kind {
+        SchedulerKind::Failover => Prefer::Priority,
+        _ => Prefer::Soonest,
+    }
+}
+
+impl Batch<'_> {
+    /// A path for a packet of `inner` bytes, which takes `outer` on the way.
+    pub(super) fn route_pick(&mut self, inner: usize, outer: usize) -> Pick {
+        let picked = match self.treatment.route {
+            Route::Spread => None,
+            Route::Fastest | Route::Duplicate => self.fastest.pick(self.views, inner, self.prefer),
+            Route::Pinned(path) => {
+                let fits = |v: &&PathView| v.id == path && usize::from(v.mtu) >= inner;
+                match self.views.iter().find(fits) {
+                    Some(v) if v.tokens == Tokens::Spent => return Pick::Wait,
+                    fits => fits.map(|v| v.id),
+                }
+            }
+        };
+        match picked {
+            Some(path) => Pick::Path(path),
+            None => self.scheduler.pick(self.views, self.flow, inner, outer),
+        }
+    }
+
+    /// Seals packet `pn` a second time, onto the best path beside `first`, if there is one. Its first seal was
+    /// `header`'s; `write` fills in the packet again.
+    pub(super) fn duplicate(
+        &mut self,
+        first: PathId,
+        header: &DataHeader,
+        pn: PacketNumber,
+        inner: usize,
+        out: &mut Outbox,
+        write: &mut impl FnMut(&mut [u8]),
+    ) {
+        const COPY: u8 = 1;
+        let Some(slot) = self.sessions.current() else { return };
+        let Some(id) = Fastest::second(self.views, first, inner, self.prefer) else { return };
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        let Some(remote) = path.remote.current() else { return };
+        let known = &mut self.lanes[id.index()];
+        let Some(lane) = known.or_else(|| Some(out.lane(path.lane(self.peer, remote, self.tos)?)))
+        else {
+            return;
+        };
+        *known = Some(lane);
+        let len = DATA_HEADER_LEN + inner + self.tag_len;
+        if !path.remote.may_send(remote, len) {
+            return;
+        }
+        let sequence = self.numbers.open_paths.on_copy(self.now, id);
+        let header = DataHeader {
+            flags: header.flags.with(HeaderFlags::DUPLICATE),
+            copy: COPY,
+            index: slot.session.remote_index(id),
+            sequence,
+            ..*header
+        };
+        let datagram = out.push_at(lane, len);
+        header.encode(datagram);
+        write(&mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner]);
+        if let Err(reason) = slot.session.seal_data(id, self.worker, COPY, pn, datagram) {
+            debug_assert!(false, "{reason}");
+            datagram.fill(0);
+        }
+        if let Some(repairer) = &mut self.numbers.repairer {
+            repairer.on_copy(id, sequence, pn);
+        }
+        path.count_data_sent(self.now, self.worker, sequence, len);
+        *self.duplicated += 1;
+    }
+}
+
+impl Peer {
+    /// What is done with packets of this class, as the paths are now.
+    pub(super) fn treatment(&self, class: &Class) -> Treatment {
+        let route = match &class.sending {
+            Sending::Spread | Sending::Protect
+                if self.scheduler_kind == SchedulerKind::Duplicate =>
+            {
+                Route::Duplicate
+            }
+            Sending::Spread | Sending::Protect => Route::Spread,
+            Sending::Fastest => Route::Fastest,
+            Sending::Duplicate => Route::Duplicate,
+            Sending::Pin(name) => {
+                let named = |v: &&PathView| {
+                    let path = self.paths[v.id.index()].as_ref();
+                    v.rank < Rank::Suspected && path.is_some_and(|p| p.name == *name)
+                };
+                self.views.iter().find(named).map_or(Route::Spread, |v| Route::Pinned(v.id))
+            }
+        };
+        let protected = self.protects && class.sending == Sending::Protect;
+        Treatment { route, protected, order: class.order, patience: class.patience }
+    }
+
+    /// What happens to a packet of `class` that is sent now, a line each.
+    pub fn explain(&self, class: &Class, inner: usize, kind: SchedulerKind) -> Vec<String> {
+        let name = |id: PathId| {
+            self.paths[id.index()].as_ref().map_or_else(String::new, |p| p.name.clone())
+        };
+        let spread = || match self.scheduler.clone().pick(&self.views, 0, inner, inner) {
+            Pick::NoPath => "no path can be used: it waits for one, or is dropped".to_owned(),
+            _ => format!("spread: the scheduler ({kind}) picks the path"),
+        };
+        let fastest = || {
+            let first = self.fastest.clone().pick(&self.views, inner, preference(kind))?;
+            let second = Fastest::second(&self.views, first, inner, preference(kind));
+            Some((first, second))
+        };
+        let wished = match (&class.sending, kind) {
+            (Sending::Spread, SchedulerKind::Duplicate) => &Sending::Duplicate,
+            (other, _) => other,
+        };
+        let mut lines = vec![match (wished, fastest()) {
+            (Sending::Fastest, Some((first, _))) => {
+                format!("by the fastest path, which is {}", name(first))
+            }
+            (Sending::Duplicate, Some((first, Some(second)))) => {
+                format!("duplicated: on {} and on {}", name(first), name(second))
+            }
+            (Sending::Duplicate, Some((first, None))) => format!(
+                "to be duplicated, but no second path can carry it: by the fastest path, which is {}",
+                name(first)
+            ),
+            (Sending::Pin(path), _) => match self.treatment(class).route {
+                Route::Pinned(id)
+                    if self.views.iter().any(|v| v.id == id && usize::from(v.mtu) >= inner) =>
+                {
+                    format!("pinned to {path}, and sent again there only")
+                }
+                Route::Pinned(_) => {
+                    format!("pinned to {path}, which is too small for it; {}", spread())
+                }
+                _ => format!("pinned to {path}, {}; {}", self.unusable(path), spread()),
+            },
+            (Sending::Protect, _) if !self.protects => {
+                format!("{}, without parity: the peer does not know it", spread())
+            }
+            (Sending::Protect, _) if inner > self.longest_protected(true, self.tag_len()) => {
+                format!("{}, without parity, for which it is too large", spread())
+            }
+            (Sending::Protect, _) => format!("{}, with parity", spread()),
+            _ => spread(),
+        }];
+        lines.push(match class.order {
+            crate::policy::FlowOrder::Keep => "order is kept within its flow".to_owned(),
+            crate::policy::FlowOrder::Free => {
+                "delivered at once when it comes, in whatever order; nobody waits for it".to_owned()
+            }
+        });
+        lines.push(match (self.repairs(), class.patience) {
+            (false, _) => "lost, it stays lost: repair is off, here or at the peer".to_owned(),
+            (true, None) => "lost, it is sent again while the receiver waits for it".to_owned(),
+            (true, Some(p)) => {
+                format!("lost, it is sent again if it arrives within {p} of its first sending")
+            }
+        });
+        lines
+    }
+
+    /// Why nothing can be pinned to this path now.
+    fn unusable(&self, name: &str) -> String {
+        match self.paths.iter().flatten().find(|p| p.name == name) {
+            None => "a path that this peer does not have".to_owned(),
+            Some(p) if p.health.state() == State::Up => "which is held down".to_owned(),
+            Some(p) => format!("which is {}", p.health.state()),
+        }
+    }
+}

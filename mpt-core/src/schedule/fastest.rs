@@ -1,0 +1,117 @@
+//! The path that answers soonest.
+
+use super::{PathView, Rank, Tokens};
+use crate::PathId;
+use std::time::Duration;
+
+/// Another path has to be ahead by more than this part of its time, and by more than the least, to take over:
+/// moving costs a marker, and a flow's next packet may wait for the one before.
+const AHEAD: u32 = 8;
+const LEAST_AHEAD: Duration = Duration::from_millis(1);
+
+/// Who goes first among paths of the same rank.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prefer {
+    /// The one that answers soonest.
+    Soonest,
+    /// The one of the lowest priority number: the others are in reserve.
+    Priority,
+}
+
+/// How soon a packet sent now is expected to be answered: all that [`Fastest`] knows of a path's speed.
+const fn expected(view: &PathView) -> Duration {
+    view.srtt
+}
+
+/// The path of the best rank that answers soonest, and the one after it. Where two are about as good, the one in
+/// use stays in use.
+#[derive(Clone, Debug, Default)]
+pub struct Fastest {
+    current: Option<PathId>,
+}
+
+impl Fastest {
+    /// The path for an inner packet of `inner` bytes; none when it fits none.
+    pub fn pick(&mut self, views: &[PathView], inner: usize, prefer: Prefer) -> Option<PathId> {
+        let best = best(views, inner, prefer, None)?;
+        let same_class = |v: &&PathView| {
+            Some(v.id) == self.current
+                && fits(v, inner)
+                && v.rank == best.rank
+                && (prefer == Prefer::Soonest || v.priority == best.priority)
+        };
+        let stays = views.iter().find(same_class).filter(|v| {
+            let (now, then) = (expected(best), expected(v));
+            then <= now + (then / AHEAD).max(LEAST_AHEAD)
+        });
+        self.current = Some(stays.unwrap_or(best).id);
+        self.current
+    }
+
+    /// The path for the same packet's copy: the best one beside `first` that works.
+    #[must_use]
+    pub fn second(
+        views: &[PathView],
+        first: PathId,
+        inner: usize,
+        prefer: Prefer,
+    ) -> Option<PathId> {
+        best(views, inner, prefer, Some(first)).filter(|v| v.rank < Rank::Suspected).map(|v| v.id)
+    }
+}
+
+/// Whether it may carry such a packet now.
+fn fits(view: &PathView, inner: usize) -> bool {
+    usize::from(view.mtu) >= inner && view.tokens == Tokens::Left
+}
+
+fn best(
+    views: &[PathView],
+    inner: usize,
+    prefer: Prefer,
+    but: Option<PathId>,
+) -> Option<&PathView> {
+    let priority = |v: &PathView| if prefer == Prefer::Priority { v.priority } else { 0 };
+    let others = views.iter().filter(|v| Some(v.id) != but && fits(v, inner));
+    others.min_by_key(|v| (v.rank, priority(v), expected(v), v.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Weight;
+
+    fn view(id: u8, rank: Rank, srtt: u64, priority: u16) -> PathView {
+        let id = PathId::new(id).unwrap();
+        let srtt = Duration::from_millis(srtt);
+        let (limit, tokens) = (None, Tokens::Left);
+        PathView { id, weight: Weight::DEFAULT, priority, rank, mtu: 1_400, srtt, limit, tokens }
+    }
+
+    #[test]
+    fn the_soonest_of_the_best_rank_and_the_next() {
+        use Rank::{HeldDown, Preferred, Suspected};
+        let id = |n| PathId::new(n);
+        let mut f = Fastest::default();
+        let views = [view(0, Preferred, 40, 1), view(1, Preferred, 20, 2), view(2, HeldDown, 5, 0)];
+        assert_eq!(f.pick(&views, 100, Prefer::Soonest), id(1));
+        assert_eq!(Fastest::second(&views, id(1).unwrap(), 100, Prefer::Soonest), id(0));
+        assert_eq!(f.pick(&views, 100, Prefer::Priority), id(0));
+        assert_eq!(f.pick(&views, 1_401, Prefer::Soonest), None);
+        let views = [view(0, Preferred, 40, 1), view(1, Suspected, 20, 2)];
+        assert_eq!(Fastest::second(&views, id(0).unwrap(), 100, Prefer::Soonest), None);
+        let views = [view(0, Preferred, 40, 1), view(2, HeldDown, 20, 2)];
+        assert_eq!(Fastest::second(&views, id(0).unwrap(), 100, Prefer::Soonest), id(2));
+    }
+
+    #[test]
+    fn about_as_good_is_no_reason_to_move() {
+        let mut f = Fastest::default();
+        let mut pick = |a, b| {
+            let views = [view(0, Rank::Preferred, a, 0), view(1, Rank::Preferred, b, 0)];
+            f.pick(&views, 100, Prefer::Soonest).unwrap().get()
+        };
+        let picks = [(20, 21), (22, 20), (24, 20), (23, 22), (3, 4), (5, 4), (9, 4)];
+        assert_eq!(picks.map(|(a, b)| pick(a, b)), [0, 0, 1, 1, 1, 1, 1]);
+    }
+}
