@@ -46,6 +46,10 @@ pub enum SchedulerKind {
     Failover,
     /// Each flow stays on one path, chosen by a weighted hash.
     Flow,
+    /// By what is measured of the paths; weights are a bias.
+    Adaptive,
+    /// `weighted` where a path of the peer has a weight, here or by the peer's wish; else `adaptive`.
+    Auto,
 }
 
 impl fmt::Display for SchedulerKind {
@@ -54,6 +58,8 @@ impl fmt::Display for SchedulerKind {
             Self::Weighted => "weighted",
             Self::Failover => "failover",
             Self::Flow => "flow",
+            Self::Adaptive => "adaptive",
+            Self::Auto => "auto",
         })
     }
 }

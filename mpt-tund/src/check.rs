@@ -176,7 +176,7 @@ fn summary(config: &Config) -> Vec<String> {
         format!("interface {}: {}, {mtu}", interface.name, addresses.join(", ")),
         format!("public key {}", config.private_key.public_key()),
         listens,
-        format!("scheduler {}, cipher {}", config.scheduler, config.cipher),
+        format!("scheduler {}, cipher {}", scheduler(config), config.cipher),
     ];
     for peer in &config.peers {
         let allowed: Vec<_> = peer.allowed_ips.iter().map(ToString::to_string).collect();
@@ -188,6 +188,16 @@ fn summary(config: &Config) -> Vec<String> {
     }
     lines.extend(config.routes.iter().map(route_line));
     lines
+}
+
+/// What `auto` comes to, as far as this end's file tells: the peer may wish weights.
+fn scheduler(config: &Config) -> SchedulerKind {
+    let weighted = config.peers.iter().flat_map(|p| &p.paths).any(|path| path.weight.is_some());
+    match config.scheduler {
+        SchedulerKind::Auto if weighted => SchedulerKind::Weighted,
+        SchedulerKind::Auto => SchedulerKind::Adaptive,
+        kind => kind,
+    }
 }
 
 fn path_line(path: &Path, scheduler: SchedulerKind) -> String {

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use mpt_lab::demo::{self, DemoOptions};
+use mpt_lab::sim::profiles;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -17,6 +18,8 @@ struct Arguments {
 enum Command {
     /// Bridges carry one UDP stream; one is unplugged and comes back.
     Demo(DemoOptions),
+    /// Sixteen networks: each path alone, static weights, and the adaptive scheduler.
+    Profiles(profiles::Options),
 }
 
 fn main() -> ExitCode {
@@ -36,9 +39,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> ExitCode {
-    let result = mpt_lab::privilege::enter().and_then(|()| match arguments.command {
-        Command::Demo(options) => demo::run(&options),
-    });
+    let result = match arguments.command {
+        Command::Demo(options) => mpt_lab::privilege::enter().and_then(|()| demo::run(&options)),
+        // In virtual time: nothing of this machine is needed.
+        Command::Profiles(options) => profiles::print(&options).map_err(Into::into),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

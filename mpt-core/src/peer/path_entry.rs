@@ -4,7 +4,7 @@ use crate::config::{Dscp, PathConfig, ProbeIntervals};
 use crate::handshake::CookieJar;
 use crate::keys::PublicKey;
 use crate::path::{
-    MtuSearch, PathHealth, RateMeter, RemoteAddress, State, TokenSource, Usability, WorkersLoss,
+    MtuSearch, PathHealth, PathModel, RateMeter, RemoteAddress, State, TokenSource, Usability, WorkersLoss,
 };
 use crate::schedule::Rank;
 use crate::wire::Open;
@@ -121,6 +121,8 @@ pub struct Path {
     pub cookies: CookieJar,
     /// State, probes, round-trip times.
     pub health: PathHealth,
+    /// What it can do.
+    pub model: PathModel,
     /// What fits.
     pub mtu: MtuSearch,
     /// Totals.
@@ -212,6 +214,7 @@ impl Path {
             resolve: ResolveTimer::default(),
             cookies: CookieJar::new(peer),
             health: PathHealth::new(now, intervals, tokens()),
+            model: PathModel::default(),
             mtu: MtuSearch::new(tokens(), DEFAULT_MTU),
             counters: PathCounters::default(),
             rate_up: RateMeter::new(),

@@ -153,7 +153,7 @@ impl<'p> Batch<'p> {
 
     fn pick(&mut self, inner: usize) -> Result<(PathId, Fragment), DropReason> {
         let outer = DATA_HEADER_LEN + inner + self.tag_len;
-        match self.scheduler.pick(self.views, self.flow, inner, outer) {
+        match self.scheduler.pick(self.now, self.views, self.flow, inner, outer) {
             Pick::Path(path) => Ok((path, Fragment::Never)),
             // Larger than any path carries in one piece: the network fragments the outer packet.
             Pick::NoneFits => self
@@ -220,6 +220,7 @@ impl<'p> Batch<'p> {
         }
 
         path.health.on_sent_data(self.now, self.worker, sequence);
+        path.model.on_sent(self.now, self.worker, sequence, len);
         path.counters.tx_data_packets += 1;
         path.counters.tx_data_bytes += len as u64;
         path.data_up.add(self.now, len as u64);

@@ -7,18 +7,24 @@
 //! that is held down because it flaps, and that before one whose packets may not arrive at all. Among
 //! those, paths too small for the packet are passed over.
 
+mod adaptive;
+mod estimate;
 mod failover;
+mod floor;
 mod flow;
+mod flow_table;
 mod view;
 mod weighted;
 
+pub use adaptive::Adaptive;
+pub use estimate::Estimate;
 pub use failover::Failover;
 pub use flow::FlowHash;
 pub use view::{PathView, Rank};
 pub use weighted::Weighted;
 
-use crate::PathId;
 use crate::config::SchedulerKind;
+use crate::{PathId, Time};
 
 /// A scheduler's answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +46,17 @@ pub enum Scheduler {
     Failover(Failover),
     /// Each flow on one path.
     Flow(FlowHash),
+    /// By what is measured.
+    Adaptive(Adaptive),
+}
+
+/// Whether somebody gave a path a weight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Weights {
+    /// Some path has one.
+    Some,
+    /// None has.
+    None,
 }
 
 impl Scheduler {
@@ -50,12 +67,29 @@ impl Scheduler {
             SchedulerKind::Weighted => Self::Weighted(Weighted::default()),
             SchedulerKind::Failover => Self::Failover(Failover::default()),
             SchedulerKind::Flow => Self::Flow(FlowHash),
+            SchedulerKind::Adaptive | SchedulerKind::Auto => Self::Adaptive(Adaptive::default()),
+        }
+    }
+
+    /// With `auto`: becomes the one that goes with weights, or without any.
+    pub fn follow_weights(&mut self, weights: Weights) {
+        match (weights, &self) {
+            (Weights::Some, Self::Adaptive(_)) => *self = Self::new(SchedulerKind::Weighted),
+            (Weights::None, Self::Weighted(_)) => *self = Self::new(SchedulerKind::Adaptive),
+            _ => {}
         }
     }
 
     /// A path for an inner packet of `inner` bytes of `flow`, which takes `outer` bytes on the way.
     #[must_use]
-    pub fn pick(&mut self, views: &[PathView], flow: u64, inner: usize, outer: usize) -> Pick {
+    pub fn pick(
+        &mut self,
+        now: Time,
+        views: &[PathView],
+        flow: u64,
+        inner: usize,
+        outer: usize,
+    ) -> Pick {
         let Some(best) = views.iter().map(|v| v.rank).min() else { return Pick::NoPath };
         let fits = |v: &PathView| v.mtu as usize >= inner;
         let ranked = views.iter().filter(|v| v.rank == best);
@@ -63,6 +97,7 @@ impl Scheduler {
             Self::Weighted(s) => s.pick(ranked, fits, outer),
             Self::Failover(s) => s.pick(ranked.filter(|v| fits(v))),
             Self::Flow(s) => s.pick(ranked.filter(|v| fits(v)), flow),
+            Self::Adaptive(s) => s.pick(now, ranked.filter(|v| fits(v)), flow, outer),
         };
         match picked {
             Some(path) => Pick::Path(path),

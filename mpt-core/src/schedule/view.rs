@@ -1,5 +1,6 @@
 //! What a scheduler sees of a path.
 
+use super::Estimate;
 use crate::{PathId, Weight};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub enum Rank {
 }
 
 /// A path that can carry something. Paths that cannot are not in the slice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct PathView {
     /// Which one.
     pub id: PathId,
@@ -32,4 +33,8 @@ pub struct PathView {
     pub mtu: u16,
     /// Smoothed round-trip time.
     pub srtt: Duration,
+    /// The least round-trip time of the last minute.
+    pub min_rtt: Duration,
+    /// What else is estimated of it.
+    pub estimate: Estimate,
 }

@@ -18,7 +18,7 @@ pub use data_header::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
 pub use marker::{Close, CloseReason, Marker};
 pub use message_type::MessageType;
 pub use probe::{Echo, MAX_NAME, Open, Probe};
-pub use report::{PathReport, Report};
+pub use report::{DelayReport, PathReport, Report};
 
 /// The receiver index of a data or control datagram.
 #[must_use]

@@ -60,7 +60,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
     let private_key = private_key(file, &map);
     let listen = map.get("listen").map(|node| listen(&node));
     let cipher = map.read("cipher", units::word(&CIPHERS)).unwrap_or_default();
-    let scheduler = map.read("scheduler", scheduler).unwrap_or_default();
+    let scheduler = map.read("scheduler", scheduler).unwrap_or(SchedulerKind::Auto);
     let max_hold = map
         .read("max_hold", units::duration(Duration::from_millis(1)..=Duration::from_secs(10)))
         .unwrap_or(Duration::from_millis(500));
@@ -256,16 +256,16 @@ const CIPHERS: [(&str, CipherChoice); 4] = [
 ];
 
 fn scheduler(value: &Yaml) -> Result<SchedulerKind, String> {
-    const BUILT: [(&str, SchedulerKind); 3] = [
+    const BUILT: [(&str, SchedulerKind); 4] = [
         ("weighted", SchedulerKind::Weighted),
+        ("adaptive", SchedulerKind::Adaptive),
         ("failover", SchedulerKind::Failover),
         ("flow", SchedulerKind::Flow),
     ];
-    const LATER: [&str; 2] = ["adaptive", "duplicate"];
     match value {
-        Yaml::Text(t) if LATER.contains(&t.as_str()) => {
-            Err(format!("scheduler `{t}` is not in this version; use weighted, failover or flow"))
-        }
+        Yaml::Text(t) if t == "duplicate" => Err(format!(
+            "scheduler `{t}` is not in this version; use adaptive, weighted, failover or flow"
+        )),
         _ => units::word(&BUILT)(value).map_err(|complaint| {
             let near = units::text(value).ok().and_then(|t| nearest(t, &BUILT.map(|(w, _)| w)));
             match near {

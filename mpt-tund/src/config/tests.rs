@@ -226,7 +226,7 @@ fn values_out_of_range() {
 #[test]
 fn what_is_not_built_yet_says_so() {
     let p = Place::new();
-    p.wrong("weighted", "adaptive", "3:12", "scheduler `adaptive` is not in this version; use");
+    p.wrong("weighted", "duplicate", "3:12", "scheduler `duplicate` is not in this version; use");
     p.wrong("max_hold: 500ms", "policies: [{match: x}]", "4:11", "not in this version");
 }
 
