@@ -118,6 +118,34 @@ pub struct EndpointConfig {
     pub memory: MemoryLimits,
     /// How many workers there are.
     pub workers: WorkerCount,
+    /// What is kept to be sent again.
+    pub repair: RepairConfig,
+}
+
+/// What is kept to be sent again, of each peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RepairConfig {
+    /// Most bytes; 0 switches repair off.
+    pub memory: usize,
+    /// For how long.
+    pub max_age: Duration,
+}
+
+impl RepairConfig {
+    /// Nothing is kept: what is lost stays lost.
+    pub const OFF: Self = Self { memory: 0, max_age: Duration::ZERO };
+
+    /// Whether this end repairs.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.memory > 0
+    }
+}
+
+impl Default for RepairConfig {
+    fn default() -> Self {
+        Self { memory: 8 << 20, max_age: Duration::from_secs(1) }
+    }
 }
 
 /// A number of workers, 1 to 16.

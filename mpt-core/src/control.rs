@@ -84,6 +84,8 @@ pub struct Status {
     pub workers: u32,
     /// What the TUN device takes off our hands.
     pub offloads: OffloadStatus,
+    /// The UDP sockets.
+    pub sockets: Vec<SocketStatus>,
     /// Drops that belong to no peer.
     pub drops: Vec<DropCount>,
     /// The peers.
@@ -100,6 +102,28 @@ pub struct OffloadStatus {
     pub tso: bool,
     /// UDP super-packets.
     pub uso: bool,
+}
+
+/// A UDP socket; with several workers, each has one like it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SocketStatus {
+    /// The address and port it is bound to.
+    pub local: String,
+    /// The interface it is bound to.
+    pub interface: Option<String>,
+    /// Many datagrams leave as one super-packet.
+    pub gso: bool,
+    /// Many datagrams come as one super-packet.
+    pub gro: bool,
+    /// Whether the interface joins what it receives (`ethtool -k`); if not, GRO has little to do.
+    pub interface_gro: Option<bool>,
+    /// Receive buffer in bytes as the kernel accounts them, about twice the payload.
+    pub receive_buffer: u64,
+    /// Send buffer in the same bytes.
+    pub send_buffer: u64,
+    /// Datagrams, or super-packets, that the kernel dropped because the receive buffer was full.
+    pub kernel_drops: u64,
 }
 
 /// What went through the TUN device.
@@ -144,6 +168,8 @@ pub struct PeerStatus {
     pub rx_bytes: u64,
     /// The reordering of what the peer sends.
     pub reordering: ReorderStatus,
+    /// What was sent to it again.
+    pub repair: RepairStatus,
     /// Drops by reason.
     pub drops: Vec<DropCount>,
     /// The paths.
@@ -180,6 +206,28 @@ pub struct ReorderStatus {
     pub late: u64,
     /// Slots of the ring now.
     pub ring_slots: u64,
+    /// Packets that came as a copy in time to be delivered in order.
+    pub repaired: u64,
+    /// Packets that came as a copy after they had been given up; dropped.
+    pub repaired_late: u64,
+    /// Packets that came again and were removed.
+    pub duplicates: u64,
+}
+
+/// What was sent to a peer again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RepairStatus {
+    /// Whether both ends repair.
+    pub active: bool,
+    /// Packets sent again because they were lost.
+    pub sent_again: u64,
+    /// Packets sent again because their path failed.
+    pub rescued: u64,
+    /// Lost packets that were not sent again: too late, or too many.
+    pub abandoned: u64,
+    /// Bytes of memory for what was sent.
+    pub memory: u64,
 }
 
 /// A path.

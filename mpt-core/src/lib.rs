@@ -22,6 +22,7 @@ pub mod order;
 mod outbox;
 pub mod path;
 mod peer;
+pub mod repair;
 pub mod schedule;
 pub mod session;
 mod time;

@@ -164,6 +164,14 @@ const LANES_KEEP: usize = crate::MAX_PATHS;
 
 const _: () = assert!(LANE_KEEP.is_multiple_of(LANE_GROWTH));
 
+// Whole with the headers that each of 64 segments has: ours, the tag, and of IPv4 and TCP with options. Else
+// every batch would give memory back and take it again.
+const _: () =
+    assert!(u16::MAX as usize + 64 * (crate::wire::DATA_HEADER_LEN + 16 + 60) <= LANE_KEEP);
+
+// What an outbox keeps with one peer of 16 paths: 1 280 KiB.
+const _: () = assert!(LANES_KEEP * LANE_KEEP <= 1_280 * 1_024);
+
 impl Outbox {
     /// An empty outbox.
     #[must_use]

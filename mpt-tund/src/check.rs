@@ -6,6 +6,7 @@ mod networks;
 use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown};
 use mpt_core::config::{Dscp, Prefix, SchedulerKind};
 use networks::Network;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path as FilePath;
@@ -363,6 +364,13 @@ fn notes(config: &Config, machine: &Machine<'_>) -> Vec<String> {
         if path.rate_limit.is_some() {
             unused(&format!("`rate_limit` of path {}", path.name), "it sends without a limit");
         }
+    }
+    let interfaces: BTreeSet<_> =
+        all_paths(config).filter_map(|(_, path)| path.interface.as_deref()).collect();
+    for interface in interfaces.into_iter().filter(|i| crate::net::gro(i) == Some(false)) {
+        notes.push(format!(
+            "{interface} does not join what it receives; `ethtool -K {interface} gro on` saves CPU at high rates"
+        ));
     }
     if config.routes.iter().any(|r| r.to.address.is_ipv4()) && !machine.forwards_ipv4() {
         notes.push(

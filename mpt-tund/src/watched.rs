@@ -16,7 +16,8 @@ impl<T: AsRawFd + Into<OwnedFd>> Watched<T> {
         // SAFETY: `inner` owns its descriptor (it can be turned into an `OwnedFd`), and is given out
         // by shared reference only, through which the types used here do not change it. So it stays
         // open and the same until `AsyncFd` drops it.
-        let fd = unsafe { AsyncFd::register(inner) };
+        // Readable only: the kernel would wake us each time that something sent has left the buffer.
+        let fd = unsafe { AsyncFd::register_with_interest(inner, Interest::READABLE) };
         Ok(Self(fd?))
     }
 
@@ -29,11 +30,6 @@ impl<T: AsRawFd + Into<OwnedFd>> Watched<T> {
         self.0.poll_read_ready(cx).map_ok(drop)
     }
 
-    /// Ready when a write may succeed; an error means that the runtime is shutting down.
-    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_write_ready(cx).map_ok(drop)
-    }
-
     /// Reads; on `WouldBlock` the descriptor is no longer readable until more comes.
     pub(crate) fn read<R>(&self, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         self.0.try_io(Interest::READABLE, f)
@@ -44,11 +40,5 @@ impl<T: AsRawFd + Into<OwnedFd>> Watched<T> {
     pub(crate) fn set_drained(&self) {
         let empty = || io::Error::from(io::ErrorKind::WouldBlock);
         let _ = self.0.try_io(Interest::READABLE, |_| Err::<(), _>(empty()));
-    }
-
-    /// Notes that a write said `WouldBlock`: not writable until the kernel says so.
-    pub(crate) fn set_full(&self) {
-        let full = || io::Error::from(io::ErrorKind::WouldBlock);
-        let _ = self.0.try_io(Interest::WRITABLE, |_| Err::<(), _>(full()));
     }
 }

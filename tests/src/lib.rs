@@ -3,8 +3,9 @@
 //!
 //! [`netns`] and [`netlink`] make hosts and cables, [`emulator`] makes cables bad, [`stream`] sends
 //! numbered packets over them and says what became of each, [`testbed`] puts these together with
-//! `mpt-tund` on its routers.
+//! `mpt-tund` on its routers. [`mod@bench`] measures mpt beside other tunnels.
 
+pub mod bench;
 pub mod demo;
 pub mod emulator;
 pub mod keys;

@@ -1,6 +1,7 @@
 //! `mpt-lab`: demonstrations of the tunnel in networks of its own.
 
 use clap::{Parser, Subcommand};
+use mpt_lab::bench::{self, BenchOptions};
 use mpt_lab::demo::{self, DemoOptions};
 use mpt_lab::sim::profiles;
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ enum Command {
     Demo(DemoOptions),
     /// Sixteen networks: each path alone, static weights, and the adaptive scheduler.
     Profiles(profiles::Options),
+    Bench(BenchOptions),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> ExitCode {
     let result = match arguments.command {
         Command::Demo(options) => mpt_lab::privilege::enter().and_then(|()| demo::run(&options)),
+        Command::Bench(options) => mpt_lab::privilege::enter().and_then(|()| bench::run(&options)),
         // In virtual time: nothing of this machine is needed.
         Command::Profiles(options) => profiles::print(&options).map_err(Into::into),
     };

@@ -12,7 +12,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use tests::two_bridges;
 
-use mpt_core::control::{PathStatus, PeerStatus, ReorderStatus, Status};
+use mpt_core::control::{PathStatus, PeerStatus, ReorderStatus, SocketStatus, Status};
 use units::{bytes, count, seconds};
 
 /// How a piece of text is meant.
@@ -60,6 +60,10 @@ pub fn render(status: &Status, width: usize) -> Vec<Line> {
         let text = wrap(&[format!("warning: {warning}")], "  ", width);
         lines.extend(text.into_iter().map(|line| vec![Span::new(Tone::Doubtful, line)]));
     }
+    let machinery = machinery(status);
+    if !machinery.is_empty() {
+        lines.extend(faint(wrap(&machinery, "  ", width)));
+    }
     for peer in &status.peers {
         lines.push(Line::new());
         lines.extend(peer_lines(status, peer, width));
@@ -84,6 +88,34 @@ fn headline(status: &Status) -> Line {
     }
     rest += &format!(", pid {}", status.pid);
     vec![Span::new(Tone::Strong, &status.interface), Span::new(Tone::Plain, rest)]
+}
+
+/// What moves packets: workers, super-packets, buffers. Daemons that do not tell have none of it.
+fn machinery(status: &Status) -> Vec<String> {
+    if status.workers == 0 {
+        return Vec::new();
+    }
+    let names = |all: &[(&'static str, bool)]| {
+        let on: Vec<_> = all.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+        if on.is_empty() { "none".to_owned() } else { on.join(" ") }
+    };
+    let tun = [("TSO", status.offloads.tso), ("USO", status.offloads.uso)];
+    let workers = if status.workers == 1 {
+        "1 worker".to_owned()
+    } else {
+        format!("{} workers", status.workers)
+    };
+    let mut pieces = vec![format!("{workers}; super-packets: TUN {},", names(&tun))];
+    let sockets = &status.sockets;
+    let all = |f: fn(&SocketStatus) -> bool| sockets.iter().all(f) && !sockets.is_empty();
+    pieces.push(format!("UDP {};", names(&[("GSO", all(|s| s.gso)), ("GRO", all(|s| s.gro))])));
+    let least = |f: fn(&SocketStatus) -> u64| bytes(sockets.iter().map(f).min().unwrap_or(0));
+    pieces.push(format!("buffers: receive {},", least(|s| s.receive_buffer)));
+    let dropped: u64 = sockets.iter().map(|s| s.kernel_drops).sum();
+    let dropped =
+        if dropped > 0 { format!("; full {} times", count(dropped)) } else { String::new() };
+    pieces.push(format!("send {}{dropped}", least(|s| s.send_buffer)));
+    pieces
 }
 
 /// A peer that does not answer for this long, in seconds, is no longer just about to.

@@ -210,3 +210,27 @@ fn lines_are_wrapped_between_words() {
     assert_eq!(wrap(&["abcdefgh ij"], "  ", 5), ["abcdefgh", "  ij"]);
     assert_eq!(wrap(&[""; 0], "  ", 5), [""]);
 }
+
+#[test]
+fn what_moves_packets_is_told_in_a_line() {
+    let socket = SocketStatus {
+        gso: true,
+        gro: true,
+        receive_buffer: 16 << 20,
+        send_buffer: 8 << 20,
+        ..SocketStatus::default()
+    };
+    let mut status =
+        Status { workers: 2, sockets: vec![socket.clone(), socket], ..Status::default() };
+    status.offloads.tso = true;
+    status.sockets[1].gro = false;
+    status.sockets[1].kernel_drops = 1_200;
+    let text = machinery(&status).join(" ");
+    assert_eq!(
+        text,
+        "2 workers; super-packets: TUN TSO, UDP GSO; buffers: receive 16.0 MiB, send 8.0 MiB; full 1200 times"
+    );
+    status.offloads.tso = false;
+    assert!(machinery(&status)[0].ends_with("TUN none,"));
+    assert!(machinery(&Status::default()).is_empty(), "an older daemon tells nothing");
+}

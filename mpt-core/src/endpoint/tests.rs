@@ -77,6 +77,7 @@ fn endpoint(end: usize, paths: &[&str], instance: u8) -> Endpoint {
         mss_clamp: MssClamp::Auto,
         mtu: None,
         workers: WorkerCount::ONE,
+        repair: Default::default(),
         memory: MemoryLimits::default(),
     };
     let mut endpoint = Endpoint::new(config, [instance; 32]);

@@ -1,7 +1,7 @@
 //! Internet checksums (RFC 1071): summed up, kept right while a field changes (RFC 1624, equation 3),
 //! completed and verified.
 
-use super::InnerPacket;
+use super::{Checksum, InnerPacket, Version};
 use std::net::IpAddr;
 
 const TCP: u8 = 6;
@@ -105,6 +105,23 @@ pub(super) fn is_right(packet: &[u8], inner: &InnerPacket) -> bool {
     let covered = &packet[inner.transport()..];
     let total = u64::from(pseudo_header(inner, covered.len())) + u64::from(sum(covered));
     fold(total) == 0xffff
+}
+
+/// Whether the checksums of a TCP or UDP packet are such that it may become part of a super-packet, whose
+/// checksums are made anew: nothing wrong may come out right, and nothing gets one that had none.
+pub(super) fn may_be_made_anew(packet: &[u8], inner: &InnerPacket, known: Checksum) -> bool {
+    if inner.version() == Version::V4 && sum(&packet[..inner.transport()]) != 0xffff {
+        return false;
+    }
+    let Ok(at) = transport_checksum_at(packet, inner) else { return false };
+    match known {
+        Checksum::Full => is_right(packet, inner),
+        Checksum::Valid => inner.protocol() != UDP || packet[at..at + 2] != [0, 0],
+        Checksum::Partial => {
+            let pseudo = pseudo_header(inner, packet.len() - inner.transport());
+            packet[at..at + 2] == pseudo.to_be_bytes()
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! another; flows may pass each other.
 
 use super::candidate::Candidate;
-use super::checksum::{pseudo_header, replace_u16};
+use super::checksum::{may_be_made_anew, pseudo_header, replace_u16};
 use super::{Checksum, InnerPacket, Offload, Segments, Version};
 
 /// Bytes in front of every packet that is given out: room for what the device wants there.
@@ -20,8 +20,15 @@ const RUNS: usize = 4;
 /// Most packets in a run: `UDP_MAX_SEGMENTS` of kernels before 6.9; TCP knows no limit but the length.
 const MAX_UDP_SEGMENTS: usize = 64;
 
+/// Protocols of packets that may be of a run's flow though it is not seen: TCP and UDP cut short, and IPv6 extension
+/// headers that were not looked through to their end.
+const MAY_BE_OF_A_RUN: [u8; 7] = [0, 6, 17, 43, 44, 51, 60];
+
 /// Longest packet, with its headers: the IPv4 length field, and no more in IPv6 without jumbograms.
 const MAX_LEN: usize = 65_535;
+
+// What a merger keeps: each run's longest packet, and one alone.
+const _: () = assert!((RUNS + 1) * (HEADROOM + MAX_LEN) <= 321 * 1_024);
 
 /// Where packets go: [`HEADROOM`] bytes and the packet, and what the kernel is to be told beside.
 pub type Emit<'a> = dyn FnMut(&mut [u8], &Offload) + 'a;
@@ -85,11 +92,14 @@ impl Merger {
             return self.pass(packet, alone, emit);
         }
         let Some(candidate) = Candidate::of(packet, &inner) else {
+            if MAY_BE_OF_A_RUN.contains(&inner.protocol()) {
+                self.flush(emit);
+            }
             return self.pass(packet, alone, emit);
         };
         let own = self.runs.iter().position(|r| r.is_of(packet, &candidate));
         let wanted = if candidate.tcp { self.tcp } else { self.udp };
-        let sound = || checksum != Checksum::Full || super::checksum::is_right(packet, &inner);
+        let sound = || may_be_made_anew(packet, &inner, checksum);
         if !wanted || !candidate.may_join || !sound() {
             if let Some(i) = own {
                 self.end(i, emit);

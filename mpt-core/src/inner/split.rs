@@ -1,6 +1,6 @@
 //! A super-packet cut into its segments, as a network card would (TSO, USO).
 
-use super::checksum::{fold, pseudo_header, replace_u16};
+use super::checksum::{fold, replace_u16};
 use super::{Checksum, InnerPacket, Offload, Segments, Version};
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ pub struct Split {
     payload: usize,
     size: u16,
     tcp: bool,
-    /// Sum of the pseudo header without the length.
+    /// The super-packet's partial checksum without its length: updated, so that a wrong one stays wrong.
     pseudo: u16,
 }
 
@@ -59,6 +59,7 @@ impl Split {
         };
         let least = if tcp { TCP_HEADER } else { UDP_HEADER };
         let header = transport + length;
+        let at = transport + if tcp { 16 } else { 6 };
         let sound = size > 0
             && length >= least
             && header < packet.len()
@@ -68,6 +69,11 @@ impl Split {
         if !sound {
             return Err(BadSuperPacket);
         }
+        let field = u16::from_be_bytes([packet[at], packet[at + 1]]);
+        let whole = packet.len() - transport;
+        if !tcp && packet[transport + 4..transport + 6] != (whole as u16).to_be_bytes() {
+            return Err(BadSuperPacket);
+        }
         Ok(Self {
             version: inner.version(),
             transport,
@@ -75,7 +81,7 @@ impl Split {
             payload: packet.len() - header,
             size,
             tcp,
-            pseudo: pseudo_header(inner, 0),
+            pseudo: fold(u64::from(field) + u64::from(!(whole as u16))),
         })
     }
 

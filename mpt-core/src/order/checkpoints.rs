@@ -7,6 +7,8 @@ use std::time::Duration;
 /// Most checkpoints of a path: 6 KiB.
 const MOST: usize = 256;
 
+const _: () = assert!(MOST * size_of::<Entry>() <= 6 * 1_024);
+
 /// One extent spans about this many checkpoints, so vouching comes at most 3 % of it late.
 const PER_EXTENT: u32 = 32;
 

@@ -87,6 +87,20 @@ impl OpenPaths {
         p.seq
     }
 
+    /// A copy of an earlier packet goes out on `path` now. Gives its number in the path sequence. It does
+    /// not open a path, for nobody waits for what a copy may bring; only, a marker that is due later is to
+    /// have a number of its own.
+    pub fn on_copy(&mut self, now: Time, path: PathId) -> u32 {
+        let p = &mut self.paths[path.index()];
+        if matches!(p.state, State::Closing { .. }) {
+            p.epoch = p.epoch.wrapping_add(1);
+            p.state = State::Open;
+            p.last_data = now;
+        }
+        p.seq = p.seq.wrapping_add(1);
+        p.seq
+    }
+
     /// A bit for each path on which packets may be under way, as it stands in the data header.
     #[must_use]
     pub const fn bitmap(&self) -> u16 {

@@ -6,6 +6,8 @@ use crate::PacketNumber;
 /// which costs a little hold time and never order.
 const BUCKETS: usize = 4096;
 
+const _: () = assert!(BUCKETS.is_power_of_two() && BUCKETS * size_of::<u64>() <= 32 * 1_024);
+
 /// Numbers a sending worker's packets and finds each one's predecessor.
 ///
 /// Flows fall into buckets by a seeded hash. A bucket has no tag and is never evicted or reset: a

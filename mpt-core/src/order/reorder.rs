@@ -4,6 +4,7 @@ use super::clock_offset::ClockOffset;
 use super::deadlines::Deadlines;
 use super::frontier::Frontier;
 use super::held::{HeldBudget, HeldStore};
+use super::lost::Lost;
 use super::open_paths::Marker;
 use super::path_progress::PathProgress;
 use super::paths_in;
@@ -11,6 +12,7 @@ use super::ring::{Ring, State};
 use crate::control::ReorderStatus;
 use crate::id::MAX_PATHS;
 use crate::inner::Checksum;
+use crate::repair::{Patience, Repair};
 use crate::{PacketNumber, PathId, Time};
 use hdrhistogram::Histogram;
 use std::time::Duration;
@@ -41,11 +43,18 @@ pub struct ReorderLimits {
     pub slots: usize,
     /// Most bytes held, besides the budget shared with others.
     pub held_bytes: usize,
+    /// Whether the sender sends again what was lost.
+    pub repair: Repair,
 }
 
 impl Default for ReorderLimits {
     fn default() -> Self {
-        Self { max_hold: Duration::from_millis(500), slots: 1 << 16, held_bytes: 4 << 20 }
+        Self {
+            max_hold: Duration::from_millis(500),
+            slots: 1 << 16,
+            held_bytes: 4 << 20,
+            repair: Repair::Off,
+        }
     }
 }
 
@@ -105,6 +114,13 @@ pub struct Reorder {
     markers: u16,
     /// Whether the sender ever sent a packet twice.
     copies: bool,
+    /// The sender sends nothing again for now.
+    unrepaired: bool,
+    /// With repair: what is lost and waited for.
+    lost: Lost,
+    patience: Patience,
+    /// Packets that the sender does not send again, with their distances; to be judged in order of numbers.
+    abandoned: Vec<(u64, u16)>,
     last_held: Time,
     /// When the last batch ended.
     now: Time,
@@ -135,6 +151,10 @@ impl Reorder {
             slowest: 0.0,
             markers: 0,
             copies: false,
+            unrepaired: false,
+            lost: Lost::default(),
+            patience: Patience::default(),
+            abandoned: Vec::new(),
             last_held: Time::ZERO,
             now: Time::ZERO,
             holds: Histogram::new_with_bounds(1, 10_000_000, 2)
@@ -164,14 +184,19 @@ impl Reorder {
             return self.on_resolved(arrival, packet, deliver);
         }
         if matches!(self.ring.state(pn), State::Held(_)) {
-            return Disposition::Duplicate;
+            return self.on_duplicate();
         }
         let mut exit = Exit { now, budget, deliver };
         self.make_room(pn, &mut exit);
+        if self.ring.state(pn) == State::Skipped {
+            // It comes after all. Its flow may have gone on, or waits with it for its predecessor.
+            return self.on_resolved(arrival, packet, exit.deliver);
+        }
+        self.note_repair(now, arrival);
         self.ring.on_arrival(pn);
 
-        if self.must_wait(pn, arrival.distance, packet.len(), &mut exit) {
-            self.hold(path, arrival, packet, &mut exit);
+        if let Some(distance) = self.must_wait(pn, arrival.distance, packet.len(), &mut exit) {
+            self.hold(path, Arrival { distance, ..arrival }, packet, &mut exit);
             return Disposition::Held;
         }
         (exit.deliver)(packet, arrival.checksum);
@@ -198,8 +223,12 @@ impl Reorder {
         self.now = now;
         let mut exit = Exit { now, budget, deliver };
         self.refresh_paths(now);
-        if self.ring.base() <= self.ring.head() {
-            self.give_up_through(self.frontier_at(now), Cause::Lost, &mut exit);
+        match self.limits.repair {
+            Repair::Off if self.ring.base() <= self.ring.head() => {
+                self.give_up_through(self.frontier_at(now), Cause::Lost, &mut exit);
+            }
+            Repair::Off => {}
+            Repair::On => self.judge_lost(&mut exit),
         }
         self.deadlines.prune(|pn| matches!(self.ring.state(pn), State::Held(_)));
         while let Some((path, deadline)) = self.deadlines.due(now) {
@@ -226,7 +255,33 @@ impl Reorder {
         } else {
             self.held.has_spare().then_some(self.last_held + TRIM_AFTER)
         };
-        markers.into_iter().chain(packets).min()
+        let lost = if self.abandoned.is_empty() { self.lost.next() } else { Some(now) };
+        markers.into_iter().chain(packets).chain(lost).min()
+    }
+
+    /// The sender does not send the lost packet `pn` again; its predecessor is `distance` before it.
+    /// [`on_batch_end`](Self::on_batch_end) takes it up.
+    pub fn on_abandoned(&mut self, pn: PacketNumber, distance: u16) {
+        if self.abandoned.len() < self.limits.slots && !self.ring.is_resolved(pn.0) {
+            self.abandoned.push((pn.0, distance));
+        }
+    }
+
+    /// Whether the sender sends nothing again for now, as its newest packet says.
+    pub const fn set_unrepaired(&mut self, unrepaired: bool) {
+        self.unrepaired = unrepaired;
+    }
+
+    /// Everything up to this number was delivered or given up.
+    #[must_use]
+    pub const fn resolved(&self) -> PacketNumber {
+        PacketNumber(self.ring.base() - 1)
+    }
+
+    /// How long a packet is waited for that is known to be lost.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience.get().min(self.limits.max_hold)
     }
 
     /// The newest epoch of `path` whose marker may be acknowledged: all that was sent before it has come,
@@ -309,15 +364,72 @@ impl Reorder {
     ) -> Disposition {
         let pn = arrival.pn.0;
         match self.ring.was_delivered(pn) {
-            Some(true) => return Disposition::Duplicate,
+            Some(true) => return self.on_duplicate(),
+            // Given up because it took too long: by now its flow has gone on.
+            Some(false) if arrival.copy > 0 => {
+                self.stats.repaired_late += 1;
+                return self.on_duplicate();
+            }
             Some(false) => self.ring.set(pn, State::Delivered),
             // Forgotten. An original comes once; when copies are about, one may have been delivered.
-            None if self.copies || arrival.copy != 0 => return Disposition::Duplicate,
+            None if self.copies || arrival.copy != 0 => return self.on_duplicate(),
             None => {}
         }
         deliver(packet, arrival.checksum);
         self.stats.late += 1;
         Disposition::Late
+    }
+
+    /// A packet came again.
+    pub const fn on_duplicate(&mut self) -> Disposition {
+        self.stats.duplicates += 1;
+        Disposition::Duplicate
+    }
+
+    /// A packet that was missing has come as a copy.
+    fn note_repair(&mut self, now: Time, arrival: Arrival) {
+        if arrival.copy == 0 {
+            return;
+        }
+        self.stats.repaired += 1;
+        if let Some(since) = self.lost.since(arrival.pn.0).filter(|_| arrival.copy == 1) {
+            self.patience.on_repaired(now.since(since));
+        }
+    }
+
+    /// Notes what the frontier passed, and gives up what was waited for in vain.
+    fn judge_lost(&mut self, exit: &mut Exit<'_>) {
+        let (base, now) = (self.ring.base(), exit.now);
+        let through = self.frontier_at(now).min(self.ring.head());
+        let give_up_at = now + self.patience();
+        let ring = &self.ring;
+        self.lost.note(now, base, through, give_up_at, |pn| ring.state(pn) == State::Unseen);
+        if !self.abandoned.is_empty() {
+            self.skip_abandoned(exit);
+        }
+        self.lost.prune(self.ring.base());
+        let expired = self.lost.expired(now);
+        let given_up = if self.unrepaired { Some(through) } else { expired };
+        if let Some(through) = given_up {
+            self.give_up_through(through, Cause::Lost, exit);
+        }
+    }
+
+    fn skip_abandoned(&mut self, exit: &mut Exit<'_>) {
+        let mut abandoned = std::mem::take(&mut self.abandoned);
+        for &(pn, distance) in &abandoned {
+            let unseen = pn >= self.ring.base() && self.ring.state(pn) == State::Unseen;
+            if !unseen || pn > self.ring.head() {
+                continue;
+            }
+            self.stats.given_up += 1;
+            if self.ring.skip(pn, distance) {
+                self.release_waiters(pn, Some(Cause::Lost), exit);
+            }
+        }
+        self.ring.advance();
+        abandoned.clear();
+        self.abandoned = abandoned;
     }
 
     /// Raises the base until the ring reaches up to `pn`.
@@ -334,36 +446,47 @@ impl Reorder {
         }
     }
 
-    /// Whether the predecessor of `pn` is still waited for. Raises the base until the packet may be
-    /// held; where all memory is with others it must not wait.
-    fn must_wait(&mut self, pn: u64, distance: u16, bytes: usize, exit: &mut Exit<'_>) -> bool {
+    /// How far back the packet is that `pn` has to wait for, if it has to. Raises the base until the packet
+    /// may be held; where all memory is with others it must not wait.
+    fn must_wait(
+        &mut self,
+        pn: u64,
+        distance: u16,
+        bytes: usize,
+        exit: &mut Exit<'_>,
+    ) -> Option<u16> {
         let predecessor = pn.saturating_sub(u64::from(distance));
         if distance == 0 || predecessor == 0 {
-            return false;
+            return None;
         }
         while !self.ring.is_resolved(predecessor) {
             if self.held.fits(bytes, exit.budget) {
-                return true;
+                return Some((pn - self.ring.behind_skipped(predecessor)) as u16);
             }
             if self.held.len() == 0 {
                 self.stats.released_full += 1;
-                return false;
+                return None;
             }
             self.give_up_through(self.ring.base(), Cause::Full, exit);
         }
-        false
+        None
     }
 
     fn hold(&mut self, path: PathId, arrival: Arrival, packet: &[u8], exit: &mut Exit<'_>) {
         let (pn, distance) = (arrival.pn.0, arrival.distance);
         let held = self.held.put(exit.now, path, packet, arrival.checksum, exit.budget);
         self.ring.wait(pn, distance, held);
-        self.deadlines.push(path, exit.now + self.patience(path), pn);
+        self.deadlines.push(path, exit.now + self.hold_limit(path), pn);
         self.last_held = exit.now;
         self.stats.held += 1;
     }
 
-    fn patience(&self, path: PathId) -> Duration {
+    /// With repair a stalled path is waited for as long as may be: the sender notices and sends what was
+    /// under way there by another one, or says that it does not.
+    fn hold_limit(&self, path: PathId) -> Duration {
+        if self.limits.repair == Repair::On {
+            return self.limits.max_hold;
+        }
         let own = &self.paths[path.index()];
         let behind = (self.slowest - own.relative_delay()).clamp(0.0, 1e9);
         let wait = Duration::from_micros(behind as u64).max(own.extent()) + PATIENCE;

@@ -3,6 +3,16 @@
 /// Slots of a new ring: 24 KiB.
 const FIRST_SLOTS: usize = 1024;
 
+const _: () = assert!(FIRST_SLOTS * size_of::<Slot>() <= 24 * 1_024);
+
+/// Slots of the largest ring: 1.5 MiB.
+const MOST_SLOTS: usize = 1 << 16;
+
+const _: () = assert!(MOST_SLOTS * size_of::<Slot>() <= 1_536 * 1_024);
+
+// Within a slot, distances in the ring are 16 bits.
+const _: () = assert!(MOST_SLOTS - 1 <= u16::MAX as usize);
+
 /// What is known of a packet number in the ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum State {
@@ -13,6 +23,8 @@ pub(super) enum State {
     Held(u32),
     Delivered,
     GivenUp,
+    /// Given up on the sender's word, which told its predecessor: who waits for this one waits for that.
+    Skipped,
 }
 
 /// The packet numbers from `base` (the lowest not resolved) to `head` (the highest that came), with
@@ -37,7 +49,7 @@ pub(super) struct Ring {
 struct Slot {
     pn: u64,
     state: State,
-    /// How far back the predecessor is, of a held packet.
+    /// How far back the predecessor is, of a held packet or one that is skipped.
     distance: u16,
     /// How far ahead the first packet is that waits for this one; 0 when none does.
     waiters: u16,
@@ -48,7 +60,7 @@ struct Slot {
 impl Ring {
     /// An empty ring of at most `cap` slots, rounded to a power of two from 1 024 to 65 536.
     pub(super) fn new(cap: usize) -> Self {
-        let cap = cap.clamp(FIRST_SLOTS, 1 << 16).next_power_of_two();
+        let cap = cap.clamp(FIRST_SLOTS, MOST_SLOTS).next_power_of_two();
         Self {
             slots: vec![Slot::default(); FIRST_SLOTS].into_boxed_slice(),
             cap,
@@ -88,7 +100,20 @@ impl Ring {
     }
 
     pub(super) fn is_resolved(&self, pn: u64) -> bool {
+        let pn = self.behind_skipped(pn);
         pn < self.base || matches!(self.state(pn), State::Delivered | State::GivenUp)
+    }
+
+    /// The number that stands for `pn`: itself, or the predecessor of those that are skipped; 0 when they
+    /// have none.
+    pub(super) fn behind_skipped(&self, mut pn: u64) -> u64 {
+        while pn >= self.base && self.state(pn) == State::Skipped {
+            pn = match self.slots[self.index(pn)].distance {
+                0 => 0,
+                distance => pn.saturating_sub(u64::from(distance)),
+            };
+        }
+        pn
     }
 
     /// Whether a number that is resolved was delivered; nothing when that is forgotten.
@@ -121,6 +146,25 @@ impl Ring {
     pub(super) fn give_up(&mut self, pn: u64) {
         self.gaps -= 1;
         self.set(pn, State::GivenUp);
+    }
+
+    /// The unseen `pn` is given up, and whoever waits for it waits for the number `distance` before it, if
+    /// that is still to come; else says so, and who waits may be taken.
+    pub(super) fn skip(&mut self, pn: u64, distance: u16) -> bool {
+        self.gaps -= 1;
+        let slot = self.slot(pn);
+        slot.state = State::Skipped;
+        slot.distance = distance;
+        let instead = self.behind_skipped(pn);
+        if self.is_resolved(instead) {
+            return true;
+        }
+        while let Some(waiter) = self.take_waiter(pn) {
+            let State::Held(held) = self.state(waiter) else { continue };
+            // Within the ring, so 16 bits are enough.
+            self.wait(waiter, (waiter - instead) as u16, held);
+        }
+        false
     }
 
     /// `pn` waits for the number `distance` before it.
@@ -213,6 +257,25 @@ mod tests {
         assert_eq!(got, [10, 20, 30]);
         assert_eq!(ring.state(20), State::Held(20));
         assert_eq!(ring.predecessor(20), 5);
+    }
+
+    #[test]
+    fn who_waits_for_a_skipped_number_waits_for_its_predecessor() {
+        let mut ring = Ring::new(1024);
+        for pn in [10, 11] {
+            ring.on_arrival(pn);
+            ring.wait(pn, (pn - 8) as u16, pn as u32);
+        }
+        assert!(!ring.skip(8, 3), "5 is missing");
+        assert!(!ring.is_resolved(8) && ring.take_waiter(8).is_none());
+        assert_eq!((ring.predecessor(10), ring.predecessor(11), ring.gaps()), (5, 5, 8));
+        assert!(!ring.skip(5, 3), "2 is missing");
+        assert_eq!((ring.behind_skipped(8), ring.predecessor(11)), (2, 2));
+        assert!(ring.skip(2, 0), "it has no predecessor");
+        assert!(ring.is_resolved(8) && ring.is_resolved(5) && ring.is_resolved(2));
+        let mut got: Vec<_> = std::iter::from_fn(|| ring.take_waiter(2)).collect();
+        got.sort_unstable();
+        assert_eq!(got, [10, 11]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! [`Reorder`] and [`Predecessors`] against a naive model, and against a hostile sender.
 
+mod repair;
+
 use super::*;
 use crate::inner::Checksum;
 use crate::{PacketNumber, PathId, Time};

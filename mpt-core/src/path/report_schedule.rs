@@ -91,10 +91,8 @@ impl ReportSchedule {
     pub fn on_sent(&mut self, now: Time, bytes: usize) {
         if self.last_sent == Some(now) {
             self.size += bytes as u64;
-        } else if bytes > 0 {
+        } else {
             self.size = bytes as u64;
-        }
-        if self.last_sent != Some(now) {
             self.elapsed = self.elapsed_at(now) * 3 / 4;
             self.received = self.received * 3 / 4;
         }
@@ -209,6 +207,21 @@ mod tests {
             }
         }
         assert_eq!(sent, 100);
+    }
+
+    #[test]
+    fn copies_at_the_same_time_count_as_one_report() {
+        let mut schedule = ReportSchedule::new();
+        for t in 0..10_000 {
+            schedule.on_received(at(t * 1_000), 1_200);
+            if schedule.due(at(t * 1_000), RTT) {
+                // None so far, one, and another by a second path.
+                schedule.on_sent(at(t * 1_000), 0);
+                schedule.on_sent(at(t * 1_000), REPORT);
+                schedule.on_sent(at(t * 1_000), REPORT);
+            }
+        }
+        assert_eq!((schedule.size, schedule.interval()), (200, Duration::from_millis(20)));
     }
 
     #[test]

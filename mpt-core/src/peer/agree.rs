@@ -26,11 +26,16 @@ const KEYS_DIFFER: &str =
 const ANSWERS_UNUSED: &str = "the peer calls, but makes no use of our answers: the pre-shared keys \
     differ between the ends, or our datagrams do not arrive there";
 
+/// What this end can do beyond the least.
+fn capabilities(config: &EndpointConfig) -> u32 {
+    if config.repair.is_on() { crate::repair::CAPABILITY } else { 0 }
+}
+
 /// How this end introduces itself.
 pub(super) fn hello(config: &EndpointConfig, instance: u64) -> Hello {
     Hello {
         instance,
-        capabilities: 0,
+        capabilities: capabilities(config),
         version: PROTOCOL_VERSION,
         cipher: CipherOffer { choice: config.cipher, aes_in_hardware: config.aes_in_hardware },
         workers: config.workers.get(),
@@ -88,6 +93,7 @@ impl Peer {
                     self.show_problem(ANSWERS_UNUSED);
                 }
                 let id = self.next_session_id();
+                let capabilities = capabilities(config) & agreement.peer().capabilities;
                 let session = agreement.into_session(now);
                 let peer = self.id;
                 // One in millions: unanswered, the peer asks again with other keys.
@@ -95,7 +101,7 @@ impl Peer {
                     .insert(session.local_indices(), |path| (peer, id, path))
                     .map_err(|_| DropReason::BadHandshake)?;
                 let instances = Instances { local: self.instance, remote };
-                let slot = Slot { id, session, instances, heard: None };
+                let slot = Slot { id, session, instances, capabilities, heard: None };
                 self.sessions.add_pending(now, slot, ephemeral, answer.message.clone());
             }
             // It may be an old initiation, sent again by a stranger: show it, change nothing.
@@ -129,6 +135,7 @@ impl Peer {
         match outcome {
             Outcome::Agreed(agreement) => {
                 let remote = agreement.peer().instance;
+                let capabilities = capabilities(cx.config) & agreement.peer().capabilities;
                 let session = agreement.into_session(now);
                 let id = self.next_session_id();
                 let peer = self.id;
@@ -137,7 +144,8 @@ impl Peer {
                 }
                 let instances = Instances { local: self.instance, remote };
                 let fresh = self.sessions.current().is_none();
-                self.sessions.make_current(now, Slot { id, session, instances, heard: None });
+                let slot = Slot { id, session, instances, capabilities, heard: None };
+                self.sessions.make_current(now, slot);
                 self.session_began(now, fresh, cx);
             }
             Outcome::Refused(refusal) => {
@@ -186,11 +194,13 @@ impl Peer {
         self.refused = false;
         let Some(slot) = self.sessions.current() else { return };
         let (instances, cipher) = (slot.instances, slot.session.cipher());
+        let capabilities = slot.capabilities;
         let restarted = self.association != Some(instances);
         tracing::debug!(peer = %self.name, %cipher, restarted, "session established");
         if restarted {
             self.start_afresh(now, instances, cx);
         }
+        self.set_repair(capabilities, cx);
         if restarted || fresh {
             for path in self.paths.iter_mut().flatten() {
                 path.health.on_session_ended(now);

@@ -5,7 +5,9 @@
 
 use super::arrivals::Arrivals;
 use crate::PacketNumber;
+use crate::id::MAX_PATHS;
 use crate::order::{OpenPaths, Predecessors, Reorder, ReorderLimits};
+use crate::repair::{Gaps, Repairer};
 use crate::session::{DATA_WINDOW_WORDS, ReplayWindow};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
@@ -25,12 +27,22 @@ pub struct SendWorker {
     pub predecessors: Predecessors,
     /// Which paths may have packets in flight.
     pub open_paths: OpenPaths,
+    /// What is kept to be sent again, where both ends repair.
+    pub repairer: Option<Box<Repairer>>,
 }
+
+// Up to 16 of each a peer, beside what they allocate as it is needed.
+const _: () = assert!(size_of::<SendWorker>() <= 1_024);
+const _: () = assert!(size_of::<ReceiveWorker>() <= 16 * 1_024);
 
 impl SendWorker {
     /// Nothing sent yet.
     pub fn new(rng: &mut ChaCha20Rng) -> Self {
-        Self { predecessors: Predecessors::new(rng.next_u64()), open_paths: OpenPaths::new() }
+        Self {
+            predecessors: Predecessors::new(rng.next_u64()),
+            open_paths: OpenPaths::new(),
+            repairer: None,
+        }
     }
 }
 
@@ -42,6 +54,8 @@ pub struct ReceiveWorker {
     pub reorder: Reorder,
     /// What reports tell.
     pub arrivals: Arrivals,
+    /// By the peer's path: what has not arrived.
+    pub gaps: [Gaps; MAX_PATHS],
 }
 
 impl ReceiveWorker {
@@ -51,6 +65,7 @@ impl ReceiveWorker {
             replay: ReplayWindow::new(),
             reorder: Reorder::new(limits),
             arrivals: Arrivals::default(),
+            gaps: Default::default(),
         }
     }
 

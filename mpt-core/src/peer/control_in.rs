@@ -6,7 +6,9 @@ use super::sessions::{SessionId, Standing};
 use super::{Context, DatagramMeta, Peer};
 use crate::order;
 use crate::path::Freshness;
-use crate::wire::{Close, ControlHeader, Echo, Marker, MessageType, Open, Probe, Report};
+use crate::wire::{
+    Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Probe, Report,
+};
 use crate::{DropReason, Outbox, PathId, Time, Weight};
 
 impl Peer {
@@ -53,15 +55,25 @@ impl Peer {
                 Ok(())
             }
             MessageType::Report => {
-                let report = Report::decode(message).ok_or(DropReason::Malformed)?;
+                let (report, rest) = Report::read(message).ok_or(DropReason::Malformed)?;
+                let arrived = Arrived::decode(rest);
                 self.count_received(now, theirs, len);
                 self.on_report(now, &report);
+                if let Some(arrived) = arrived {
+                    self.on_arrived(now, report.worker, &arrived);
+                }
                 Ok(())
             }
             MessageType::Marker => {
                 let marker = Marker::decode(message).ok_or(DropReason::Malformed)?;
                 self.count_received(now, theirs, len);
                 self.on_marker(now, theirs, &marker);
+                Ok(())
+            }
+            MessageType::Abandon => {
+                let abandon = Abandon::decode(message).ok_or(DropReason::Malformed)?;
+                self.count_received(now, theirs, len);
+                self.on_abandon(&abandon);
                 Ok(())
             }
             MessageType::Close => {
@@ -233,6 +245,7 @@ impl Peer {
         let slot = &mut self.receive_workers[marker.worker.get() as usize];
         let worker = slot.get_or_insert_with(|| Box::new(ReceiveWorker::new(self.limits)));
         worker.arrivals.on_marker(now, theirs, marker.seq);
+        worker.gaps[theirs.index()].on_number(now, marker.seq);
         let marker =
             order::Marker { epoch: marker.epoch, last_pn: marker.last_pn, seq: marker.seq };
         worker.reorder.on_marker(now, theirs, marker);

@@ -3,8 +3,8 @@
 use super::Peer;
 use crate::path::{ProbeToSend, Usability};
 use crate::wire::{
-    CONTROL_HEADER_LEN, CONTROL_TAG_LEN, Close, CloseReason, Echo, Marker, MessageType, Open,
-    Probe, Report,
+    Abandon, Arrived, CONTROL_HEADER_LEN, CONTROL_TAG_LEN, Close, CloseReason, Echo, Marker,
+    MessageType, Open, Probe, Report,
 };
 use crate::{LaneKey, Outbox, PathId, Time};
 use std::net::SocketAddr;
@@ -71,11 +71,27 @@ impl Peer {
     }
 
     /// Sends `report` over `path`.
-    pub(super) fn send_report(&mut self, now: Time, path: PathId, r: &Report, out: &mut Outbox) {
+    pub(super) fn send_report(
+        &mut self,
+        now: Time,
+        path: PathId,
+        r: &Report,
+        arrived: Option<&Arrived>,
+        out: &mut Outbox,
+    ) {
         let mut buf = [0; MAX_CONTROL];
-        let Some(len) = r.encode(&mut buf) else { return };
+        let Some(mut len) = r.encode(&mut buf) else { return };
+        len += arrived.and_then(|a| a.encode(&mut buf[len..])).unwrap_or(0);
         let sent = self.send_control(now, path, MessageType::Report, &buf[..len], out);
         self.report_schedule.on_sent(now, sent);
+    }
+
+    /// Tells by the best path that packets are not sent again.
+    pub(super) fn send_abandon(&mut self, now: Time, a: &Abandon, out: &mut Outbox) {
+        let Some(path) = self.report_path(now, None) else { return };
+        let mut buf = [0; MAX_CONTROL];
+        let Some(len) = a.encode(&mut buf) else { return };
+        self.send_control(now, path, MessageType::Abandon, &buf[..len], out);
     }
 
     /// Says goodbye on every path.

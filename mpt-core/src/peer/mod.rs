@@ -12,6 +12,7 @@ mod control_out;
 mod delay_tally;
 mod path_entry;
 mod receive;
+mod repair;
 mod report;
 mod send;
 mod sessions;
@@ -108,6 +109,8 @@ pub struct Peer {
     views: Vec<PathView>,
     views_dirty: bool,
     report_schedule: ReportSchedule,
+    /// Counts reports.
+    report_turn: u32,
     waiting: Waiting,
     /// Data went either way since the last tick.
     traffic_seen: bool,
@@ -161,6 +164,7 @@ impl Peer {
             views: Vec::with_capacity(MAX_PATHS),
             views_dirty: true,
             report_schedule: ReportSchedule::new(),
+            report_turn: 0,
             waiting: Waiting::default(),
             traffic_seen: false,
             last_heard: now,

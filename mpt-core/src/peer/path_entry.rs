@@ -143,6 +143,9 @@ pub struct Path {
     pub last_heard: Option<Time>,
 }
 
+// 16 of them a peer, beside what they allocate as it is needed.
+const _: () = assert!(size_of::<Path>() <= 4 * 1_024);
+
 /// IP and UDP headers in front of our datagrams.
 pub const fn outer_headers(remote: &SocketAddr) -> u16 {
     if remote.is_ipv4() { 20 + 8 } else { 40 + 8 }

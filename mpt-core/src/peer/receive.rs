@@ -13,7 +13,7 @@ use super::{Context, DatagramMeta, Peer};
 use crate::inner::{Checksum, InnerPacket, clamp_mss, decapsulate_ecn, transport_checksum_at};
 use crate::order::{Arrival, Disposition};
 use crate::path::Freshness;
-use crate::wire::DataHeader;
+use crate::wire::{DataHeader, HeaderFlags};
 use crate::{Deliver, DropReason, PacketNumber, PathId, PeerId, Time};
 use std::net::IpAddr;
 
@@ -45,7 +45,9 @@ impl Peer {
         if pn == PacketNumber(0) {
             return Err(DropReason::Malformed);
         }
-        if known.is_some_and(|w| w.replay.check(pn.0).is_err()) {
+        // Another copy came before: this one counts on its path, if it was not counted yet.
+        let again = known.is_some_and(|w| w.replay.check(pn.0).is_err());
+        if again && !known.is_some_and(|w| w.lacks(path, header.sequence)) {
             return Err(if header.copy > 0 { DropReason::Duplicate } else { DropReason::Replayed });
         }
         if slot.session.expired(now) {
@@ -67,6 +69,7 @@ impl Peer {
         worker.replay.commit(pn.0);
         let about = (header.sequence, header.send_time, header.copy);
         worker.arrivals.on_packet(now, path, pn, about, len);
+        worker.gaps[path.index()].on_number(now, header.sequence);
         if let Some(p) =
             self.remote_paths[path.index()].and_then(|p| self.paths[p.index()].as_mut())
         {
@@ -82,6 +85,7 @@ impl Peer {
         // 4. The inner packet.
         let packet: &[u8] =
             match admit(self.id, &mut self.admitted, inner, header.flags.checksum(), meta, cx) {
+                Ok(()) if again => &[],
                 Ok(()) => inner,
                 Err(reason) => {
                     self.drops.count(reason);
@@ -90,6 +94,9 @@ impl Peer {
             };
 
         // 5. In order.
+        if pn > highest && header.copy == 0 {
+            worker.reorder.set_unrepaired(header.flags.contains(HeaderFlags::UNREPAIRED));
+        }
         let arrival = Arrival {
             pn,
             distance: header.distance,

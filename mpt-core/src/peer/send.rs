@@ -18,6 +18,9 @@ use crate::{DropReason, Fragment, LaneRef, Outbox, PathId, PeerId, Time, WorkerI
 /// Units of the send time in the data header.
 const SEND_TIME_UNIT_MICROS: u64 = 100;
 
+/// A burst of segments on one of several paths takes a millisecond there.
+const BURSTS_PER_SECOND: usize = 1_000;
+
 /// No path is so small that a segment of TCP is cut to less than this.
 const LEAST_SEGMENT: usize = 256;
 
@@ -70,24 +73,28 @@ impl Peer {
         let split = Split::new(packet, &offload, &inner).map_err(|_| DropReason::BadSuperPacket)?;
         batch.flags = HeaderFlags::PARTIAL_CHECKSUM;
         let (header, payload) = (split.header_len(), split.payload_len());
+        let size = batch.fitting(header, usize::from(split.segment_size()), split.is_tcp());
+        let burst = batch.burst(header + size) * size;
         let (mut at, mut index) = (0, 0u16);
         let mut failed = None;
         while at < payload {
-            let full = usize::from(split.segment_size()).min(payload - at);
-            let len = batch.fitting(header, full, split.is_tcp());
-            let range = at..at + len;
-            let sent = batch.pick(header + len).and_then(|(path, fragment)| {
-                batch.emit(path, fragment, header + len, out, |to| {
-                    split.write(packet, index, range, to);
-                })
-            });
-            if let Err(reason) = sent {
-                // The others may fit where this one did not.
-                failed = Some(reason);
-                batch.dropped += 1;
+            let end = payload.min(at + burst);
+            let picked = batch.pick_for(header + size.min(end - at), end - at);
+            while at < end {
+                let range = at..end.min(at + size);
+                at = range.end;
+                let sent = picked.and_then(|(path, fragment)| {
+                    batch.emit(path, fragment, header + range.len(), out, |to| {
+                        split.write(packet, index, range, to);
+                    })
+                });
+                if let Err(reason) = sent {
+                    // The others may fit where this one did not.
+                    failed = Some(reason);
+                    batch.dropped += 1;
+                }
+                index = index.wrapping_add(1);
             }
-            at += len;
-            index = index.wrapping_add(1);
         }
         let dropped = batch.dropped;
         if let Some(reason) = failed {
@@ -151,8 +158,28 @@ impl<'p> Batch<'p> {
         largest.saturating_sub(header).max(LEAST_SEGMENT).min(full)
     }
 
+    /// How many segments of `inner` bytes may follow one another on a path: what the slowest path carries in
+    /// a millisecond, by what went over it lately. On a slow path segments take turns.
+    fn burst(&self, inner: usize) -> usize {
+        if self.views.len() == 1 {
+            return usize::from(u16::MAX);
+        }
+        let rate = |v: &PathView| {
+            self.paths[v.id.index()].as_ref().map_or(0, |p| p.data_up.rate(self.now).bytes)
+        };
+        let slowest = self.views.iter().map(rate).min().unwrap_or(0);
+        let bytes = slowest as usize / BURSTS_PER_SECOND;
+        (bytes / (DATA_HEADER_LEN + inner + self.tag_len)).max(1)
+    }
+
     fn pick(&mut self, inner: usize) -> Result<(PathId, Fragment), DropReason> {
-        let outer = DATA_HEADER_LEN + inner + self.tag_len;
+        self.pick_for(inner, inner)
+    }
+
+    /// A path for segments of up to `inner` bytes, in all `payload` bytes.
+    fn pick_for(&mut self, inner: usize, payload: usize) -> Result<(PathId, Fragment), DropReason> {
+        let count = payload.div_ceil(inner);
+        let outer = payload + count * (DATA_HEADER_LEN + self.tag_len);
         match self.scheduler.pick(self.now, self.views, self.flow, inner, outer) {
             Pick::Path(path) => Ok((path, Fragment::Never)),
             // Larger than any path carries in one piece: the network fragments the outer packet.
@@ -198,8 +225,9 @@ impl<'p> Batch<'p> {
         // From here on nothing may fail: a numbered packet that is not sent would be a hole.
         let (pn, distance) = self.numbers.predecessors.next(self.flow);
         let sequence = self.numbers.open_paths.on_data(self.now, path_id, pn);
+        let congested = self.numbers.repairer.as_ref().is_some_and(|r| r.is_congested());
         let header = DataHeader {
-            flags: self.flags,
+            flags: if congested { self.flags.with(HeaderFlags::UNREPAIRED) } else { self.flags },
             worker: self.worker,
             copy: 0,
             send_time: send_time(self.now),
@@ -211,7 +239,12 @@ impl<'p> Batch<'p> {
         };
         let datagram = out.push_at(lane, len);
         header.encode(datagram);
-        write(&mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner]);
+        let packet = &mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner];
+        write(packet);
+        if let Some(repairer) = &mut self.numbers.repairer {
+            let (flags, open_paths) = (self.flags, header.open_paths);
+            repairer.on_sent(self.now, path_id, sequence, pn, distance, open_paths, flags, packet);
+        }
         if let Err(reason) = slot.session.seal_data(path_id, self.worker, 0, pn, datagram) {
             // Cannot happen with a datagram of this shape and a session that has not expired; what
             // stands there is noise to the receiver.

@@ -39,6 +39,8 @@ pub struct Slot {
     pub session: Session,
     /// The two processes that agreed on it.
     pub instances: Instances,
+    /// What both of them can do.
+    pub capabilities: u32,
     /// When the peer first used the keys.
     pub heard: Option<Time>,
 }

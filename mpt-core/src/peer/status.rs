@@ -29,6 +29,7 @@ impl Peer {
             rx_packets: self.delivered.packets,
             rx_bytes: self.delivered.bytes,
             reordering: self.reordering(),
+            repair: self.repair_status(),
             drops: (&self.drops).into(),
             paths: self.path_statuses(now),
         }
@@ -72,6 +73,9 @@ impl Peer {
             given_up: a.given_up + b.given_up,
             late: a.late + b.late,
             ring_slots: a.ring_slots + b.ring_slots,
+            repaired: a.repaired + b.repaired,
+            repaired_late: a.repaired_late + b.repaired_late,
+            duplicates: a.duplicates + b.duplicates,
         })
     }
 

@@ -2,6 +2,7 @@
 //! and the release of packets that waited long enough.
 
 use super::path_entry::outer_headers;
+use super::repair::RESCUE_TIME;
 use super::waiting::Waiter;
 use super::{Attempt, Context, Origin, Outgoing, Path, Peer, agree};
 use crate::config::SchedulerKind;
@@ -33,6 +34,7 @@ impl Peer {
         self.tick_sessions(now, out, cx);
         self.tick_paths(now, out, cx);
         self.tick_views(now, cx);
+        self.tick_repair(now, out);
         self.flush_waiting(now, out);
         self.tick_markers(now, out);
         self.tick_reports(now, out);
@@ -208,7 +210,9 @@ impl Peer {
 
     /// Tells the others about a path's new state.
     fn note_changes(&mut self, now: Time, id: PathId, cx: &mut Context<'_>) {
+        let repairs = self.repairs();
         let Some(path) = self.paths[id.index()].as_mut() else { return };
+        let rescue = if repairs { RESCUE_TIME } else { Duration::ZERO };
         while let Some(change) = path.health.poll_change() {
             self.views_dirty = true;
             match change {
@@ -220,7 +224,7 @@ impl Peer {
                 Change::Down(why) => {
                     tracing::info!(peer = %self.name, path = %path.name, %why, "path down");
                     path.mtu.pause();
-                    let transit = path.patience();
+                    let transit = path.patience().max(rescue);
                     for worker in &mut self.send_workers {
                         worker.open_paths.on_path_left(now, id, transit);
                     }
@@ -272,7 +276,10 @@ impl Peer {
             // What was tried on dead paths while there was nothing else will not come: nobody is to wait.
             for view in self.views.iter().filter(|v| v.rank == Rank::Unanswered) {
                 for worker in &mut self.send_workers {
-                    worker.open_paths.on_path_down(view.id);
+                    match worker.repairer {
+                        None => worker.open_paths.on_path_down(view.id),
+                        Some(_) => worker.open_paths.on_path_left(now, view.id, RESCUE_TIME),
+                    }
                 }
             }
         }
@@ -342,7 +349,12 @@ impl Peer {
         let markers = self.send_workers.iter().map(|w| w.open_paths.poll_timeout());
         paths
             .chain(markers)
-            .chain([attempt, self.sessions.poll_timeout(), self.report_deadline()])
+            .chain([
+                attempt,
+                self.sessions.poll_timeout(),
+                self.report_deadline(),
+                self.repair_deadline(now),
+            ])
             .flatten()
             .min()
     }

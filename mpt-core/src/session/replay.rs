@@ -9,7 +9,7 @@ const WORD: u64 = u64::BITS as u64;
 /// largest reordering ring, else packets which that could still place would be refused.
 pub const DATA_WINDOW_BITS: usize = 65_536;
 
-/// Words of a window over packet numbers: 8 200 bytes, to be boxed.
+/// Words of a window over packet numbers: 8 200 bytes and the newest number, to be boxed.
 pub const DATA_WINDOW_WORDS: usize = words_for(DATA_WINDOW_BITS);
 
 /// Words of a window over a path's control counters, effectively 1 024 bits.
@@ -17,6 +17,8 @@ pub const CONTROL_WINDOW_WORDS: usize = words_for(1_024);
 
 const _: () = assert!(ReplayWindow::<DATA_WINDOW_WORDS>::BITS as usize >= DATA_WINDOW_BITS);
 const _: () = assert!(ReplayWindow::<CONTROL_WINDOW_WORDS>::BITS >= 1_024);
+
+const _: () = assert!(size_of::<ReplayWindow<DATA_WINDOW_WORDS>>() <= 8_208);
 
 /// One word more than `bits` fill: the newest number's word is only partly in use.
 const fn words_for(bits: usize) -> usize {

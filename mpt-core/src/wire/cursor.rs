@@ -19,6 +19,12 @@ impl<'a> Reader<'a> {
         Some(head)
     }
 
+    /// What is left.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;

@@ -39,6 +39,15 @@ impl HeaderFlags {
         }
     }
 
+    /// So much is lost that nothing is sent again for now.
+    pub const UNREPAIRED: Self = Self(0x40);
+
+    /// These flags and `other`.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether all flags of `other` are set.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {

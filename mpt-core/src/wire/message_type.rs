@@ -22,6 +22,8 @@ pub enum MessageType {
     Close = 8,
     /// Nothing more comes by this path for now.
     Marker = 9,
+    /// Lost packets that are not sent again.
+    Abandon = 10,
 }
 
 impl MessageType {
@@ -39,6 +41,7 @@ impl MessageType {
             7 => Self::Report,
             8 => Self::Close,
             9 => Self::Marker,
+            10 => Self::Abandon,
             _ => return None,
         })
     }

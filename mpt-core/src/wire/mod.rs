@@ -4,6 +4,8 @@
 //! place, so that one look finds session and path. All integers are big-endian. Decoders take any bytes,
 //! never panic, and ignore what stands behind the fields they know, so that later versions can add some.
 
+mod abandon;
+mod arrived;
 mod control_header;
 mod cursor;
 mod data_header;
@@ -12,6 +14,8 @@ mod message_type;
 mod probe;
 mod report;
 
+pub use abandon::{Abandon, MAX_ABANDONED};
+pub use arrived::{Arrived, MAX_GAPS, PathGaps};
 pub use control_header::{CONTROL_HEADER_LEN, CONTROL_TAG_LEN, ControlHeader};
 pub use cursor::{Reader, Writer};
 pub use data_header::{DATA_HEADER_LEN, DataHeader, HeaderFlags};

@@ -120,6 +120,12 @@ impl Report {
     /// Reads it.
     #[must_use]
     pub fn decode(message: &[u8]) -> Option<Self> {
+        Self::read(message).map(|(report, _)| report)
+    }
+
+    /// Reads it, and gives what stands behind it.
+    #[must_use]
+    pub fn read(message: &[u8]) -> Option<(Self, &[u8])> {
         let mut r = Reader::new(message);
         let worker = WorkerId::new(r.u8()?)?;
         let unusable = r.u16()?;
@@ -150,6 +156,6 @@ impl Report {
             }
             report.add(entry);
         }
-        Some(report)
+        Some((report, r.rest()))
     }
 }

@@ -99,6 +99,54 @@ fn vectors() {
 }
 
 #[test]
+fn repair_vectors() {
+    let mut arrived = Arrived::new(Duration::from_millis(90), PacketNumber(990));
+    let mut gaps = PathGaps::new(path(1), 600, 512);
+    assert!(gaps.add(597, 598) && gaps.add(580, 580));
+    arrived.add(gaps);
+    let bytes = encoded_whole(|b| arrived.encode(b));
+    let expected = "0384 00000000000003de 01 01 02 00000258 00000200 0002 0002 0011 0001";
+    assert_vector(&bytes, expected);
+    assert_eq!(Arrived::decode(&bytes), Some(arrived));
+
+    let mut abandon = Abandon::new(WorkerId::new(2).unwrap());
+    assert!(abandon.add(PacketNumber(0x1_0000_0001), 3));
+    assert!(abandon.add(PacketNumber(0x1_0000_0005), 0));
+    assert!(!abandon.add(PacketNumber(0x1_0000_0004), 0), "numbers grow");
+    let bytes = encoded(|b| abandon.encode(b));
+    assert_vector(&bytes, "02 0000000100000001 0002 0000 0003 0004 0000");
+    assert_eq!(Abandon::decode(&bytes), Some(abandon));
+}
+
+/// Like [`encoded`], of what is shortened rather than refused.
+fn encoded_whole(encode: impl Fn(&mut [u8]) -> Option<usize>) -> Vec<u8> {
+    let mut buf = [0; 1024];
+    let len = encode(&mut buf).unwrap();
+    buf[..len].to_vec()
+}
+
+#[test]
+fn gaps_beyond_the_room_are_said_to_be_left_out() {
+    let mut arrived = Arrived::new(Duration::ZERO, PacketNumber(1));
+    let mut gaps = PathGaps::new(path(0), 1_000, 1);
+    let mut all = (0..50u32).map(|i| 990 - 3 * i);
+    assert_eq!(all.position(|seq| !gaps.add(seq, seq)), Some(MAX_GAPS));
+    assert_eq!(gaps.floor, 990 - 3 * MAX_GAPS as u32 + 1);
+    arrived.add(gaps);
+    let mut buf = [0; 11 + 10 + 3 * 4 + 2];
+    let len = arrived.encode(&mut buf).unwrap();
+    let got = Arrived::decode(&buf[..len]).unwrap();
+    let gaps = got.paths().next().unwrap();
+    assert_eq!(gaps.gaps(), [(990, 990), (987, 987), (984, 984)]);
+    assert_eq!(gaps.floor, 982);
+    assert_eq!(arrived.encode(&mut buf[..20]), None);
+
+    let mut gaps = PathGaps::new(path(0), 200_000, 1);
+    assert!(!gaps.add(1, 100_000), "longer than 16 bits tell");
+    assert_eq!(gaps.floor, 100_001);
+}
+
+#[test]
 fn control_header_vector() {
     let bytes = [5, 0, 0, 0, 0xe7, 0x7b, 0x85, 0xc6, 0, 0, 0, 0, 0, 0, 0, 42];
     assert_vector(&bytes, "05 000000 e77b85c6 000000000000002a");
@@ -107,7 +155,7 @@ fn control_header_vector() {
     assert_eq!(ControlHeader::decode(&bytes[..15]), None);
     for first in 0..=255 {
         let kind = ControlHeader::decode(&[&[first], &bytes[1..]].concat()).map(|h| h.kind.byte());
-        assert_eq!(kind, (5..=9).contains(&first).then_some(first));
+        assert_eq!(kind, (5..=10).contains(&first).then_some(first));
     }
     for reserved in 1..4 {
         let mut bytes = bytes;

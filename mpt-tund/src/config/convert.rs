@@ -19,6 +19,7 @@ impl Config {
             mtu: self.interface.mtu.fixed(),
             memory: MemoryLimits::default(),
             workers,
+            repair: Default::default(),
         }
     }
 }

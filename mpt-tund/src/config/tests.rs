@@ -1,7 +1,7 @@
 //! Whole files: right ones read in full, wrong ones told with line and column.
 
 use super::*;
-use mpt_core::config::{CipherChoice, Dscp, MssClamp, PeerConfig, SchedulerKind};
+use mpt_core::config::{CipherChoice, Dscp, MssClamp, PeerConfig, SchedulerKind, WorkerCount};
 use mpt_core::keys::PrivateKey;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -155,7 +155,7 @@ fn every_key_is_read() {
     assert_eq!(roof.paths[1].remote, None);
     assert!(yard.paths.is_empty());
     assert_eq!(config.routes[0].when_down, WhenDown::Bypass);
-    let endpoint = config.to_endpoint(true);
+    let endpoint = config.to_endpoint(true, WorkerCount::ONE);
     assert_eq!((endpoint.mtu, endpoint.max_hold), (Some(1400), Duration::from_millis(250)));
 }
 

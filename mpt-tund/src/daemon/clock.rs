@@ -25,10 +25,4 @@ impl Clock {
     pub fn uptime(&self) -> std::time::Duration {
         self.origin.elapsed()
     }
-
-    /// The runtime's instant for `time`.
-    pub fn instant(&self, time: Time) -> tokio::time::Instant {
-        let since = time.since(Time::from_millis(1_000));
-        (self.origin + since).into()
-    }
 }

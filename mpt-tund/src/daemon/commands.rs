@@ -71,6 +71,7 @@ impl Daemon {
     fn status(&mut self) -> Response {
         let now = self.plane.clock.now();
         let counted = self.counted();
+        let sockets = self.plane.sockets.statuses(&counted.kernel_drops);
         let mut endpoint = self.plane.endpoint();
         for (&socket, &total) in &counted.kernel_drops {
             endpoint.set_kernel_drops(socket, total);
@@ -106,6 +107,7 @@ impl Daemon {
             tun: counted.tun,
             workers: 1 + self.workers.len() as u32,
             offloads: counted.offloads,
+            sockets,
             ..core
         }))
     }

@@ -4,6 +4,7 @@
 //! same in further threads, `bindings` follows interfaces
 //! and addresses, `commands` answers the control socket.
 
+mod alarm;
 mod bindings;
 mod clock;
 mod collected;

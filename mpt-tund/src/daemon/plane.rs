@@ -6,6 +6,7 @@
 //! 3. When the sockets are drained, end the batch: the endpoint judges its deadlines. Under more load than we
 //!    can bear they are never drained; then that happens every 20 ms.
 
+use super::alarm::Alarm;
 use super::clock::Clock;
 use super::collected::Collected;
 use super::errors::SendErrors;
@@ -80,8 +81,6 @@ pub(super) struct Counters {
     pub(super) kernel_drops: Vec<(SocketId, u64)>,
     /// Offloads of TUN in use.
     pub(super) offloads: Option<Offloads>,
-    /// Whether some socket sends super-packets, and whether some receives them.
-    pub(super) gso: Option<bool>,
 }
 
 /// One worker's part of the daemon.
@@ -102,6 +101,7 @@ pub(super) struct Plane {
     send_errors: SendErrors,
     read: TunStatus,
     strays: Strays,
+    alarm: Alarm,
     /// When the endpoint judged this worker's deadlines last.
     batch_ended: Time,
     /// When packets came last, from either side.
@@ -117,9 +117,10 @@ impl Plane {
         tun: TunDevice,
         strays: Strays,
         counters: Arc<Mutex<Counters>>,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let now = clock.now();
-        Self {
+        Ok(Self {
+            alarm: Alarm::new(clock)?,
             worker,
             clock,
             shared,
@@ -138,7 +139,7 @@ impl Plane {
             batch_ended: now,
             busy: now,
             counters,
-        }
+        })
     }
 
     /// The endpoint, for this worker's calls.
@@ -146,23 +147,27 @@ impl Plane {
         self.shared.lock(self.worker)
     }
 
-    /// Ready when there is something to take.
+    /// Ready when there is something to take, or the alarm rang.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut ready = self.sockets.poll_readable(cx);
         ready |= self.strays.poll_ready(cx);
+        ready |= self.alarm.poll(cx).is_ready();
         if !self.tun_readable && self.tun.poll_readable(cx)?.is_ready() {
             self.tun_readable = true;
         }
         if ready || self.tun_readable { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// When to take a turn though nothing came. The first worker sees to what all share; the others do while they
+    /// Sets the time when to take a turn though nothing came. The first worker sees to what all share; the others do while they
     /// have traffic, which makes such things due.
-    pub(super) fn deadline(&self) -> Option<Time> {
+    pub(super) fn set_alarm(&mut self) -> io::Result<()> {
         let first = self.worker == WorkerId::default();
         let busy = self.clock.now().since(self.busy) < IDLE_AFTER;
         let endpoint = self.endpoint();
-        if first || busy { endpoint.poll_timeout() } else { endpoint.poll_order_timeout() }
+        let deadline =
+            if first || busy { endpoint.poll_timeout() } else { endpoint.poll_order_timeout() };
+        drop(endpoint);
+        self.alarm.set(deadline)
     }
 
     /// Takes what is ready.
@@ -375,6 +380,5 @@ impl Plane {
         counters.offloads = Some(self.tun.offloads());
         counters.kernel_drops.clear();
         counters.kernel_drops.extend(self.sockets.kernel_drops());
-        counters.gso = self.sockets.gso();
     }
 }

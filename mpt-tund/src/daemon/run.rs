@@ -6,7 +6,7 @@
 
 use super::Daemon;
 use super::plane::Load;
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
@@ -50,14 +50,7 @@ impl Daemon {
 
     /// Step 1.
     async fn wait(&mut self) -> io::Result<Wake> {
-        let deadline = self.plane.deadline().map(|at| self.plane.clock.instant(at));
-        let sleep = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(sleep);
+        self.plane.set_alarm()?;
         poll_fn(|cx| {
             let ready = self.plane.poll_ready(cx)?.is_ready();
             match self.messages.poll_recv(cx) {
@@ -65,7 +58,7 @@ impl Daemon {
                 Poll::Ready(None) => return Poll::Ready(Ok(Wake::Closed)),
                 Poll::Pending => {}
             }
-            if ready || sleep.as_mut().poll(cx).is_ready() {
+            if ready {
                 return Poll::Ready(Ok(Wake::Packets));
             }
             Poll::Pending

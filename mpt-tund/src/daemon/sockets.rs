@@ -1,6 +1,7 @@
 //! The daemon's UDP sockets: one for each distinct binding, shared by the paths that ask for it.
 
 use crate::udp::{OpenError, PathSocket, PortHolder, RecvBatch, SocketSpec, UnwatchedSocket};
+use mpt_core::control::SocketStatus;
 use mpt_core::{Outbox, SocketId};
 use std::collections::BTreeMap;
 
@@ -77,11 +78,24 @@ impl Sockets {
         self.open.insert(id.0, open);
     }
 
-    /// Whether all sockets send super-packets; `None` while there is no socket.
-    pub fn gso(&self) -> Option<bool> {
-        let mut all = self.open.values().map(|o| o.socket.gso());
-        let first = all.next()?;
-        Some(first && all.all(|on| on))
+    /// All sockets for the status, with what the kernel dropped on them and those of the other workers.
+    pub fn statuses(&self, drops: &BTreeMap<SocketId, u64>) -> Vec<SocketStatus> {
+        let status = |(&id, open): (&u16, &Open)| {
+            let socket = &open.socket;
+            let buffers = socket.buffer_sizes().ok();
+            let interface = socket.spec().interface.clone();
+            SocketStatus {
+                local: socket.local_address().to_string(),
+                gso: socket.gso(),
+                gro: socket.gro(),
+                interface_gro: interface.as_deref().and_then(crate::net::gro),
+                interface,
+                receive_buffer: buffers.map_or(0, |b| b.receive as u64),
+                send_buffer: buffers.map_or(0, |b| b.send as u64),
+                kernel_drops: drops.get(&SocketId(id)).copied().unwrap_or(0),
+            }
+        };
+        self.open.iter().map(status).collect()
     }
 
     /// The socket called `id`.

@@ -84,7 +84,8 @@ impl Daemon {
         let mut parts = (0..).map_while(WorkerId::new).zip(queues).zip(&mut strays);
         let counters = Arc::<Mutex<Counters>>::default();
         let ((first, queue), own) = parts.next().context("there is no queue")?;
-        let plane = Plane::new(first, clock, shared.clone(), queue.watch()?, own, counters.clone());
+        let plane =
+            Plane::new(first, clock, shared.clone(), queue.watch()?, own, counters.clone())?;
         let workers = parts
             .map(|((id, queue), strays)| {
                 Worker::start(id, clock, shared.clone(), queue, strays, sender.clone())
@@ -256,13 +257,15 @@ impl Daemon {
     }
 }
 
-/// How many workers to start: `auto` means one for each processor, up to four.
+/// How many workers to start. `auto` means one for each processor, up to four; but of two processors the kernel's
+/// own share of the work fills the second.
 fn worker_count(wanted: Workers) -> usize {
     match wanted {
         Workers::Fixed(count) => usize::from(count),
-        Workers::Auto => {
-            std::thread::available_parallelism().map_or(1, |n| n.get().min(AUTO_WORKERS))
-        }
+        Workers::Auto => match std::thread::available_parallelism().map_or(1, |n| n.get()) {
+            ..=2 => 1,
+            processors => processors.min(AUTO_WORKERS),
+        },
     }
 }
 

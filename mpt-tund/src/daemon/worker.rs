@@ -6,7 +6,7 @@ use super::{clock::Clock, plane::Counters, stray::Strays};
 use crate::tun::TunQueue;
 use crate::udp::UnwatchedSocket;
 use mpt_core::{SocketId, WorkerId};
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
@@ -46,10 +46,9 @@ impl Worker {
         let counters = Arc::<Mutex<Counters>>::default();
         let shown = counters.clone();
         let run = move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
             runtime.block_on(async {
-                let plane = Plane::new(id, clock, shared, queue.watch()?, strays, shown);
+                let plane = Plane::new(id, clock, shared, queue.watch()?, strays, shown)?;
                 run(plane, received, &main).await
             })
         };
@@ -85,14 +84,7 @@ async fn run(
     main: &mpsc::Sender<Message>,
 ) -> io::Result<()> {
     loop {
-        let deadline = plane.deadline().map(|at| plane.clock.instant(at));
-        let sleep = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(sleep);
+        plane.set_alarm()?;
         let wake = poll_fn(|cx| {
             match orders.poll_recv(cx) {
                 Poll::Ready(Some(order)) => {
@@ -101,7 +93,7 @@ async fn run(
                 Poll::Ready(None) => return Poll::Ready(Ok(ControlFlow::Break(()))),
                 Poll::Pending => {}
             }
-            if plane.poll_ready(cx)?.is_ready() || sleep.as_mut().poll(cx).is_ready() {
+            if plane.poll_ready(cx)?.is_ready() {
                 return Poll::Ready(Ok::<_, io::Error>(ControlFlow::Continue(None)));
             }
             Poll::Pending

@@ -34,6 +34,7 @@
 //! [`Monitor`] mirrors the links and addresses and tells each change once; when the kernel's queue
 //! overflows it reads everything anew and tells the differences, so nothing is missed for good.
 
+mod gro;
 mod index;
 mod interface;
 mod message;
@@ -44,6 +45,7 @@ mod resolve;
 mod rp_filter;
 mod state;
 
+pub use gro::gro;
 pub use index::interface_index;
 pub use interface::{DefaultRoute, Interface, Interfaces};
 pub use monitor::{LinkState, Monitor, NetEvent};

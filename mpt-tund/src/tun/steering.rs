@@ -2,7 +2,8 @@
 //!
 //! Left alone, the kernel moves a flow to the queue that last wrote its opposite direction. Here a flow stays
 //! where its hash puts it, whatever is written: its packets are numbered by one worker, in their order. The hash
-//! covers addresses and protocol, and where the packet is whole the ports, or the SPI of ESP.
+//! covers addresses and protocol, and where the packet is whole the ports, or the SPI of ESP. It is the same for both
+//! directions of a flow: its acknowledgements wake no second thread.
 
 use std::fs::File;
 use std::io;
@@ -26,7 +27,7 @@ const BPF_PROG_TYPE_SOCKET_FILTER: u32 = 1;
 const LOAD_BYTE: u8 = 0x30;
 const LOAD_HALF: u8 = 0x28;
 const LOAD_WORD: u8 = 0x20;
-const LOAD_WORD_AT: u8 = 0x40;
+const LOAD_HALF_AT: u8 = 0x48;
 const MOVE: u8 = 0xbf;
 const MOVE_IMM: u8 = 0xb7;
 const ADD: u8 = 0x0f;
@@ -67,6 +68,11 @@ impl Program {
         self.push(code, 0, 0, 0, at);
     }
 
+    /// R7 = R7 + R0.
+    fn add(&mut self) {
+        self.push(ADD, R7, R0, 0, 0);
+    }
+
     /// R7 = R7 × MIX + R0.
     fn mix(&mut self) {
         self.push(MUL_IMM, R7, 0, 0, MIX);
@@ -83,16 +89,19 @@ impl Program {
         self.0[jump].offset = (self.0.len() - jump - 1) as i16;
     }
 
-    /// Mixes in the word that `load` loads if R8 is a protocol that has one.
-    fn mix_ports(&mut self, load: impl Fn(&mut Self)) {
+    /// Mixes in the sum of the two halves of a word that `load` loads, given each one's offset, if R8 is a
+    /// protocol that has it.
+    fn mix_ports(&mut self, load: impl Fn(&mut Self, i32)) {
         let found: Vec<_> =
             WITH_PORTS.iter().map(|&protocol| self.jump(JUMP_EQUAL_IMM, R8, protocol)).collect();
         let none = self.jump(JUMP, 0, 0);
         for jump in found {
             self.land(jump);
         }
-        load(self);
+        load(self, 0);
         self.mix();
+        load(self, 2);
+        self.add();
         self.land(none);
     }
 
@@ -110,7 +119,7 @@ impl Program {
         p.land(v4);
         for at in [12, 16] {
             p.load(LOAD_WORD, at);
-            p.mix();
+            p.add();
         }
         p.load(LOAD_BYTE, 9);
         p.push(MOVE, R8, R0, 0, 0);
@@ -123,18 +132,20 @@ impl Program {
         p.push(AND_IMM, R0, 0, 0, 0x0f);
         p.push(SHIFT_LEFT_IMM, R0, 0, 0, 2);
         p.push(MOVE, R9, R0, 0, 0);
-        p.mix_ports(|p| p.push(LOAD_WORD_AT, 0, R9, 0, 0));
+        p.mix_ports(|p, at| p.push(LOAD_HALF_AT, 0, R9, 0, at));
         let done = p.jump(JUMP, 0, 0);
 
         p.land(v6);
-        for at in (8..40).step_by(4) {
+        for at in (8..24).step_by(4) {
             p.load(LOAD_WORD, at);
             p.mix();
+            p.load(LOAD_WORD, at + 16);
+            p.add();
         }
         p.load(LOAD_BYTE, 6);
         p.push(MOVE, R8, R0, 0, 0);
         p.mix();
-        p.mix_ports(|p| p.load(LOAD_WORD, 40));
+        p.mix_ports(|p, at| p.load(LOAD_HALF, 40 + at));
 
         p.land(fragment);
         p.land(done);

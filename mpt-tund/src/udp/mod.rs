@@ -20,7 +20,7 @@
 //! somebody else holds is refused with [`OpenError::PortBusy`]. Two sockets with equal
 //! [`SocketSpec`]s would steal each other's datagrams: share one socket instead.
 //!
-//! With several workers each of these sockets is a group of as many (`SO_REUSEPORT`), see [`group`]. That option
+//! With several workers each of these sockets is a group of as many (`SO_REUSEPORT`), see `group.rs`. That option
 //! stays set, or the kernel would not look at the group; since the first socket of a group is bound without it, a
 //! port that another program holds is refused all the same.
 //!

@@ -15,6 +15,8 @@ pub struct RecvBatch {
     filled: usize,
     /// Buffers offered in the last call.
     offered: usize,
+    /// Buffers filled in the last call that found something.
+    before: usize,
     /// Bytes in each buffer, last time.
     mean: usize,
 }
@@ -65,6 +67,7 @@ impl RecvBatch {
             slots: vec![Slot::EMPTY; count].into_boxed_slice(),
             filled: 0,
             offered: 0,
+            before: 0,
             mean: 0,
         }
     }
@@ -135,14 +138,17 @@ impl RecvBatch {
         self.filled = 0;
     }
 
-    /// Takes what the socket has: as many buffers as held [`TURN_BYTES`] last time.
+    /// Takes what the socket has: at most as many buffers as held [`TURN_BYTES`] last time.
     pub(super) fn fill(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         self.filled = 0;
-        self.offered = (TURN_BYTES / self.mean.max(1)).clamp(LEAST_BUFFERS, self.slots.len());
+        // Each buffer offered costs a little: not many more than were filled last time.
+        let wanted = (TURN_BYTES / self.mean.max(1)).min(2 * self.before);
+        self.offered = wanted.clamp(LEAST_BUFFERS, self.slots.len());
         self.filled =
             sys::receive_many(fd, &mut self.buffer, self.size, &mut self.slots[..self.offered])?;
         let bytes: usize = self.slots[..self.filled].iter().map(|s| s.len).sum();
         self.mean = bytes.div_ceil(self.filled.max(1));
+        self.before = self.filled;
         Ok(self.filled)
     }
 }

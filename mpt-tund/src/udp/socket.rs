@@ -206,14 +206,6 @@ impl PathSocket {
         self.fd.poll_readable(cx)
     }
 
-    /// Ready when a send that stopped short may go on.
-    ///
-    /// # Errors
-    /// When the runtime is shutting down.
-    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.fd.poll_writable(cx)
-    }
-
     /// Takes what has arrived, up to the batch's capacity; returns how many buffers were filled. To be called
     /// after [`poll_readable`](Self::poll_readable) was ready, until it says `WouldBlock` or the batch is
     /// [short](RecvBatch::is_short).
@@ -238,8 +230,8 @@ impl PathSocket {
 
     /// Sends the datagrams of `lane` from number `start` on and calls `on_error` with the number of each
     /// one that the kernel refused; the others go on. Returns the number of the first that was not
-    /// tried: `lane.len()`, or less when the socket's buffer is full (call again when
-    /// [`poll_writable`](Self::poll_writable) is ready, or count them as dropped).
+    /// tried: `lane.len()`, or less when the socket's buffer is full: what is left is to be counted as dropped, as a
+    /// network card would drop it.
     #[must_use]
     pub fn send(&self, lane: &Lane, start: usize, on_error: impl FnMut(usize, SendError)) -> usize {
         let socket = self.fd.get().as_fd();
@@ -251,10 +243,6 @@ impl PathSocket {
         let next = send_lane(socket, lane, start, &self.gso, on_error);
         if fragment {
             let _ = set_path_mtu_discovery(socket, self.spec.family, libc::IP_PMTUDISC_PROBE);
-        }
-        if next < lane.len() {
-            // Tells the runtime that it is not writable, so that `poll_writable` waits.
-            self.fd.set_full();
         }
         next
     }

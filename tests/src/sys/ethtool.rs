@@ -20,8 +20,19 @@ struct Value {
 /// Turns off what would hand frames on unfinished: without a checksum, larger than the MTU, or
 /// merged. Works in the calling thread's namespace.
 pub(crate) fn disable_offloads(interface: &str) -> io::Result<()> {
+    disable(interface, &[ETHTOOL_SGRO])?;
+    disable_transmit_offloads(interface)
+}
+
+/// Turns off what a plain network card would not do for the sender; what it receives may still be
+/// merged. Works in the calling thread's namespace.
+pub(crate) fn disable_transmit_offloads(interface: &str) -> io::Result<()> {
+    disable(interface, &[ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM])
+}
+
+fn disable(interface: &str, commands: &[u32]) -> io::Result<()> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
-    for command in [ETHTOOL_SGRO, ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM] {
+    for &command in commands {
         let mut value = Value { command, data: 0 };
         let mut request = super::packet::interface_request(interface);
         request.ifr_ifru.ifru_data = (&raw mut value).cast();

@@ -3,6 +3,8 @@
 //! What is here does one call each and knows nothing of links, streams or testbeds.
 
 pub(crate) mod batch;
+pub(crate) mod bulk;
+pub(crate) mod cpu;
 pub(crate) mod ethtool;
 pub(crate) mod namespace;
 pub(crate) mod packet;

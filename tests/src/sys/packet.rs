@@ -58,6 +58,16 @@ pub(crate) fn interface_index(interface: &str) -> io::Result<u32> {
     }
 }
 
+/// The MTU of `interface` in the calling thread's namespace.
+pub(crate) fn interface_mtu(interface: &str) -> io::Result<u32> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    let mut request = interface_request(interface);
+    // SAFETY: `request` lives through the call and is what this ioctl fills in.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU as _, &raw mut request) })?;
+    // SAFETY: the call succeeded, so the kernel has written the MTU into the union.
+    Ok(unsafe { request.ifr_ifru.ifru_mtu } as u32)
+}
+
 /// A request about `interface`, as ioctls take it.
 pub(super) fn interface_request(interface: &str) -> libc::ifreq {
     // SAFETY: all-zero is a valid ifreq.

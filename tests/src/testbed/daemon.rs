@@ -171,7 +171,8 @@ impl Drop for Daemon {
     }
 }
 
-fn status_at(socket: &std::path::Path) -> Result<Status> {
+/// What the daemon with this control socket says of itself.
+pub(crate) fn status_at(socket: &std::path::Path) -> Result<Status> {
     match ask(socket, &Request::Status)? {
         Response::Status(status) => Ok(*status),
         other => bail!("no status, but {other:?}"),

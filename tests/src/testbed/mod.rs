@@ -23,6 +23,7 @@ mod site;
 
 pub use builder::{Family, LinkSpec, TestbedBuilder};
 pub use daemon::Daemon;
+pub(crate) use daemon::status_at;
 pub use site::Site;
 
 use crate::emulator::{Emulator, LinkHandle};

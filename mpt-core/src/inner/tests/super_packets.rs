@@ -270,12 +270,11 @@ proptest! {
                 if *checksum == Checksum::Partial {
                     complete_checksum(&mut packet, &inner).unwrap();
                 }
-                let id = if inner.version() == Version::V4 && packet[6] & 0x40 != 0 {
+                if inner.version() == Version::V4 && packet[6] & 0x40 != 0 {
                     // With DF it means nothing, and may come out another.
                     packet[4..6].fill(0);
                     packet[10..12].fill(0);
-                };
-                let () = id;
+                }
                 let port = packet[inner.transport() + 1];
                 flows.entry((inner.version() == Version::V4, inner.protocol(), port)).or_default().push(packet);
             }
@@ -402,7 +401,7 @@ fn a_short_packet_or_psh_or_fin_is_the_last() {
 #[test]
 fn a_full_checksum_joins_only_when_right_and_a_wrong_one_stays_wrong() {
     let at = |i: u32| Shape { seq: 1_000 + 1_000 * i, ..Shape::tcp(1_000) }.full();
-    let mut packets = vec![at(0), at(1), at(2), at(3)];
+    let mut packets = [at(0), at(1), at(2), at(3)];
     packets[2][700] ^= 1;
     let all: Vec<_> = packets.iter().map(|p| (p.clone(), Checksum::Full)).collect();
     let out = merge(&all);
@@ -484,4 +483,57 @@ fn headers_that_do_not_add_up_are_refused() {
     let mut short = packet.clone();
     short[32] = 0x40;
     assert!(Split::new(&short, &good, &inner).is_err(), "a TCP header of 16 bytes");
+}
+
+#[test]
+fn nothing_wrong_comes_out_right_and_nothing_gets_a_checksum_that_had_none() {
+    let ones = |packets: &[Vec<u8>], checksum| {
+        let all: Vec<_> = packets.iter().map(|p| (p.clone(), checksum)).collect();
+        let out = merge(&all);
+        assert_eq!(out.len(), packets.len());
+        assert!(out.iter().zip(packets).all(|((p, _), before)| p == before), "as it came");
+    };
+    for tcp in [true, false] {
+        let train = train(&Shape { tcp, ..Shape::tcp(0) }, 2);
+        // The header's checksum, and the partial one.
+        for at in [11, if tcp { 37 } else { 27 }] {
+            for which in [0, 1] {
+                let mut bad = train.clone();
+                bad[which][at] ^= 1;
+                ones(&bad, Checksum::Partial);
+            }
+        }
+    }
+    let mut none = train(&Shape::udp(0), 2);
+    for packet in &mut none {
+        packet[26..28].fill(0);
+    }
+    ones(&none, Checksum::Valid);
+    ones(&none, Checksum::Full);
+
+    // Cut, a wrong partial checksum is as wrong as it was.
+    let shape = Shape::tcp(3_000);
+    let mut packet = shape.partial();
+    packet[36] ^= 0x20;
+    for mut segment in cut(&packet, &shape.offload(1_000)) {
+        let inner = InnerPacket::parse(&segment).unwrap();
+        complete_checksum(&mut segment, &inner).unwrap();
+        assert!(!checksum::is_right(&segment, &inner));
+    }
+    let shape = Shape::udp(3_000);
+    let mut packet = shape.partial();
+    packet[25] ^= 1;
+    let inner = InnerPacket::parse(&packet).unwrap();
+    assert!(Split::new(&packet, &shape.offload(1_000), &inner).is_err(), "another UDP length");
+}
+
+#[test]
+fn a_packet_cut_short_does_not_overtake() {
+    let data = Shape::tcp(1_000).partial();
+    // Ports, and no more of a TCP header.
+    let mut short = Shape::tcp(0).partial()[..30].to_vec();
+    short[3] = 30;
+    let all = [(data.clone(), Checksum::Partial), (short.clone(), Checksum::Full)];
+    let out: Vec<_> = merge(&all).into_iter().map(|(p, _)| p).collect();
+    assert_eq!(out, [data, short]);
 }

@@ -62,6 +62,7 @@ impl End {
             mss_clamp: Default::default(),
             mtu: None,
             workers: WorkerCount::ONE,
+            repair: Default::default(),
             memory: Default::default(),
         };
         rng.fill_bytes(&mut bytes);

@@ -1,6 +1,7 @@
 //! Traffic: numbered packets of many flows from one end to another, and what became of them.
 
 use super::packet::Note;
+use hdrhistogram::Histogram;
 use mpt_core::Time;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -55,6 +56,8 @@ pub struct Stream {
     pub out_of_order: u64,
     /// Longest time between being handed in and coming out.
     pub delay_max: Duration,
+    /// Times between being handed in and coming out, in microseconds.
+    pub delays: Histogram<u32>,
     /// Longest time in which nothing came out, between two packets.
     pub longest_gap: Duration,
     /// When the first packet came out.
@@ -87,6 +90,7 @@ impl Stream {
             duplicates: 0,
             out_of_order: 0,
             delay_max: Duration::ZERO,
+            delays: Histogram::new_with_bounds(1, 60_000_000, 2).expect("bounds that fit"),
             longest_gap: Duration::ZERO,
             first_delivery: None,
             last_delivery: None,
@@ -107,6 +111,7 @@ impl Stream {
     /// Begins the account of gaps and delays afresh.
     pub fn reset_extremes(&mut self) {
         self.delay_max = Duration::ZERO;
+        self.delays.reset();
         self.longest_gap = Duration::ZERO;
     }
 
@@ -151,7 +156,9 @@ impl Stream {
         }
         self.delivered += 1;
         self.ce += u64::from(tos & 3 == 3);
-        self.delay_max = self.delay_max.max(now.since(note.sent));
+        let delay = now.since(note.sent);
+        self.delay_max = self.delay_max.max(delay);
+        self.delays.saturating_record(delay.as_micros() as u64);
         if let Some(last) = self.last_delivery {
             self.longest_gap = self.longest_gap.max(now.since(last));
         }

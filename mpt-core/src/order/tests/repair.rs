@@ -1,0 +1,127 @@
+//! Lost numbers that are sent again, abandoned, or waited for in vain.
+
+use super::*;
+use crate::repair::Repair;
+
+fn receiver() -> Receiver {
+    let limits = ReorderLimits { repair: Repair::On, ..Default::default() };
+    Receiver::new(limits, 16 << 20)
+}
+
+fn ms(t: u64) -> Time {
+    Time::from_millis(t)
+}
+
+/// What becomes of a packet that was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Arrives,
+    Repaired,
+    Abandoned,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        4 => Just(Fate::Arrives),
+        2 => Just(Fate::Repaired),
+        2 => Just(Fate::Abandoned),
+    ]
+}
+
+proptest! {
+    /// In whatever order lost packets are sent again or abandoned: what comes is delivered, each flow in order.
+    #[test]
+    fn repaired_or_abandoned_all_is_delivered_in_order(
+        packets in prop::collection::vec((0..5u64, fate()), 1..200),
+        mut chance in any::<u64>(),
+    ) {
+        let (mut r, mut numbers) = (receiver(), Predecessors::new(1));
+        let mut flows = BTreeMap::new();
+        let mut later = Vec::new();
+        let last = (9, Fate::Arrives);
+        for (flow, fate) in packets.into_iter().chain([last]) {
+            let (pn, distance) = numbers.next(flow);
+            flows.insert(pn.0, (flow, fate));
+            let a = arrival(pn.0, distance, 1);
+            match fate {
+                Fate::Arrives => { let _ = r.on_data(ms(1), path(0), a, 8); }
+                _ => later.push((a, fate)),
+            }
+            if pn.0 % 3 == 0 {
+                r.on_batch_end(ms(1));
+            }
+        }
+        while !later.is_empty() {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let (a, fate) = later.swap_remove((chance >> 33) as usize % later.len());
+            match fate {
+                Fate::Abandoned => r.reorder.on_abandoned(a.pn, a.distance),
+                _ => { let _ = r.on_data(ms(1), path(1), Arrival { copy: 1, ..a }, 8); }
+            }
+            r.on_batch_end(ms(1));
+        }
+        for wanted in [0, 1, 2, 3, 4, 9] {
+            let of = |pn: &u64| flows[pn].0 == wanted;
+            let delivered: Vec<u64> = r.delivered.iter().copied().filter(of).collect();
+            let came = |(pn, f): (&u64, &(u64, Fate))| {
+                (f.0 == wanted && f.1 != Fate::Abandoned).then_some(*pn)
+            };
+            let sent: Vec<u64> = flows.iter().filter_map(came).collect();
+            prop_assert_eq!(delivered, sent, "flow {}", wanted);
+        }
+        prop_assert_eq!(r.reorder.resolved(), r.reorder.highest());
+        prop_assert_eq!(r.budget.used(), 0);
+    }
+}
+
+/// 2 is lost, and 3 of the same flow waits for it.
+fn lost() -> Receiver {
+    let mut r = receiver();
+    let _ = r.on_data(ms(0), path(0), arrival(1, 0, 1), 8);
+    assert_eq!(r.on_data(ms(1), path(0), arrival(3, 1, 1), 8), Disposition::Held);
+    r.on_batch_end(ms(1));
+    assert_eq!(r.delivered, [1], "lost is not given up");
+    r
+}
+
+#[test]
+fn patience_ends_and_a_later_copy_is_dropped() {
+    let mut r = lost();
+    assert_eq!(r.reorder.poll_timeout(), Some(ms(151)));
+    r.on_batch_end(ms(150));
+    assert_eq!(r.delivered, [1]);
+    r.on_batch_end(ms(151));
+    assert_eq!(r.delivered, [1, 3]);
+    let copy = Arrival { copy: 1, ..arrival(2, 1, 1) };
+    assert_eq!(r.on_data(ms(152), path(1), copy, 8), Disposition::Duplicate);
+    assert_eq!((r.delivered.len(), r.reorder.stats().repaired_late), (2, 1));
+}
+
+#[test]
+fn a_repair_teaches_patience() {
+    let mut r = lost();
+    let copy = Arrival { copy: 1, ..arrival(2, 1, 1) };
+    assert_eq!(r.on_data(ms(11), path(1), copy, 8), Disposition::Delivered);
+    assert_eq!((&r.delivered[..], r.reorder.stats().repaired), (&[1, 2, 3][..], 1));
+    // 10 ms and four times half of that, 3.5 times.
+    assert_eq!(r.reorder.patience(), Duration::from_millis(105));
+}
+
+#[test]
+fn nobody_waits_for_a_sender_that_repairs_nothing_now() {
+    let mut r = lost();
+    r.reorder.set_unrepaired(true);
+    r.on_batch_end(ms(2));
+    assert_eq!(r.delivered, [1, 3]);
+}
+
+#[test]
+fn a_stalled_path_is_waited_for_up_to_the_limit() {
+    let mut r = receiver();
+    // Path 0 has brought nothing, and is open: the frontier does not move.
+    assert_eq!(r.on_data(ms(1), path(1), arrival(2, 1, 3), 8), Disposition::Held);
+    r.on_batch_end(ms(400));
+    assert!(r.delivered.is_empty());
+    r.on_batch_end(ms(501));
+    assert_eq!(r.delivered, [2]);
+}

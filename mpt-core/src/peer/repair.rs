@@ -1,0 +1,252 @@
+//! Sending again what was lost, and telling the peer what did not arrive. The rules are
+//! [`repair`](crate::repair)'s; here they meet paths, sessions and lanes.
+
+use super::association::{ReceiveWorker, SendWorker};
+use super::send::send_time;
+use super::{Context, Peer};
+use crate::control::RepairStatus;
+use crate::path::State;
+use crate::repair::{CAPABILITY, Repair, Repairer, Step};
+use crate::schedule::Rank;
+use crate::wire::{Abandon, Arrived, DATA_HEADER_LEN, DataHeader, MAX_GAPS, PathGaps};
+use crate::{DropReason, Fragment, Outbox, PacketNumber, PathId, Time, WorkerId};
+use std::time::Duration;
+
+/// A path that went down keeps its bit for so long after its last packet: what was under way there is sent
+/// again by then, or abandoned.
+pub(super) const RESCUE_TIME: Duration = Duration::from_millis(300);
+
+impl Peer {
+    /// The session's ends agreed on what they can do.
+    pub(super) fn set_repair(&mut self, capabilities: u32, cx: &Context<'_>) {
+        let config = cx.config.repair;
+        let on = config.is_on() && capabilities & CAPABILITY != 0;
+        self.limits.repair = if on { Repair::On } else { Repair::Off };
+        let memory = config.memory / self.send_workers.len().max(1);
+        for worker in &mut self.send_workers {
+            if on != worker.repairer.is_some() {
+                let new = || Box::new(Repairer::new(memory, config.max_age, cx.config.max_hold));
+                worker.repairer = on.then(new);
+            }
+        }
+    }
+
+    /// Whether both ends repair.
+    pub(super) fn repairs(&self) -> bool {
+        self.limits.repair == Repair::On
+    }
+
+    /// Sends again what was lost, and what is under way on paths that failed.
+    pub(super) fn tick_repair(&mut self, now: Time, out: &mut Outbox) {
+        for worker in (0..).map_while(WorkerId::new).take(self.send_workers.len()) {
+            self.strand(now, worker);
+            let mut abandon: Option<Abandon> = None;
+            while let Some(step) = self.next_step(now, worker) {
+                match step {
+                    Step::Resend { pn, path } => {
+                        if let Err(reason) = self.send_again(now, worker, pn, path, out) {
+                            self.drops.count(reason);
+                        }
+                    }
+                    Step::Abandon { pn, distance } => {
+                        let list = abandon.get_or_insert_with(|| Abandon::new(worker));
+                        if !list.add(pn, distance) {
+                            let full = std::mem::replace(list, Abandon::new(worker));
+                            list.add(pn, distance);
+                            self.send_abandon(now, &full, out);
+                        }
+                    }
+                }
+            }
+            if let Some(list) = abandon {
+                self.send_abandon(now, &list, out);
+            }
+        }
+    }
+
+    /// When a rescue goes on, or a gap becomes a loss, though nothing comes.
+    pub(super) fn repair_deadline(&self, now: Time) -> Option<Time> {
+        let repairers = self.send_workers.iter().filter_map(|w| w.repairer.as_ref());
+        let paces = repairers.filter_map(|r| r.poll_timeout());
+        if !self.repairs() {
+            return None;
+        }
+        let workers = self.receive_workers.iter().flatten();
+        let news = workers.filter_map(|w| w.next_news()).filter(|&at| at > now);
+        paces.chain(news).min()
+    }
+
+    /// Losses that were found by now are told at once.
+    pub(super) fn tick_gaps(&mut self, now: Time) {
+        if !self.repairs() {
+            return;
+        }
+        let mut urgent = false;
+        for worker in self.receive_workers.iter_mut().flatten() {
+            urgent |= worker.has_news(now);
+        }
+        if urgent {
+            self.report_schedule.urgent(now);
+        }
+    }
+
+    /// What of worker `id` has not arrived, for a report that goes out now.
+    pub(super) fn arrived(&mut self, now: Time, id: WorkerId) -> Option<Arrived> {
+        let repairs = self.repairs();
+        let worker = self.receive_workers[usize::from(id.get())].as_mut().filter(|_| repairs)?;
+        let mut arrived = Arrived::new(worker.reorder.patience(), worker.reorder.resolved());
+        for path in PathId::all() {
+            let (extent, gaps) = (worker.reorder.extent(path), &mut worker.gaps[path.index()]);
+            if !gaps.is_used() {
+                continue;
+            }
+            gaps.expire(now);
+            let mut entry = PathGaps::new(path, gaps.settled(now, extent), gaps.floor());
+            let mut newest = gaps.newest(now, extent).take(MAX_GAPS + 1);
+            while newest.next().is_some_and(|g| entry.add(g.first, g.last)) {}
+            drop(newest);
+            gaps.mark_told(now, extent);
+            arrived.add(entry);
+        }
+        Some(arrived)
+    }
+
+    /// The peer told what did not arrive.
+    pub(super) fn on_arrived(&mut self, now: Time, worker: WorkerId, arrived: &Arrived) {
+        let worker = self.send_workers.get_mut(usize::from(worker.get()));
+        if let Some(repairer) = worker.and_then(|w| w.repairer.as_mut()) {
+            repairer.on_arrived(now, arrived);
+        }
+    }
+
+    /// The peer does not send some packets again.
+    pub(super) fn on_abandon(&mut self, abandon: &Abandon) {
+        if let Some(worker) = self.receive_workers[usize::from(abandon.worker.get())].as_mut() {
+            for (pn, distance) in abandon.packets() {
+                worker.reorder.on_abandoned(pn, distance);
+            }
+        }
+    }
+
+    pub(super) fn repair_status(&self) -> RepairStatus {
+        let all = self.send_workers.iter().filter_map(|w| w.repairer.as_ref()).map(|r| r.stats());
+        all.fold(RepairStatus { active: self.repairs(), ..Default::default() }, |a, b| {
+            RepairStatus {
+                active: a.active,
+                sent_again: a.sent_again + b.sent_again,
+                rescued: a.rescued + b.rescued,
+                abandoned: a.abandoned + b.abandoned,
+                memory: a.memory + b.memory,
+            }
+        })
+    }
+
+    /// What is under way on paths that bring nothing goes by another one.
+    fn strand(&mut self, now: Time, worker: WorkerId) {
+        let Some(repairer) = self.send_workers[usize::from(worker.get())].repairer.as_mut() else {
+            return;
+        };
+        let works = self.views.iter().any(|v| v.rank < Rank::Suspected);
+        for id in PathId::all() {
+            let state = self.paths[id.index()].as_ref().map(|p| p.health.state());
+            let failed = match state {
+                // What is under way on a path that an operator took out of use arrives all the same.
+                Some(State::Disabled) => false,
+                Some(State::Up) => self.views.iter().all(|v| v.id != id),
+                Some(_) => works || self.views.iter().all(|v| v.id != id),
+                None => true,
+            };
+            if failed {
+                let paths = &self.paths;
+                repairer.on_path_failed(id, || {
+                    paths.iter().flatten().map(|p| p.data_up.rate(now).bytes).sum()
+                });
+            }
+        }
+    }
+
+    fn next_step(&mut self, now: Time, worker: WorkerId) -> Option<Step> {
+        self.send_workers[usize::from(worker.get())].repairer.as_mut()?.poll(now, &self.views)
+    }
+
+    /// Seals packet `pn` once more, onto `path_id`.
+    fn send_again(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        pn: PacketNumber,
+        path_id: PathId,
+        out: &mut Outbox,
+    ) -> Result<(), DropReason> {
+        let slot = self.sessions.current().filter(|s| !s.session.expired(now));
+        let slot = slot.ok_or(DropReason::NoSession)?;
+        let SendWorker { repairer, open_paths, .. } =
+            &mut self.send_workers[usize::from(worker.get())];
+        let repairer = repairer.as_mut().ok_or(DropReason::NoPath)?;
+        let (sent, packet) = repairer.packet(pn).ok_or(DropReason::NoPath)?;
+        let path = self.paths[path_id.index()].as_mut().ok_or(DropReason::NoPath)?;
+        let remote = path.remote.current().ok_or(DropReason::NoPath)?;
+        let len = DATA_HEADER_LEN + packet.len() + slot.session.data_tag_len();
+        let mut key = path.lane(self.id, remote, inner_tos(packet)).ok_or(DropReason::NoPath)?;
+        let view = self.views.iter().find(|v| v.id == path_id);
+        if view.is_some_and(|v| usize::from(v.mtu) < packet.len()) {
+            key.fragment = Fragment::Allow;
+        }
+        if !path.remote.may_send(remote, len) {
+            return Err(DropReason::NoPath);
+        }
+        let copy = sent.copy + 1;
+        let sequence = open_paths.on_copy(now, path_id);
+        let header = DataHeader {
+            flags: sent.flags,
+            worker,
+            copy,
+            send_time: send_time(now),
+            index: slot.session.remote_index(path_id),
+            pn: pn.low(),
+            distance: sent.distance,
+            open_paths: sent.open_paths,
+            sequence,
+        };
+        let datagram = out.push(key, len);
+        header.encode(datagram);
+        datagram[DATA_HEADER_LEN..][..packet.len()].copy_from_slice(packet);
+        if let Err(reason) = slot.session.seal_data(path_id, worker, copy, pn, datagram) {
+            debug_assert!(false, "{reason}");
+            datagram.fill(0);
+        }
+        repairer.on_copy(path_id, sequence, pn);
+        path.health.on_sent_data(now, worker, sequence);
+        path.counters.tx_data_packets += 1;
+        path.counters.tx_data_bytes += len as u64;
+        path.data_up.add(now, len as u64);
+        path.count_sent(now, len);
+        Ok(())
+    }
+}
+
+/// The TOS or traffic class of a packet that was parsed before.
+fn inner_tos(packet: &[u8]) -> u8 {
+    match packet {
+        [first, second, ..] if first >> 4 == 6 => first << 4 | second >> 4,
+        [_, tos, ..] => *tos,
+        _ => 0,
+    }
+}
+
+impl ReceiveWorker {
+    fn has_news(&self, now: Time) -> bool {
+        let paths = PathId::all().zip(&self.gaps).filter(|(_, g)| !g.is_empty());
+        paths.into_iter().any(|(p, g)| g.has_news(now, self.reorder.extent(p)))
+    }
+
+    fn next_news(&self) -> Option<Time> {
+        let paths = PathId::all().zip(&self.gaps).filter(|(_, g)| !g.is_empty());
+        paths.filter_map(|(p, g)| g.next_news(self.reorder.extent(p))).min()
+    }
+
+    /// Whether the path's sequence lacks this number.
+    pub(super) fn lacks(&self, path: PathId, sequence: u32) -> bool {
+        self.gaps[path.index()].is_new(sequence)
+    }
+}

@@ -1,0 +1,52 @@
+//! Nothing is lost with a path: what did not arrive is sent again while it is still worth something.
+//!
+//! # Receiver
+//! Every datagram with data has its number in its path's sequence, copies and markers too. [`Gaps`] knows
+//! which numbers of each path have not come. On a path that is FIFO up to its reordering extent, a gap that
+//! is older than this extent is a loss, whatever the other paths do: no frontier and no timer. Reports tell
+//! the gaps, at once when there is a new one and again for a while. (A list of packet numbers would have
+//! a hole for every packet that is under way on a slower path.)
+//!
+//! # Sender
+//! [`SentStore`] keeps what was sent as it was read, in a ring of bytes; a [`Flight`] for each path knows
+//! which packet had which number of its sequence. A report settles the front of each flight, in order:
+//! arrived, or lost. What is lost goes out again by the best other path with the next *copy* number, if it can
+//! arrive within the receiver's patience and the [`Budget`] allows it, or is *abandoned*: the receiver is
+//! told, with the packet's own distance, and whoever waits for it waits for its predecessor instead. The
+//! copy is in a flight as well, so a lost copy is found as quickly.
+//!
+//! A path that is suspected, down or without a local end reports nothing more. All of its flight that is not
+//! known to have arrived is *rescued*: the oldest first, as that is who everybody waits for, at a pace
+//! above that of all traffic, and apart from the budget, for it is no congestion; what is too old by its
+//! turn is abandoned. While no other path works, it waits for one.
+//!
+//! *Missing*, *lost* and *given up* are three states at the receiver: see [`order`](crate::order).
+
+mod budget;
+mod flight;
+mod gaps;
+mod pace;
+mod patience;
+mod repairer;
+mod sent_store;
+
+pub use budget::Budget;
+pub use flight::{Fate, Flight};
+pub use gaps::{Gap, Gaps, Novelty};
+pub use pace::Pace;
+pub use patience::Patience;
+pub use repairer::{Repairer, Step};
+pub use sent_store::{Sent, SentStore};
+
+/// Whether what is lost is sent again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Repair {
+    /// Both ends do their part.
+    On,
+    /// It is given up.
+    #[default]
+    Off,
+}
+
+/// Both ends repair: a capability in the handshake's hello.
+pub const CAPABILITY: u32 = 1;

@@ -1,0 +1,266 @@
+//! What one sending worker sends again, and what it abandons.
+
+use super::{Budget, Fate, Flight, Pace, Sent, SentStore};
+use crate::control::RepairStatus;
+use crate::id::MAX_PATHS;
+use crate::schedule::{PathView, Rank};
+use crate::wire::{Arrived, HeaderFlags};
+use crate::{PacketNumber, PathId, Time};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A packet is sealed at most so often: the copy number has four bits, and no nonce may come twice.
+const LAST_COPY: u8 = 15;
+
+/// What the receiver has patience for before it said so.
+const INITIAL_PATIENCE: Duration = Duration::from_millis(150);
+
+/// The path that lost a packet gets it again if it is this part of the patience ahead of the others.
+const AHEAD: f64 = 0.6;
+
+/// Lost packets that wait for a path; more were lost for good.
+const MOST_WAITING: usize = 1 << 14;
+
+/// What is to be done about a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Seal it again, onto this path.
+    Resend {
+        /// The packet.
+        pn: PacketNumber,
+        /// Where.
+        path: PathId,
+    },
+    /// Tell the receiver not to wait for it.
+    Abandon {
+        /// The packet.
+        pn: PacketNumber,
+        /// How far back its predecessor is.
+        distance: u16,
+    },
+}
+
+/// The sending side of repair, of one worker.
+///
+/// Fed with [`on_sent`](Self::on_sent) and [`on_copy`](Self::on_copy) for every seal, with
+/// [`on_arrived`](Self::on_arrived) for every report, and [`on_path_failed`](Self::on_path_failed) while a path
+/// is of no use; drained with [`poll`](Self::poll) until nothing comes, and again when
+/// [`poll_timeout`](Self::poll_timeout) says so or the paths change.
+#[derive(Debug)]
+pub struct Repairer {
+    store: SentStore,
+    flights: [Flight; MAX_PATHS],
+    budget: Budget,
+    pace: Pace,
+    /// Packets lost by the way, with the path that lost them.
+    lost: VecDeque<(u64, PathId)>,
+    /// Packets that were under way on a path that failed.
+    stranded: VecDeque<u64>,
+    /// Nothing is rescued that was sent longer ago.
+    deadline: Duration,
+    patience: Duration,
+    waits_for_pace: bool,
+    stats: RepairStatus,
+}
+
+impl Repairer {
+    /// Nothing sent yet. At most `memory` bytes are kept, for `max_age`; what waits for longer than
+    /// `deadline` at the receiver is not rescued.
+    #[must_use]
+    pub fn new(memory: usize, max_age: Duration, deadline: Duration) -> Self {
+        Self {
+            store: SentStore::new(memory, max_age),
+            flights: Default::default(),
+            budget: Budget::default(),
+            pace: Pace::default(),
+            lost: VecDeque::new(),
+            stranded: VecDeque::new(),
+            deadline: deadline.min(max_age),
+            patience: INITIAL_PATIENCE,
+            waits_for_pace: false,
+            stats: RepairStatus::default(),
+        }
+    }
+
+    /// Packet `pn` was sealed for the first time.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "a header's fields, on the hot path")]
+    pub fn on_sent(
+        &mut self,
+        now: Time,
+        path: PathId,
+        seq: u32,
+        pn: PacketNumber,
+        distance: u16,
+        open_paths: u16,
+        flags: HeaderFlags,
+        packet: &[u8],
+    ) {
+        self.budget.earn(now);
+        self.store.push(now, pn, path, distance, open_paths, flags, packet);
+        self.flights[path.index()].push(seq, pn.0);
+    }
+
+    /// Packet `pn` was sealed again.
+    pub fn on_copy(&mut self, path: PathId, seq: u32, pn: PacketNumber) {
+        let Some(sent) = self.store.get_mut(pn.0) else { return };
+        sent.copy += 1;
+        sent.under_way += 1;
+        sent.path = path;
+        self.flights[path.index()].push(seq, pn.0);
+    }
+
+    /// The packet as it was read, and what its header says, with the copy number of its last seal.
+    #[must_use]
+    pub fn packet(&self, pn: PacketNumber) -> Option<(&Sent, &[u8])> {
+        let sent = self.store.get(pn.0)?;
+        Some((sent, self.store.bytes(sent)))
+    }
+
+    /// A report came.
+    pub fn on_arrived(&mut self, now: Time, arrived: &Arrived) {
+        self.patience = arrived.patience;
+        for gaps in arrived.paths() {
+            let (store, lost, budget) = (&mut self.store, &mut self.lost, &mut self.budget);
+            let abandoned = &mut self.stats.abandoned;
+            self.flights[gaps.path.index()].settle(gaps, |pn, fate| {
+                let Some(sent) = store.get_mut(pn) else { return };
+                sent.under_way = sent.under_way.saturating_sub(1);
+                sent.done |= fate == Fate::Arrived;
+                if fate != Fate::Lost || sent.under_way > 0 || sent.done {
+                    return;
+                }
+                if budget.is_congested() {
+                    // The receiver knows, and does not wait.
+                    budget.on_lost();
+                    sent.done = true;
+                    *abandoned += 1;
+                } else if lost.len() < MOST_WAITING {
+                    sent.lost.get_or_insert(now);
+                    lost.push_back((pn, gaps.path));
+                }
+            });
+        }
+        self.store.forget_through(arrived.resolved.0);
+        for flight in &mut self.flights {
+            flight.forget_before(self.store.first());
+        }
+    }
+
+    /// The path brings nothing: what is under way there is to go by another one. `traffic` is the rate of all
+    /// traffic, bytes per second.
+    pub fn on_path_failed(&mut self, path: PathId, traffic: impl FnOnce() -> u64) {
+        let flight = &mut self.flights[path.index()];
+        if flight.is_empty() {
+            return;
+        }
+        self.pace.set_traffic(traffic());
+        while let Some(pn) = flight.pop() {
+            let Some(sent) = self.store.get_mut(pn) else { continue };
+            sent.under_way = sent.under_way.saturating_sub(1);
+            if !sent.done && sent.under_way == 0 {
+                self.stranded.push_back(pn);
+            }
+        }
+    }
+
+    /// What is to be done next. After [`Step::Resend`], [`on_copy`](Self::on_copy) has to follow.
+    #[must_use]
+    pub fn poll(&mut self, now: Time, views: &[PathView]) -> Option<Step> {
+        self.waits_for_pace = false;
+        if self.lost.is_empty() && self.stranded.is_empty() {
+            self.store.trim(now);
+            return None;
+        }
+        self.poll_lost(now, views).or_else(|| self.poll_stranded(now, views))
+    }
+
+    /// When [`poll`](Self::poll) wants to be asked again though nothing changed.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.waits_for_pace.then(|| self.pace.next())
+    }
+
+    /// Whether so much is lost that nothing is sent again for now: headers tell, and the receiver does not
+    /// wait for what is lost.
+    #[must_use]
+    pub const fn is_congested(&self) -> bool {
+        self.budget.is_congested()
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> RepairStatus {
+        RepairStatus { memory: self.store.memory() as u64, ..self.stats }
+    }
+
+    fn poll_lost(&mut self, now: Time, views: &[PathView]) -> Option<Step> {
+        while let Some(&(pn, path)) = self.lost.front() {
+            let Some(sent) = self.store.get_mut(pn).filter(|s| !s.done && s.under_way == 0) else {
+                self.lost.pop_front();
+                continue;
+            };
+            let target = target(views, path, self.patience)?;
+            self.lost.pop_front();
+            // The report took a part of a round trip, the copy will take half of one.
+            let elapsed = now.since(sent.lost.unwrap_or(now)) + target.srtt * 3 / 4;
+            let in_time = elapsed <= self.patience && now.since(sent.at) <= self.deadline;
+            if in_time && sent.copy < LAST_COPY && self.budget.spend(now) {
+                self.stats.sent_again += 1;
+                return Some(Step::Resend { pn: PacketNumber(pn), path: target.id });
+            }
+            return Some(abandon(pn, sent, &mut self.stats));
+        }
+        None
+    }
+
+    fn poll_stranded(&mut self, now: Time, views: &[PathView]) -> Option<Step> {
+        while let Some(&pn) = self.stranded.front() {
+            let Some(sent) = self.store.get_mut(pn).filter(|s| !s.done && s.under_way == 0) else {
+                self.stranded.pop_front();
+                continue;
+            };
+            let works = views.iter().filter(|v| v.rank < Rank::Suspected);
+            let target = works.min_by_key(|v| (v.rank, v.srtt));
+            let transit = target.map_or(Duration::ZERO, |t| t.srtt / 2);
+            if now.since(sent.at) + transit > self.deadline || sent.copy >= LAST_COPY {
+                self.stranded.pop_front();
+                return Some(abandon(pn, sent, &mut self.stats));
+            }
+            let target = target?;
+            let len = usize::from(sent.len());
+            if !self.pace.spend(now, len) {
+                self.waits_for_pace = true;
+                return None;
+            }
+            self.stranded.pop_front();
+            self.stats.rescued += 1;
+            return Some(Step::Resend { pn: PacketNumber(pn), path: target.id });
+        }
+        None
+    }
+}
+
+fn abandon(pn: u64, sent: &mut Sent, stats: &mut RepairStatus) -> Step {
+    sent.done = true;
+    stats.abandoned += 1;
+    Step::Abandon { pn: PacketNumber(pn), distance: sent.distance }
+}
+
+/// Where a packet goes that `loser` lost: by the best other path, unless `loser` is much faster.
+fn target(views: &[PathView], loser: PathId, patience: Duration) -> Option<&PathView> {
+    let best = views.iter().map(|v| v.rank).min()?;
+    let mut ranked = views.iter().filter(|v| v.rank == best);
+    let other = ranked.clone().filter(|v| v.id != loser).min_by_key(|v| v.srtt);
+    let same = ranked.find(|v| v.id == loser);
+    match (same, other) {
+        (Some(same), Some(other)) => {
+            let ahead = (other.srtt / 2).saturating_sub(same.srtt / 2);
+            Some(if ahead > patience.mul_f64(AHEAD) { same } else { other })
+        }
+        (same, other) => same.or(other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+use super::*;
+use crate::Weight;
+use crate::wire::PathGaps;
+
+const A: PathId = PathId::new(0).unwrap();
+const B: PathId = PathId::new(1).unwrap();
+const MS: Duration = Duration::from_millis(1);
+
+fn ms(t: u64) -> Time {
+    Time::from_millis(t)
+}
+
+fn view(id: PathId, rank: Rank, srtt: u64) -> PathView {
+    PathView {
+        id,
+        weight: Weight::DEFAULT,
+        priority: 0,
+        rank,
+        mtu: 1_400,
+        srtt: Duration::from_millis(srtt),
+    }
+}
+
+fn both() -> [PathView; 2] {
+    [view(A, Rank::Preferred, 20), view(B, Rank::Preferred, 30)]
+}
+
+/// Sends packets 1, 2, … a millisecond apart, by `A` and `B` in turn.
+fn sent(packets: u64) -> Repairer {
+    let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
+    for pn in 1..=packets {
+        let path = if pn % 2 == 1 { A } else { B };
+        let seq = pn.div_ceil(2) as u32;
+        r.on_sent(ms(pn), path, seq, PacketNumber(pn), 1, 3, HeaderFlags::NONE, &[pn as u8; 100]);
+    }
+    r
+}
+
+/// Of `path`, up to `settled` all but these came.
+fn arrived(path: PathId, settled: u32, gaps: &[(u32, u32)], resolved: u64) -> Arrived {
+    let mut a = Arrived::new(100 * MS, PacketNumber(resolved));
+    let mut p = PathGaps::new(path, settled, 0);
+    for &(first, last) in gaps {
+        assert!(p.add(first, last));
+    }
+    a.add(p);
+    a
+}
+
+/// Everything that is due at `now`; copies get sequence numbers from 1 000 on.
+fn steps(r: &mut Repairer, now: Time, views: &[PathView]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    while let Some(step) = r.poll(now, views) {
+        if let Step::Resend { pn, path } = step {
+            r.on_copy(path, 1_000 + pn.0 as u32, pn);
+        }
+        steps.push(step);
+    }
+    steps
+}
+
+fn resend(pn: u64, path: PathId) -> Step {
+    Step::Resend { pn: PacketNumber(pn), path }
+}
+
+fn abandon(pn: u64) -> Step {
+    Step::Abandon { pn: PacketNumber(pn), distance: 1 }
+}
+
+#[test]
+fn what_a_path_lost_goes_by_the_other_one_once() {
+    let mut r = sent(20);
+    r.on_arrived(ms(30), &arrived(A, 5, &[(2, 3)], 0));
+    assert_eq!(steps(&mut r, ms(30), &both()), [resend(3, B), resend(5, B)]);
+    r.on_arrived(ms(31), &arrived(A, 6, &[(2, 3)], 2));
+    assert_eq!(steps(&mut r, ms(31), &both()), []);
+    let (sent, bytes) = r.packet(PacketNumber(5)).unwrap();
+    assert_eq!((sent.copy, sent.distance, sent.open_paths, bytes), (1, 1, 3, &[5; 100][..]));
+    r.on_arrived(ms(60), &arrived(B, 1_005, &[], 20));
+    assert_eq!(steps(&mut r, ms(60), &both()), []);
+    assert_eq!((r.stats().sent_again, r.stats().abandoned), (2, 0));
+}
+
+#[test]
+fn a_lost_copy_is_sent_again_while_there_is_time() {
+    let mut r = sent(4);
+    r.on_arrived(ms(10), &arrived(A, 2, &[(1, 1)], 0));
+    assert_eq!(steps(&mut r, ms(10), &both()), [resend(1, B)]);
+    r.on_arrived(ms(50), &arrived(B, 1_001, &[(1_001, 1_001)], 0));
+    assert_eq!(steps(&mut r, ms(50), &both()), [resend(1, A)]);
+    r.on_arrived(ms(90), &arrived(A, 1_001, &[(1_001, 1_001)], 0));
+    assert_eq!(steps(&mut r, ms(90), &both()), [abandon(1)], "100 ms are over before it comes");
+}
+
+#[test]
+fn a_path_far_ahead_repairs_its_own_losses() {
+    let far = [view(A, Rank::Preferred, 20), view(B, Rank::Preferred, 160)];
+    let mut r = sent(4);
+    r.on_arrived(ms(10), &arrived(A, 2, &[(1, 1)], 0));
+    assert_eq!(steps(&mut r, ms(10), &far), [resend(1, A)], "70 ms ahead");
+    r.on_arrived(ms(10), &arrived(B, 2, &[(1, 1)], 0));
+    assert_eq!(steps(&mut r, ms(10), &far), [resend(2, A)]);
+}
+
+#[test]
+fn beyond_the_budget_losses_are_abandoned() {
+    let mut r = sent(1_000);
+    r.on_arrived(ms(1_000), &arrived(A, 500, &[(101, 500)], 0));
+    let (again, left): (Vec<_>, Vec<_>) = steps(&mut r, ms(1_000), &both())
+        .into_iter()
+        .partition(|s| matches!(s, Step::Resend { .. }));
+    assert_eq!(again.len(), 200);
+    assert_eq!(left.len(), 200);
+}
+
+#[test]
+fn what_is_under_way_on_a_failed_path_is_rescued_in_order() {
+    let mut r = sent(100);
+    r.on_arrived(ms(100), &arrived(A, 30, &[], 0));
+    let views = [view(A, Rank::Suspected, 20), view(B, Rank::Preferred, 30)];
+    r.on_path_failed(A, || 1_000_000);
+    let got = steps(&mut r, ms(100), &views);
+    let want: Vec<_> = (31..=50).map(|seq| resend(2 * seq - 1, B)).collect();
+    assert_eq!(got, want);
+    assert_eq!((r.stats().rescued, r.stats().sent_again), (20, 0));
+    r.on_path_failed(A, || panic!("nothing is left there"));
+}
+
+#[test]
+fn a_rescue_waits_for_its_pace_and_for_a_path() {
+    let mut r = sent(400);
+    r.on_path_failed(A, || 0);
+    let none = [view(A, Rank::Suspected, 20)];
+    assert_eq!(steps(&mut r, ms(400), &none), []);
+    assert_eq!(r.poll_timeout(), None, "nothing to wait for but a path");
+    let first = steps(&mut r, ms(401), &both()).len();
+    assert!((160..200).contains(&first), "{first} at once");
+    let at = r.poll_timeout().unwrap();
+    assert!(at > ms(401) && at < ms(403), "{at:?}");
+    assert!(!steps(&mut r, at, &both()).is_empty());
+}
+
+#[test]
+fn what_is_too_old_is_abandoned_instead_of_rescued() {
+    let mut r = sent(400);
+    r.on_path_failed(A, || 10_000_000);
+    let got = steps(&mut r, ms(690), &both());
+    // 500 ms less half a round trip of 20 ms.
+    let oldest = got.iter().position(|s| matches!(s, Step::Resend { .. })).unwrap();
+    assert_eq!(got[oldest], resend(201, A));
+    assert_eq!(got[oldest - 1], abandon(199));
+}
