@@ -51,13 +51,7 @@ impl Count {
 impl LossKind {
     /// The highest sequence that arrived, and how many packets in all; `stands`: a queue stands. Gives packets sent, and
     /// those found lost, since the report before.
-    pub fn on_report(
-        &mut self,
-        now: Time,
-        highest: u32,
-        packets: u64,
-        stands: bool,
-    ) -> (f64, f64) {
+    pub fn on_report(&mut self, now: Time, highest: u32, packets: u64, stands: bool) -> (f64, f64) {
         let packets = packets as i64;
         let Some(before) = self.highest else {
             (self.highest, self.base) = (Some(highest), packets);

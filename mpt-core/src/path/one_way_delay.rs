@@ -78,7 +78,8 @@ impl OneWayDelay {
             return;
         }
         self.gathered = None;
-        let below = if jitter > STEADY { sigma(jitter) * 0.57 * f64::from(packets).ln() } else { 0.0 };
+        let below =
+            if jitter > STEADY { sigma(jitter) * 0.57 * f64::from(packets).ln() } else { 0.0 };
         let reading = least + below as i64;
         let smoothed = match self.smoothed {
             Some(before) if jitter > STEADY => before + (reading - before) / 4,
@@ -164,7 +165,9 @@ mod tests {
     fn normal(x: &mut u64) -> f64 {
         (0..12)
             .map(|_| {
-                *x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *x = x
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 (*x >> 11) as f64 / (1u64 << 53) as f64 - 0.5
             })
             .sum()

@@ -2,8 +2,8 @@
 
 use super::delivery_rate::DeliveryRate;
 use super::loss_kind::LossKind;
-use super::overflow::Overflow;
 use super::one_way_delay::{DelaySample, OneWayDelay};
+use super::overflow::Overflow;
 use super::sent_log::SentLog;
 use crate::schedule::Estimate;
 use crate::wire::PathReport;
@@ -104,8 +104,9 @@ impl PathModel {
         let rate = self.usable_rate(srtt);
         let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
         let drains = now.since(left_at);
-        let beyond =
-            Duration::from_secs_f64(flying as f64 / rate).saturating_sub(drains).min(MOST_PREDICTED);
+        let beyond = Duration::from_secs_f64(flying as f64 / rate)
+            .saturating_sub(drains)
+            .min(MOST_PREDICTED);
         self.estimate = Estimate {
             at: now,
             idle_at: now + standing.saturating_sub(threshold / 2) + beyond,

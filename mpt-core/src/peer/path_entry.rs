@@ -4,7 +4,8 @@ use crate::config::{Dscp, PathConfig, ProbeIntervals};
 use crate::handshake::CookieJar;
 use crate::keys::PublicKey;
 use crate::path::{
-    MtuSearch, PathHealth, PathModel, RateMeter, RemoteAddress, State, TokenSource, Usability, WorkersLoss,
+    MtuSearch, PathHealth, PathModel, RateMeter, RemoteAddress, State, TokenSource, Usability,
+    WorkersLoss,
 };
 use crate::schedule::Rank;
 use crate::wire::Open;
@@ -144,7 +145,7 @@ pub struct Path {
 }
 
 // 16 of them a peer, beside what they allocate as it is needed.
-const _: () = assert!(size_of::<Path>() <= 4 * 1_024);
+const _: () = assert!(size_of::<Path>() <= 6 * 1_024);
 
 /// IP and UDP headers in front of our datagrams.
 pub const fn outer_headers(remote: &SocketAddr) -> u16 {

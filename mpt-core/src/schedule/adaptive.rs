@@ -16,9 +16,9 @@
 //! mind (a queue stands there and stays short). And whatever the paths, when all of them together deliver less than
 //! the best one could alone, the slowest one [rests](super::floor).
 
+use super::PathView;
 use super::floor::{Floor, Rest};
 use super::flow_table::FlowTable;
-use super::PathView;
 use crate::id::MAX_PATHS;
 use crate::{PathId, Time};
 use std::time::Duration;
@@ -158,8 +158,7 @@ impl Adaptive {
         let mut short: Option<(u64, PathId)> = None;
         for v in paths.filter(|v| self.eligible & v.id.bit() != 0) {
             let queue = self.queue(now, v);
-            if queue < v.estimate.threshold && quick.is_none_or(|(least, _)| self.cost(v) < least)
-            {
+            if queue < v.estimate.threshold && quick.is_none_or(|(least, _)| self.cost(v) < least) {
                 quick = Some((self.cost(v), v.id));
             }
             let level = queue.as_nanos() as u64 / u64::from(v.weight.get());
@@ -176,11 +175,7 @@ impl Adaptive {
 
     /// New estimates: once a report, not once a packet.
     #[cold]
-    fn follow<'v>(
-        &mut self,
-        now: Time,
-        paths: impl Iterator<Item = &'v PathView> + Clone,
-    ) {
+    fn follow<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
         self.follow_delays(paths.clone());
         // Two that are about as fast do not take turns.
         let cost = |v: &&PathView| self.cost(v) - STAY * i64::from(self.fastest == Some(v.id));
@@ -219,9 +214,15 @@ impl Adaptive {
         if !spread {
             self.modest_since = None;
         }
-        if self.floor.costs(now, self.delivered, spread && self.eligible != fastest.id.bit(), best as f64) {
+        if self.floor.costs(
+            now,
+            self.delivered,
+            spread && self.eligible != fastest.id.bit(),
+            best as f64,
+        ) {
             let others = paths.clone().filter(|v| v.id != fastest.id);
-            let slowest = others.filter(|v| self.eligible & v.id.bit() != 0).max_by_key(|v| self.cost(v));
+            let slowest =
+                others.filter(|v| self.eligible & v.id.bit() != 0).max_by_key(|v| self.cost(v));
             if let Some(v) = slowest {
                 self.lanes[v.id.index()].rest.begin(now);
                 self.lanes[v.id.index()].admitted_until = now;
@@ -270,7 +271,9 @@ impl Adaptive {
         if fastest.estimate.overflowing_since.is_some_and(|at| now.since(at) >= UNYIELDING) {
             return true;
         }
-        if !self.lanes[v.id.index()].rest.is_over(now) || self.lanes[v.id.index()].delay > self.lanes[fastest.id.index()].delay + FAR {
+        if !self.lanes[v.id.index()].rest.is_over(now)
+            || self.lanes[v.id.index()].delay > self.lanes[fastest.id.index()].delay + FAR
+        {
             return false;
         }
         let lossy = v.estimate.random_loss > fastest.estimate.random_loss + LOSSY;

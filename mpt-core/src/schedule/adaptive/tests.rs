@@ -101,10 +101,11 @@ fn what_is_too_much_for_one_is_spread_at_the_rates_of_all() {
 
 #[test]
 fn far_and_lossy_paths_are_for_loads_that_do_not_yield() {
-    for change in [
-        (|e: &mut Estimate| e.delay = e.delay.map(|d| d + 300_000)) as fn(&mut Estimate),
-        |e| e.random_loss = 0.01,
-    ] {
+    for change in
+        [(|e: &mut Estimate| e.delay = e.delay.map(|d| d + 300_000)) as fn(&mut Estimate), |e| {
+            e.random_loss = 0.01
+        }]
+    {
         let mut views = paths(&[(1_000_000, 20), (1_000_000, 40)]);
         change(&mut views[1].estimate);
         let (mut s, mut links) = (Adaptive::default(), Links::new(2));

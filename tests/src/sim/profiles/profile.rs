@@ -67,8 +67,7 @@ impl Profile {
     /// The mean share of packets that both links lose, weighted by their rates.
     #[must_use]
     pub fn loss(&self) -> f64 {
-        let lost: f64 =
-            self.links.iter().map(|l| l.loss * l.rate_bps.unwrap_or(0) as f64).sum();
+        let lost: f64 = self.links.iter().map(|l| l.loss * l.rate_bps.unwrap_or(0) as f64).sum();
         lost / self.rate()
     }
 

@@ -151,7 +151,13 @@ pub fn trace(profile: &Profile, tunnel: Tunnel, control: Control, seed: u64) {
         world.run(Duration::from_millis(100));
         let a = achieved.borrow().clone();
         let mbit = |bytes: u64| bytes as f64 * 8e-5;
-        print!("{:5.1} {:6.1} rtt {:5.0} lost {:6}", tick as f64 / 10.0, mbit(a.bytes - before[0]), a.rtt.as_secs_f64() * 1e3, a.lost);
+        print!(
+            "{:5.1} {:6.1} rtt {:5.0} lost {:6}",
+            tick as f64 / 10.0,
+            mbit(a.bytes - before[0]),
+            a.rtt.as_secs_f64() * 1e3,
+            a.lost
+        );
         before[0] = a.bytes;
         for (i, path) in world.ends[0].peer(world.now).paths.iter().enumerate() {
             let sent = mbit(path.tx_data_bytes - before[i + 1]);
@@ -170,6 +176,13 @@ pub fn trace(profile: &Profile, tunnel: Tunnel, control: Control, seed: u64) {
             );
         }
         let r = world.ends[1].reordering(world.now);
-        println!(" | held {} p99 {:.0}ms late {} lost {} dl {}", r.held_now, r.hold_p99 * 1e3, r.late, r.released_lost, r.released_deadline);
+        println!(
+            " | held {} p99 {:.0}ms late {} lost {} dl {}",
+            r.held_now,
+            r.hold_p99 * 1e3,
+            r.late,
+            r.released_lost,
+            r.released_deadline
+        );
     }
 }

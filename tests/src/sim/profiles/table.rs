@@ -83,9 +83,8 @@ pub fn print(options: &Options) -> io::Result<()> {
 }
 
 fn profiles(options: &Options) -> impl Iterator<Item = Profile> {
-    let wanted = |p: &Profile| {
-        options.profiles.is_empty() || options.profiles.iter().any(|n| n == p.name)
-    };
+    let wanted =
+        |p: &Profile| options.profiles.is_empty() || options.profiles.iter().any(|n| n == p.name);
     PROFILES.into_iter().filter(wanted)
 }
 
@@ -145,7 +144,10 @@ fn timeline(
 }
 
 fn steady_table(options: &Options, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "\nconstant UDP at 80 % of the sum: loss above the links' own, out of order, delay in ms")?;
+    writeln!(
+        out,
+        "\nconstant UDP at 80 % of the sum: loss above the links' own, out of order, delay in ms"
+    )?;
     writeln!(
         out,
         "{:13} {:>9} {:>9} {:>9} {:>9} {:>9}  {:>9} {:>9} {:>9}",
@@ -156,8 +158,7 @@ fn steady_table(options: &Options, out: &mut impl Write) -> io::Result<()> {
             let mut sums = [0.0; 4];
             for seed in options.first..options.first + options.seeds {
                 let a = steady(&profile, tunnel, 0.8, seed);
-                let one =
-                    [a.loss(), a.disorder(), millis(a.delay(0.5)), millis(a.delay(0.99))];
+                let one = [a.loss(), a.disorder(), millis(a.delay(0.5)), millis(a.delay(0.99))];
                 for (sum, x) in sums.iter_mut().zip(one) {
                     *sum += x / options.seeds as f64;
                 }

@@ -216,7 +216,8 @@ impl Host for Bulk {
     fn receive(&mut self, now: Time, end: usize, inner: &[u8]) -> bool {
         let at = self.instant(now);
         let Some((source, destination)) = packet::udp(inner) else { return false };
-        let Some(i) = (0..2).find(|&i| self.sides[i].end == end && self.sides[i].address == destination)
+        let Some(i) =
+            (0..2).find(|&i| self.sides[i].end == end && self.sides[i].address == destination)
         else {
             return false;
         };

@@ -71,13 +71,20 @@ impl Handshake {
     fn new(side: Side, params: &TransportParameters) -> Self {
         let mut ours = Vec::new();
         params.write(&mut ours);
-        Self { side, ours, theirs: None, step: 0, heard_hello: false, complete: false, generation: ONE_RTT }
+        Self {
+            side,
+            ours,
+            theirs: None,
+            step: 0,
+            heard_hello: false,
+            complete: false,
+            generation: ONE_RTT,
+        }
     }
 
     fn learn(&mut self, mut bytes: &[u8]) -> Result<bool, TransportError> {
         let malformed = |_| TransportError::from(TransportErrorCode::crypto(47));
-        self.theirs =
-            Some(TransportParameters::read(self.side, &mut bytes).map_err(malformed)?);
+        self.theirs = Some(TransportParameters::read(self.side, &mut bytes).map_err(malformed)?);
         Ok(true)
     }
 }
