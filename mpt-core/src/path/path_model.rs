@@ -29,6 +29,11 @@ const LITTLE: f64 = 0.6;
 /// Loss beyond the random one of this share is a full queue that the delays did not show.
 const OVERFLOW: f64 = 0.05;
 
+/// A flow that slows down to 0.7 leaves a path busy if it queued for 0.43 round trips or more; with some to spare for round
+/// trips that repair makes longer. Bounded by what others bear, and by what any queue holds.
+const LEAST_LONG: Duration = Duration::from_millis(20);
+const MOST_LONG: Duration = Duration::from_millis(50);
+
 /// A path's model, fed by what is sent and by the peer's reports.
 #[derive(Clone, Debug, Default)]
 pub struct PathModel {
@@ -132,6 +137,14 @@ impl PathModel {
             Some(rate) => (rate * STARTUP_GAIN).max(first),
             None => first,
         }
+    }
+
+    /// If a queue stands that is long: the round trip through it.
+    #[must_use]
+    pub fn long_queue(&self, min_rtt: Duration) -> Option<Duration> {
+        let long = (min_rtt * 3 / 4).clamp(LEAST_LONG, MOST_LONG);
+        let e = &self.estimate;
+        (e.standing > long + e.threshold).then(|| min_rtt + e.standing)
     }
 
     /// For schedulers.

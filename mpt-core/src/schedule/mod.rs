@@ -47,7 +47,7 @@ pub enum Scheduler {
     /// Each flow on one path.
     Flow(FlowHash),
     /// By what is measured.
-    Adaptive(Adaptive),
+    Adaptive(Box<Adaptive>),
 }
 
 /// Whether somebody gave a path a weight.
@@ -67,7 +67,7 @@ impl Scheduler {
             SchedulerKind::Weighted => Self::Weighted(Weighted::default()),
             SchedulerKind::Failover => Self::Failover(Failover::default()),
             SchedulerKind::Flow => Self::Flow(FlowHash),
-            SchedulerKind::Adaptive | SchedulerKind::Auto => Self::Adaptive(Adaptive::default()),
+            SchedulerKind::Adaptive | SchedulerKind::Auto => Self::Adaptive(Box::default()),
         }
     }
 

@@ -176,13 +176,19 @@ pub fn trace(profile: &Profile, tunnel: Tunnel, control: Control, seed: u64) {
             );
         }
         let r = world.ends[1].reordering(world.now);
+        let repair = world.ends[0].peer(world.now).repair;
         println!(
-            " | held {} p99 {:.0}ms late {} lost {} dl {}",
+            " | held {} p99 {:.0}ms late {} gone {} dl {} full {} | again {} abandoned {} repaired {} late {}",
             r.held_now,
             r.hold_p99 * 1e3,
             r.late,
-            r.released_lost,
-            r.released_deadline
+            r.given_up,
+            r.released_deadline,
+            r.released_full,
+            repair.sent_again,
+            repair.abandoned,
+            r.repaired,
+            r.repaired_late
         );
     }
 }

@@ -30,6 +30,9 @@ pub struct Options {
     /// Prints what the adaptive scheduler believes in each tenth of a second of one run; no table.
     #[arg(long)]
     pub trace: bool,
+    /// Traces this path alone, 0 or 1.
+    #[arg(long, value_name = "PATH")]
+    pub alone: Option<usize>,
     /// Leaves out static weights.
     #[arg(long)]
     pub no_weighted: bool,
@@ -60,7 +63,7 @@ pub fn print(options: &Options) -> io::Result<()> {
     for (traffic, control) in [(Traffic::Cubic, Control::Cubic), (Traffic::Bbr, Control::Bbr)] {
         if wanted(traffic) && options.trace {
             for profile in profiles(options) {
-                trace(&profile, Tunnel::Adaptive, control, options.first);
+                trace(&profile, options.traced(), control, options.first);
             }
         } else if wanted(traffic) {
             bulk_table(options, control, &mut out)?;
@@ -80,6 +83,12 @@ pub fn print(options: &Options) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+impl Options {
+    fn traced(&self) -> Tunnel {
+        self.alone.map_or(Tunnel::Adaptive, |path| Tunnel::Alone(path.min(1)))
+    }
 }
 
 fn profiles(options: &Options) -> impl Iterator<Item = Profile> {
