@@ -14,6 +14,9 @@ const JITTER_WINDOW: Duration = Duration::from_secs(1);
 /// With less jitter than this each report's least delay counts as it is, microseconds.
 const STEADY: i64 = 500;
 
+/// Jitter of this much moves the base when it is seen first, microseconds.
+const MATTERS: i64 = 2_000;
+
 /// With more, the least of so many packets at least.
 const ENOUGH: u32 = 16;
 
@@ -50,6 +53,8 @@ pub struct OneWayDelay {
     smoothed: Option<i64>,
     base: WindowedMin,
     jitter: WindowedMin,
+    /// Jitter was seen that matters.
+    jittery: bool,
     /// Late without load since.
     late_since: Option<Time>,
 }
@@ -66,6 +71,12 @@ impl OneWayDelay {
         };
         self.gathered = Some((since, least, packets));
         let jitter = self.jitter_micros();
+        if jitter > MATTERS && !self.jittery {
+            // What was read before jitter was known lies below the mean by all of it.
+            self.jittery = true;
+            self.base = WindowedMin::default();
+            self.smoothed = None;
+        }
         if jitter > STEADY && packets < ENOUGH {
             if now.since(since) > THIN {
                 self.gathered = None;

@@ -23,6 +23,11 @@ const FIRST_WINDOW: f64 = 14_000.0;
 /// … and of so much more than it delivered, for as long as it delivers all it is given without a queue.
 const STARTUP_GAIN: f64 = 1.5;
 
+/// So much more is tried of one that was measured, when it delivers nearly all of that and no queue stands (the gain of
+/// BBR's probing).
+const PROBING_GAIN: f64 = 1.25;
+const NEARLY: f64 = 0.8;
+
 /// A path carries little below this share of what it can do: no queue of ours stands there.
 const LITTLE: f64 = 0.6;
 
@@ -44,6 +49,8 @@ pub struct PathModel {
     overflow: Overflow,
     /// Delays as the peer counts them, unwrapped.
     last_delay: Option<i64>,
+    /// As much is under way as a queue that stands there takes.
+    filled: bool,
     estimate: Estimate,
 }
 
@@ -106,8 +113,10 @@ impl PathModel {
             self.overflow.on_report(now, lost, standing);
         }
 
-        let rate = self.usable_rate(srtt);
+        let rate = self.usable_rate(srtt, standing < threshold / 2);
         let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
+        // A stalled flow leaves a full queue behind and nothing after it; jitter alone leaves no bytes.
+        self.filled = threshold < STANDS * 2 || busy && flying as f64 > rate * standing.as_secs_f64() / 2.0;
         let drains = now.since(left_at);
         let beyond = Duration::from_secs_f64(flying as f64 / rate)
             .saturating_sub(drains)
@@ -127,10 +136,14 @@ impl PathModel {
     }
 
     /// What a scheduler may count on, bytes a second.
-    fn usable_rate(&self, srtt: Option<Duration>) -> f64 {
+    fn usable_rate(&self, srtt: Option<Duration>, idle: bool) -> f64 {
         let srtt = srtt.unwrap_or(Duration::from_millis(100)).max(Duration::from_millis(2));
         let first = FIRST_WINDOW / srtt.as_secs_f64();
         match self.rate.capacity() {
+            // What was its limit is none now.
+            Some(rate) if self.rate.is_measured() && idle && self.rate.latest() > NEARLY * rate => {
+                (rate * PROBING_GAIN).max(first / 4.0)
+            }
             Some(rate) if self.rate.is_measured() || self.loss.congestive() > OVERFLOW => {
                 rate.max(first / 4.0)
             }
@@ -144,7 +157,7 @@ impl PathModel {
     pub fn long_queue(&self, min_rtt: Duration) -> Option<Duration> {
         let long = (min_rtt * 3 / 4).clamp(LEAST_LONG, MOST_LONG);
         let e = &self.estimate;
-        (e.standing > long + e.threshold).then(|| min_rtt + e.standing)
+        (self.filled && e.standing > long + e.threshold).then(|| min_rtt + e.standing)
     }
 
     /// For schedulers.

@@ -21,7 +21,9 @@ impl DelayTally {
     pub fn on_packet(&mut self, now: Time, send_time: u16) {
         let delay = self.clocks.delay(now, send_time);
         if let Some(last) = self.last.replace(delay) {
-            self.jitter += (delay - last).abs() - self.jitter / 16;
+            let step = (delay - last).abs();
+            // As RFC 6298 begins: from nothing it would take a hundred packets to be believed.
+            self.jitter += if self.jitter == 0 { step * 16 } else { step - self.jitter / 16 };
         }
         self.least = if self.packets == 0 { delay } else { self.least.min(delay) };
         self.packets += 1;

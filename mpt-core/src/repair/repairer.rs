@@ -143,10 +143,13 @@ impl Repairer {
                 if fate != Fate::Lost || sent.under_way > 0 || sent.done {
                     return;
                 }
-                if budget.is_congested() || yielding.is_on() && sent.unrepaired {
+                let given_up = pn <= arrived.resolved.0;
+                if given_up || sent.unrepaired {
+                    yielding.on_lost(now);
+                }
+                if budget.is_congested() || given_up {
                     // The receiver knows, and does not wait.
                     budget.on_lost();
-                    yielding.on_lost(now);
                     sent.done = true;
                     *abandoned += 1;
                 } else if lost.len() < MOST_WAITING {
@@ -218,8 +221,7 @@ impl Repairer {
             self.lost.pop_front();
             // The report took a part of a round trip, the copy will take half of one.
             let elapsed = now.since(sent.lost.unwrap_or(now)) + target.srtt * 3 / 4;
-            let in_time = elapsed <= self.patience && now.since(sent.at) <= self.deadline;
-            let in_time = in_time && !sent.unrepaired;
+            let in_time = !sent.unrepaired && elapsed <= self.patience && now.since(sent.at) <= self.deadline;
             if in_time && sent.copy < LAST_COPY && self.budget.spend(now) {
                 self.stats.sent_again += 1;
                 return Some(Step::Resend { pn: PacketNumber(pn), path: target.id });

@@ -35,7 +35,7 @@ impl Yielding {
 
     /// A packet was lost that is not sent again.
     pub fn on_lost(&mut self, now: Time) {
-        if self.on {
+        if self.on || now >= self.again_at {
             self.on = false;
             self.again_at = now + self.reaction * REACTIONS;
         }

@@ -32,15 +32,15 @@ const BURST: u32 = 4;
 /// Another path becomes the fastest when it is better by this, microseconds.
 const STAY: i64 = 2_000;
 
-/// To lose all packets is as bad as to have them so much later, microseconds: one in a hundred is worth 50 ms, about what it
-/// takes to send it again.
-const LOSS_COST: f64 = 5e6;
+/// To lose all packets is as bad as to have them so much later, microseconds: what is lost is sent again, and comes
+/// later by a round trip or two with whoever waits for it. One in a hundred is worth 5 ms.
+const LOSS_COST: f64 = 5e5;
 
 /// A path this much slower than the fastest is used for loads only that do not yield, microseconds.
 const FAR: i64 = 150_000;
 
-/// So is one that loses so much more.
-const LOSSY: f32 = 0.0015;
+/// So is one that loses so much more. What is lost beyond that is seldom all repaired.
+const LOSSY: f32 = 0.04;
 
 /// No congestion control lets a queue overflow for longer than this.
 const UNYIELDING: Duration = Duration::from_millis(700);
