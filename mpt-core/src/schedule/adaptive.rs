@@ -43,7 +43,7 @@ const FAR: i64 = 150_000;
 const LOSSY: f32 = 0.04;
 
 /// No congestion control lets a queue overflow for longer than this.
-const UNYIELDING: Duration = Duration::from_millis(700);
+const UNYIELDING: Duration = Duration::from_millis(1_200);
 
 /// A path once spread over stays so for this long after the last time that packets were spread at all.
 const ADMITTED: Duration = Duration::from_secs(5);
@@ -57,6 +57,9 @@ const SHORT: Duration = Duration::from_millis(50);
 
 /// A path whose limit was not seen yet is taken for this part of the fastest at least.
 const UNKNOWN_PART: u64 = 6;
+
+/// A path that brings less than this part of the fastest is worth no waiting: it gets what would not arrive later by it.
+const MINOR_PART: u64 = 6;
 
 /// With nothing known at all a path takes 10 Mbit/s, bytes a second.
 const UNKNOWN: u64 = 1_250_000;
@@ -73,6 +76,8 @@ pub struct Adaptive {
     /// The paths known, and those that may be spread over, by bits.
     known: u16,
     eligible: u16,
+    /// Those of them that bring little.
+    minor: u16,
     /// Since when the fastest path's queue has been standing and short.
     modest_since: Option<Time>,
     delivered: u64,
@@ -154,10 +159,14 @@ impl Adaptive {
         paths: impl Iterator<Item = &'v PathView>,
         fastest: &PathView,
     ) -> PathId {
+        let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest));
         let mut quick: Option<(i64, PathId)> = None;
         let mut short: Option<(u64, PathId)> = None;
         for v in paths.filter(|v| self.eligible & v.id.bit() != 0) {
             let queue = self.queue(now, v);
+            if self.minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
+                continue;
+            }
             if queue < v.estimate.threshold && quick.is_none_or(|(least, _)| self.cost(v) < least) {
                 quick = Some((self.cost(v), v.id));
             }
@@ -229,9 +238,13 @@ impl Adaptive {
             }
         }
         self.eligible = fastest.id.bit();
+        self.minor = 0;
+        let minor = fastest.estimate.rate / MINOR_PART;
         for v in paths.filter(|v| v.id != fastest.id) {
             if self.helps(now, v, fastest) {
                 self.eligible |= v.id.bit();
+                let little = fastest.estimate.measured && v.estimate.measured && v.estimate.rate < minor;
+                self.minor |= if little { v.id.bit() } else { 0 };
             }
         }
     }

@@ -3,17 +3,12 @@
 use crate::Time;
 use std::time::Duration;
 
-/// What was delivered is compared over this long.
-const WINDOW: Duration = Duration::from_millis(500);
-
-/// A flow that is spread for the first time needs a few round trips to use what it is offered.
-const GRACE: Duration = Duration::from_secs(3);
+/// What was delivered is compared over this long: a flow that is spread needs a few round trips to use what it is offered,
+/// and one that waits for a slow path comes in bursts.
+const WINDOW: Duration = Duration::from_secs(3);
 
 /// Spreading costs when less than this share of the best path's rate arrives.
 const SHARE: f64 = 0.95;
-
-/// Windows in a row that have to say so.
-const BAD: u32 = 6;
 
 /// A path is left alone for this long at first, twice as long each time, …
 const FIRST_REST: Duration = Duration::from_secs(4);
@@ -28,8 +23,6 @@ const TRUST: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Floor {
     from: Option<(Time, u64)>,
-    spread_since: Option<Time>,
-    bad: u32,
 }
 
 /// The rest of one path.
@@ -47,7 +40,6 @@ impl Floor {
             *self = Self::default();
             return false;
         }
-        let since = *self.spread_since.get_or_insert(now);
         let (from, before) = *self.from.get_or_insert((now, delivered));
         let span = now.since(from);
         if span < WINDOW {
@@ -55,12 +47,7 @@ impl Floor {
         }
         self.from = Some((now, delivered));
         let rate = delivered.saturating_sub(before) as f64 / span.as_secs_f64();
-        self.bad = if rate < alone * SHARE { self.bad + 1 } else { 0 };
-        if now.since(since) >= GRACE && self.bad >= BAD {
-            *self = Self::default();
-            return true;
-        }
-        false
+        rate < alone * SHARE
     }
 }
 
