@@ -116,7 +116,8 @@ impl PathModel {
         let rate = self.usable_rate(srtt, standing < threshold / 2);
         let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
         // A stalled flow leaves a full queue behind and nothing after it; jitter alone leaves no bytes.
-        self.filled = threshold < STANDS * 2 || busy && flying as f64 > rate * standing.as_secs_f64() / 2.0;
+        self.filled =
+            threshold < STANDS * 2 || busy && flying as f64 > rate * standing.as_secs_f64() / 2.0;
         let drains = now.since(left_at);
         let beyond = Duration::from_secs_f64(flying as f64 / rate)
             .saturating_sub(drains)

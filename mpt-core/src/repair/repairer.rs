@@ -221,7 +221,8 @@ impl Repairer {
             self.lost.pop_front();
             // The report took a part of a round trip, the copy will take half of one.
             let elapsed = now.since(sent.lost.unwrap_or(now)) + target.srtt * 3 / 4;
-            let in_time = !sent.unrepaired && elapsed <= self.patience && now.since(sent.at) <= self.deadline;
+            let in_time =
+                !sent.unrepaired && elapsed <= self.patience && now.since(sent.at) <= self.deadline;
             if in_time && sent.copy < LAST_COPY && self.budget.spend(now) {
                 self.stats.sent_again += 1;
                 return Some(Step::Resend { pn: PacketNumber(pn), path: target.id });

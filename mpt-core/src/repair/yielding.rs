@@ -18,6 +18,8 @@ pub struct Yielding {
     on: bool,
     reaction: Duration,
     again_at: Time,
+    /// A queue that stood is taken to stand until then: with bursts it does not in every report.
+    until: Time,
 }
 
 impl Yielding {
@@ -25,11 +27,10 @@ impl Yielding {
     pub fn on_report(&mut self, now: Time, long_queue: Option<Duration>) {
         match long_queue {
             Some(reaction) if now >= self.again_at => {
-                self.on = true;
-                self.reaction = reaction;
+                (self.on, self.reaction, self.until) = (true, reaction, now + reaction);
             }
             Some(_) => {}
-            None => self.on = false,
+            None => self.on &= now < self.until,
         }
     }
 
@@ -66,6 +67,8 @@ mod tests {
         y.on_report(at(120), Some(reaction));
         assert!(y.is_on());
         y.on_report(at(130), None);
+        assert!(y.is_on());
+        y.on_report(at(170), None);
         assert!(!y.is_on());
     }
 }

@@ -32,6 +32,10 @@ const BURST: u32 = 4;
 /// Another path becomes the fastest when it is better by this, microseconds.
 const STAY: i64 = 2_000;
 
+/// What a backlogged flow sends at once, bytes: of two paths that are about as long the one of the greater rate is the
+/// faster for it.
+const BURST_BYTES: u64 = 20_000;
+
 /// To lose all packets is as bad as to have them so much later, microseconds: what is lost is sent again, and comes
 /// later by a round trip or two with whoever waits for it. One in a hundred is worth 5 ms.
 const LOSS_COST: f64 = 5e5;
@@ -187,7 +191,14 @@ impl Adaptive {
     fn follow<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
         self.follow_delays(paths.clone());
         // Two that are about as fast do not take turns.
-        let cost = |v: &&PathView| self.cost(v) - STAY * i64::from(self.fastest == Some(v.id));
+        let cost = |v: &&PathView| {
+            let burst = if v.estimate.measured {
+                BURST_BYTES * 1_000_000 / v.estimate.rate.max(1)
+            } else {
+                0
+            };
+            self.cost(v) + burst as i64 - STAY * i64::from(self.fastest == Some(v.id))
+        };
         let Some(fastest) = paths.clone().min_by_key(cost) else { return };
         self.fastest = Some(fastest.id);
         let least_rate = fastest.estimate.rate / UNKNOWN_PART;
@@ -229,7 +240,12 @@ impl Adaptive {
             spread && self.eligible != fastest.id.bit(),
             best as f64,
         ) {
-            let others = paths.clone().filter(|v| v.id != fastest.id);
+            let strongest = paths
+                .clone()
+                .filter(|v| v.estimate.measured)
+                .max_by_key(|v| v.estimate.rate)
+                .map(|v| v.id);
+            let others = paths.clone().filter(|v| v.id != fastest.id && Some(v.id) != strongest);
             let slowest =
                 others.filter(|v| self.eligible & v.id.bit() != 0).max_by_key(|v| self.cost(v));
             if let Some(v) = slowest {
@@ -243,7 +259,8 @@ impl Adaptive {
         for v in paths.filter(|v| v.id != fastest.id) {
             if self.helps(now, v, fastest) {
                 self.eligible |= v.id.bit();
-                let little = fastest.estimate.measured && v.estimate.measured && v.estimate.rate < minor;
+                let little =
+                    fastest.estimate.measured && v.estimate.measured && v.estimate.rate < minor;
                 self.minor |= if little { v.id.bit() } else { 0 };
             }
         }
