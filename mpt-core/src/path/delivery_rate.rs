@@ -6,22 +6,6 @@ const LEAST_SPAN: u32 = 400;
 /// A gap in the reports longer than this is none of the path's doing. Both in units of 100 µs.
 const MOST_SPAN: u32 = 10_000;
 
-/// Of a sample below this share of the estimate jitter may have read as a queue; to take it for the limit would lower
-/// the load, hence the next sample.
-const NEARLY: f64 = 0.9;
-
-/// Whether something stands in the queue.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Queue {
-    /// Nothing.
-    #[default]
-    None,
-    /// It seems so.
-    Stands,
-    /// More than jitter explains.
-    Surely,
-}
-
 /// A path's delivery rate.
 ///
 /// While something stands in the queue for a whole sample, what arrives is what the path can do, neither more
@@ -34,7 +18,7 @@ pub enum Queue {
 pub struct DeliveryRate {
     from: Option<Mark>,
     /// The least queue seen since then: whether it stood.
-    stood: Queue,
+    stood: bool,
     /// Bytes a second.
     rate: Option<f64>,
     latest: f64,
@@ -51,12 +35,12 @@ struct Mark {
 impl DeliveryRate {
     /// By `at` (the receiver's clock in units of 100 µs) `bytes` had arrived in all; `stands`: something stands in
     /// the queue.
-    pub fn on_arrived(&mut self, at: u32, bytes: u64, stands: Queue) {
+    pub fn on_arrived(&mut self, at: u32, bytes: u64, stands: bool) {
         let Some(from) = self.from else {
             self.begin(at, bytes, stands);
             return;
         };
-        self.stood = self.stood.min(stands);
+        self.stood &= stands;
         let span = at.wrapping_sub(from.at);
         if span < LEAST_SPAN {
             return;
@@ -68,10 +52,7 @@ impl DeliveryRate {
         let sample = (bytes - from.bytes) as f64 * 10_000.0 / f64::from(span);
         self.latest = sample;
         self.rate = Some(match self.rate {
-            Some(rate)
-                if self.stood == Queue::Surely
-                    || self.stood == Queue::Stands && sample > NEARLY * rate =>
-            {
+            Some(rate) if self.stood => {
                 self.measured = true;
                 rate + (sample - rate) / 3.0
             }
@@ -81,7 +62,7 @@ impl DeliveryRate {
         self.begin(at, bytes, stands);
     }
 
-    fn begin(&mut self, at: u32, bytes: u64, stands: Queue) {
+    fn begin(&mut self, at: u32, bytes: u64, stands: bool) {
         self.from = Some(Mark { at, bytes });
         self.stood = stands;
     }
@@ -111,7 +92,6 @@ mod tests {
 
     /// Reports every 20 ms of so many bytes a second, for so many milliseconds.
     fn run(d: &mut DeliveryRate, from: &mut (u32, u64), rate: u64, millis: u32, stands: bool) {
-        let stands = if stands { Queue::Surely } else { Queue::None };
         for _ in 0..millis / 20 {
             from.0 = from.0.wrapping_add(200);
             from.1 += rate / 50;
@@ -122,7 +102,7 @@ mod tests {
     #[test]
     fn follows_both_ways_with_a_queue_and_only_up_without() {
         let (mut d, mut at) = (DeliveryRate::default(), (u32::MAX - 500, 0));
-        d.on_arrived(at.0, at.1, Queue::None);
+        d.on_arrived(at.0, at.1, false);
         run(&mut d, &mut at, 1_000_000, 200, false);
         assert!((d.capacity().unwrap() - 1e6).abs() < 1e4);
         assert!(!d.is_measured());
@@ -143,7 +123,7 @@ mod tests {
         at.0 += 50_000;
         run(&mut d, &mut at, 1_000_000, 400, true);
         assert!((d.capacity().unwrap() - 1e6).abs() < 1e4);
-        d.on_arrived(at.0 + 1_000, 0, Queue::Surely);
+        d.on_arrived(at.0 + 1_000, 0, true);
         assert!((d.capacity().unwrap() - 1e6).abs() < 1e4);
     }
 }

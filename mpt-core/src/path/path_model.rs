@@ -1,6 +1,6 @@
 //! What is known of a path as a carrier: the estimators together, and what they say to schedulers.
 
-use super::delivery_rate::{DeliveryRate, Queue};
+use super::delivery_rate::DeliveryRate;
 use super::loss_kind::LossKind;
 use super::one_way_delay::{DelaySample, OneWayDelay};
 use super::overflow::Overflow;
@@ -107,12 +107,7 @@ impl PathModel {
         let standing = self.delay.standing();
         let stands = standing > threshold;
         let all = self.workers.iter().map(|w| w.bytes).sum();
-        let queue = match standing {
-            s if s > threshold + self.delay.jitter() => Queue::Surely,
-            s if s > threshold / 2 => Queue::Stands,
-            _ => Queue::None,
-        };
-        self.rate.on_arrived(told.at, all, queue);
+        self.rate.on_arrived(told.at, all, standing > threshold / 2);
         if first {
             let lost = self.loss.on_report(now, report.highest_seq, report.packets, stands);
             self.overflow.on_report(now, lost, standing);
