@@ -18,6 +18,8 @@ fn view(id: PathId, rank: Rank, srtt: u64) -> PathView {
         rank,
         mtu: 1_400,
         srtt: Duration::from_millis(srtt),
+        min_rtt: Duration::from_millis(srtt),
+        estimate: Default::default(),
     }
 }
 
