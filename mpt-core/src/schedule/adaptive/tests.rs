@@ -60,7 +60,7 @@ impl Links {
                     let queue = self.idle_at[v.id.index()].since(now);
                     (v.estimate.at, v.estimate.standing) = (now, queue);
                     v.estimate.idle_at = now + queue;
-                    v.estimate.delivered += 1;
+                    v.estimate.delivered += rate / 50;
                 }
             }
             let id = s.pick(now, views.iter(), BULK, 1_000).unwrap();
@@ -103,7 +103,7 @@ fn what_is_too_much_for_one_is_spread_at_the_rates_of_all() {
 fn far_and_lossy_paths_are_for_loads_that_do_not_yield() {
     for change in
         [(|e: &mut Estimate| e.delay = e.delay.map(|d| d + 300_000)) as fn(&mut Estimate), |e| {
-            e.random_loss = 0.01
+            e.random_loss = 0.06
         }]
     {
         let mut views = paths(&[(1_000_000, 20), (1_000_000, 40)]);
