@@ -146,6 +146,8 @@ impl Repairer {
                 let given_up = pn <= arrived.resolved.0;
                 if given_up || sent.unrepaired {
                     yielding.on_lost(now);
+                    // When it goes on like that it is congestion.
+                    budget.spend(now);
                 }
                 if budget.is_congested() || given_up {
                     // The receiver knows, and does not wait.
@@ -253,6 +255,7 @@ impl Repairer {
             }
             self.stranded.pop_front();
             self.stats.rescued += 1;
+            self.yielding.on_rescue(now);
             return Some(Step::Resend { pn: PacketNumber(pn), path: target.id });
         }
         None

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// A flow is seen to react this many reaction times after a loss was told.
 const REACTIONS: u32 = 2;
 
+/// What a rescue queued has left after this time.
+const RESCUE: Duration = Duration::from_secs(1);
+
 /// Whether losses are left to the flows for now.
 ///
 /// Where all losses were repaired, a flow that only slows down for losses would fill any queue, and then lose hundreds
@@ -40,6 +43,12 @@ impl Yielding {
             self.on = false;
             self.again_at = now + self.reaction * REACTIONS;
         }
+    }
+
+    /// Packets of a failed path go out by another one: the queue there is our doing.
+    pub fn on_rescue(&mut self, now: Time) {
+        self.on = false;
+        self.again_at = now + RESCUE;
     }
 
     /// Whether what is sent now is not sent again when it is lost.
