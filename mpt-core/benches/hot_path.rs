@@ -105,11 +105,13 @@ fn numbers(c: &mut Criterion) {
         srtt: Duration::from_millis(20),
         limit: None,
         tokens: Default::default(),
+        min_rtt: Duration::from_millis(20),
+        estimate: Default::default(),
     };
     let views = [view(0, 2), view(1, 1)];
     let mut scheduler = Scheduler::new(SchedulerKind::Weighted);
     group.bench_function("weighted pick of 2 paths", |b| {
-        b.iter(|| scheduler.pick(black_box(&views), 5, PACKET, PACKET + 36));
+        b.iter(|| scheduler.pick(Time::ZERO, black_box(&views), 5, PACKET, PACKET + 36));
     });
 
     let mut predecessors = Predecessors::new(1);

@@ -50,6 +50,10 @@ pub enum SchedulerKind {
     Flow,
     /// Each packet on the two paths that answer soonest.
     Duplicate,
+    /// By what is measured of the paths; weights are a bias.
+    Adaptive,
+    /// `weighted` where a path of the peer has a weight, here or by the peer's wish; else `adaptive`.
+    Auto,
 }
 
 impl fmt::Display for SchedulerKind {
@@ -59,6 +63,8 @@ impl fmt::Display for SchedulerKind {
             Self::Failover => "failover",
             Self::Flow => "flow",
             Self::Duplicate => "duplicate",
+            Self::Adaptive => "adaptive",
+            Self::Auto => "auto",
         })
     }
 }

@@ -385,6 +385,28 @@ pub struct PathStatus {
     pub downs: u64,
     /// The kernel's drops on this path's socket, receive side.
     pub kernel_drops: u64,
+    /// What is estimated of the way to the peer; nothing before it reported.
+    #[serde(default)]
+    pub estimate: Option<PathEstimate>,
+}
+
+/// What is estimated of a path on the way to the peer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PathEstimate {
+    /// Bytes a second that it delivers, outer UDP payload.
+    pub rate: f64,
+    /// Whether that is its limit; else nobody has asked for more.
+    pub rate_is_limit: bool,
+    /// One-way delay beyond that of the fastest path when both are empty, seconds.
+    pub extra_delay: f64,
+    /// What stands in its queue, seconds.
+    pub queue: f64,
+    /// Deviation of its one-way delay, seconds.
+    pub jitter: f64,
+    /// Share of packets it loses whatever it carries, 0 to 1.
+    pub loss_random: f64,
+    /// Share lost beyond that while its queue is long, 0 to 1.
+    pub loss_congestive: f64,
 }
 
 impl Status {

@@ -271,6 +271,7 @@ fn report_of_all_paths() -> Report {
             packets: 598,
             bytes: 700_000,
             since_highest: 12,
+            delays: None,
         });
     }
     report

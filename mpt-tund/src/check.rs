@@ -178,7 +178,7 @@ fn summary(config: &Config) -> Vec<String> {
         format!("interface {}: {}, {mtu}", interface.name, addresses.join(", ")),
         format!("public key {}", config.private_key.public_key()),
         listens,
-        format!("scheduler {}, cipher {}", config.scheduler, config.cipher),
+        format!("scheduler {}, cipher {}", scheduler(config), config.cipher),
     ];
     for peer in &config.peers {
         let allowed: Vec<_> = peer.allowed_ips.iter().map(ToString::to_string).collect();
@@ -194,6 +194,16 @@ fn summary(config: &Config) -> Vec<String> {
         lines.push("built-in policies are off".to_owned());
     }
     lines
+}
+
+/// What `auto` comes to, as far as this end's file tells: the peer may wish weights.
+fn scheduler(config: &Config) -> SchedulerKind {
+    let weighted = config.peers.iter().flat_map(|p| &p.paths).any(|path| path.weight.is_some());
+    match config.scheduler {
+        SchedulerKind::Auto if weighted => SchedulerKind::Weighted,
+        SchedulerKind::Auto => SchedulerKind::Adaptive,
+        kind => kind,
+    }
 }
 
 fn path_line(path: &Path, scheduler: SchedulerKind) -> String {

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use mpt_lab::bench::{self, BenchOptions};
 use mpt_lab::demo::{self, DemoOptions};
 use mpt_lab::failures::{self, FailuresOptions};
+use mpt_lab::sim::profiles;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -19,6 +20,8 @@ struct Arguments {
 enum Command {
     /// Bridges carry one UDP stream; one is unplugged and comes back.
     Demo(DemoOptions),
+    /// Sixteen networks: each path alone, static weights, and the adaptive scheduler.
+    Profiles(profiles::Options),
     Bench(Box<BenchOptions>),
     Failures(FailuresOptions),
 }
@@ -40,11 +43,15 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> ExitCode {
-    let result = mpt_lab::privilege::enter().and_then(|()| match arguments.command {
-        Command::Demo(options) => demo::run(&options),
-        Command::Bench(options) => bench::run(&options),
-        Command::Failures(options) => failures::run(&options),
-    });
+    let result = match arguments.command {
+        Command::Demo(options) => mpt_lab::privilege::enter().and_then(|()| demo::run(&options)),
+        Command::Bench(options) => mpt_lab::privilege::enter().and_then(|()| bench::run(&options)),
+        Command::Failures(options) => {
+            mpt_lab::privilege::enter().and_then(|()| failures::run(&options))
+        }
+        // In virtual time: nothing of this machine is needed.
+        Command::Profiles(options) => profiles::print(&options).map_err(Into::into),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

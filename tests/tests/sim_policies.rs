@@ -230,8 +230,8 @@ fn what_is_pinned_is_spread_while_its_path_is_of_no_use() {
     w.lines[1].cut(Way::Both);
     w.run(5 * S);
     assert!(data(&w, 0) > 2_000, "{}", account(&w));
-    w.operate(0, |endpoint, _, _| {
-        let e = endpoint.explain(&"udp 10.77.0.1:1 -> 10.77.0.2:2 dscp af41".parse().unwrap());
+    w.operate(0, |endpoint, at, _| {
+        let e = endpoint.explain(at, &"udp 10.77.0.1:1 -> 10.77.0.2:2 dscp af41".parse().unwrap());
         let happens =
             "pinned to path-1, which is down; spread: the scheduler (weighted) picks the path";
         assert_eq!(e.happens[0], happens);
@@ -286,21 +286,21 @@ fn policies_change_while_packets_flow() {
     w.run(2 * S);
     let data = |w: &World, path| w.ends[0].path(w.now, path).tx_data_packets;
     assert!(data(&w, 0) > 100 && data(&w, 1) > 100);
-    w.operate(0, |endpoint, _, _| {
+    w.operate(0, |endpoint, at, _| {
         let wrong = endpoint.add_policy("send pin path-9".parse().unwrap(), None).unwrap_err();
         assert_eq!(wrong.0, "no path is called `path-9`; did you mean `path-0`?");
         endpoint.add_policy("name p dscp af41 send pin path-0".parse().unwrap(), None).unwrap();
         let packet = "udp 10.77.0.1:1 -> 10.77.0.2:2 dscp af41 size 200".parse().unwrap();
-        let e = endpoint.explain(&packet);
+        let e = endpoint.explain(at, &packet);
         assert!(e.tried.len() == 1 && e.tried[0].takes, "{e:?}");
         assert_eq!(e.happens[0], "pinned to path-0, and sent again there only");
     });
     let before = data(&w, 1);
     w.run(2 * S);
     assert_eq!(data(&w, 1), before);
-    w.operate(0, |endpoint, _, _| {
+    w.operate(0, |endpoint, at, _| {
         endpoint.remove_policy("p").unwrap();
-        let explain = |text: &str| endpoint.explain(&text.parse().unwrap());
+        let explain = |text: &str| endpoint.explain(at, &text.parse().unwrap());
         let e = explain("udp 10.77.0.1:1 -> 10.77.0.2:2 dscp ef size 200");
         assert_eq!(e.happens[0], "duplicated: on path-0 and on path-1");
         let e = explain("icmp 10.77.0.1 -> 10.9.0.2");

@@ -57,7 +57,7 @@ struct Layout {
 const NARROW: Layout = Layout {
     columns: &[PATH, STATE, WEIGHT, RTT, LOSS_SHORT, UP, DOWN, SHARE_SHORT],
     space: 2,
-    below: &[interface, addresses, mtu, change],
+    below: &[interface, addresses, mtu, change, estimate],
 };
 
 /// From the widest to the narrowest.
@@ -67,12 +67,12 @@ const LAYOUTS: [Layout; 4] = [
             PATH, STATE, INTERFACE, ADDRESSES, WEIGHT, RTT, LOSS, UP, DOWN, SHARE, MTU, CHANGE,
         ],
         space: 2,
-        below: &[],
+        below: &[estimate],
     },
     Layout {
         columns: &[PATH, STATE, INTERFACE, WEIGHT, RTT, LOSS, UP, DOWN, SHARE, MTU],
         space: 2,
-        below: &[addresses, change],
+        below: &[addresses, change, estimate],
     },
     NARROW,
     Layout { space: 1, ..NARROW },
@@ -92,7 +92,8 @@ pub(super) fn paths(paths: &[PathStatus], width: usize) -> Vec<Line> {
     let mut lines = vec![heading(layout, &widths)];
     for path in paths {
         lines.push(row(path, layout, &widths));
-        let pieces: Vec<_> = layout.below.iter().map(|piece| piece(path)).collect();
+        let pieces = layout.below.iter().map(|piece| piece(path));
+        let pieces: Vec<_> = pieces.filter(|piece| !piece.is_empty()).collect();
         lines.extend(line_below(&pieces, width));
     }
     lines
@@ -193,6 +194,23 @@ fn rtt(path: &PathStatus) -> String {
 
 fn loss(path: &PathStatus) -> String {
     pair_of_percents(path.loss_up, path.loss_down)
+}
+
+/// What the adaptive scheduler goes by.
+fn estimate(path: &PathStatus) -> String {
+    let Some(e) = path.estimate.as_ref().filter(|_| path.state == "up") else {
+        return String::new();
+    };
+    let least = if e.rate_is_limit { "" } else { "at least " };
+    format!(
+        "estimated {least}{}, {} ms slower, queue {} ms, jitter {} ms, loss {}+{} %",
+        rate(e.rate),
+        millis_bare(e.extra_delay),
+        millis_bare(e.queue),
+        millis_bare(e.jitter),
+        percent(e.loss_random),
+        percent(e.loss_congestive)
+    )
 }
 
 /// Where nothing flows there is nothing to share.

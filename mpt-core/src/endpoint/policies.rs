@@ -1,6 +1,7 @@
 //! Policies at run time.
 
 use super::Endpoint;
+use crate::Time;
 use crate::policy::{BadPolicy, Explanation, PacketText, Policy, nearest};
 
 impl Endpoint {
@@ -26,14 +27,14 @@ impl Endpoint {
 
     /// What happens to a packet that is sent now, and why.
     #[must_use]
-    pub fn explain(&self, packet: &PacketText) -> Explanation {
+    pub fn explain(&self, now: Time, packet: &PacketText) -> Explanation {
         let facts = packet.0;
         let tried = self.policies.tried(&facts);
         let class = self.policies.class(self.policies.classify(&facts));
         let peer = self.allowed.lookup(facts.destination);
         let peer = peer.and_then(|id| self.peers.get(id.0 as usize));
         let happens = match peer {
-            Some(peer) => peer.explain(class, usize::from(facts.size), self.config.scheduler),
+            Some(peer) => peer.explain(now, class, usize::from(facts.size), self.config.scheduler),
             None => {
                 vec![format!("dropped: no peer's allowed_ips hold {} (no-peer)", facts.destination)]
             }

@@ -5,13 +5,13 @@ use crate::Time;
 /// One-way delays from send times that wrap every 6.55 s, on clocks that have nothing in common.
 /// The delay that was seen last picks the turn; it follows the clocks' drift.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ClockOffset {
+pub(crate) struct ClockOffset {
     last: Option<i64>,
 }
 
 impl ClockOffset {
     /// One-way delay in microseconds plus a constant.
-    pub(super) fn delay(&mut self, now: Time, send_time: u16) -> i64 {
+    pub(crate) fn delay(&mut self, now: Time, send_time: u16) -> i64 {
         const TURN: i64 = 100 << 16;
         let raw = now.as_micros() as i64 - 100 * i64::from(send_time);
         let last = self.last.unwrap_or(raw);

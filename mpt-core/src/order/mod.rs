@@ -51,6 +51,7 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use clock_offset::ClockOffset;
 pub use held::HeldBudget;
 pub use open_paths::{Marker, OpenPaths};
 pub use path_progress::PathProgress;

@@ -20,20 +20,27 @@
 //! **Measures**: [`Rtt`] (RFC 6298), [`RateMeter`], [`LossMeter`]; and when the receiving end owes
 //! a report, [`ReportSchedule`].
 
+mod delivery_rate;
 mod flap_guard;
 mod health;
+mod loss_kind;
 mod loss_meter;
 mod mtu_search;
+mod one_way_delay;
+mod overflow;
 mod path_health;
+mod path_model;
 mod prober;
 mod progress;
 mod rate_meter;
 mod remote_address;
 mod report_schedule;
 mod rtt;
+mod sent_log;
 mod state;
 mod token;
 mod tunnel_mtu;
+mod windowed_min;
 mod workers_progress;
 
 #[cfg(test)]
@@ -43,6 +50,7 @@ pub use health::Change;
 pub use loss_meter::{LossMeter, WorkersLoss};
 pub use mtu_search::MtuSearch;
 pub use path_health::PathHealth;
+pub use path_model::PathModel;
 pub use rate_meter::{Rate, RateMeter};
 pub use remote_address::{Freshness, RemoteAddress};
 pub use report_schedule::ReportSchedule;

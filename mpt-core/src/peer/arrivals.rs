@@ -1,7 +1,8 @@
 //! What has arrived on each of the peer's paths: the substance of reports.
 
+use super::delay_tally::DelayTally;
 use crate::id::MAX_PATHS;
-use crate::wire::PathReport;
+use crate::wire::{DelayReport, PathReport};
 use crate::{PacketNumber, PathId, Time};
 
 /// What arrived on one path.
@@ -17,6 +18,8 @@ pub struct PathArrivals {
     pub packets: u64,
     /// Their UDP payload bytes.
     pub bytes: u64,
+    /// Delays since the last report.
+    pub delays: DelayTally,
 }
 
 /// What arrived, per path in the peer's numbering.
@@ -33,13 +36,17 @@ impl Arrivals {
         now: Time,
         path: PathId,
         pn: PacketNumber,
-        sequence: u32,
+        (sequence, send_time, copy): (u32, u16, u8),
         bytes: usize,
     ) {
         let p = &mut self.paths[path.index()];
         p.packets += 1;
         p.bytes += bytes as u64;
         p.highest_pn = p.highest_pn.max(pn);
+        // What is sent again keeps the time of its first try.
+        if copy == 0 {
+            p.delays.on_packet(now, send_time);
+        }
         p.advance(now, sequence);
     }
 
@@ -50,6 +57,11 @@ impl Arrivals {
             p.packets += 1;
             p.advance(now, sequence);
         }
+    }
+
+    /// What came from now on is for the next report.
+    pub fn begin_report(&mut self) {
+        self.paths.iter_mut().for_each(|p| p.delays.begin());
     }
 
     /// So many are missing now; whether that is more than last time.
@@ -74,6 +86,12 @@ impl Arrivals {
                 packets: p.packets,
                 bytes: p.bytes,
                 since_highest: u16::try_from(age).unwrap_or(u16::MAX),
+                delays: p.delays.get().map(|(packets, least, jitter)| DelayReport {
+                    packets,
+                    least,
+                    jitter,
+                    at: (now.as_micros() / 100) as u32,
+                }),
             }
         })
     }

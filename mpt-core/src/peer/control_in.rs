@@ -228,14 +228,32 @@ impl Peer {
     }
 
     fn on_report(&mut self, now: Time, report: &Report) {
+        let mut long_queue = None;
         for r in report.paths() {
             let Some(path) = self.paths[r.path.index()].as_mut() else { continue };
             path.health.on_report(now, report.worker, r.highest_seq, report.interval);
             path.loss_up.update(now, report.worker, r.highest_seq, r.packets);
+            let srtt = path.health.rtt().smoothed();
+            path.model.on_report(now, report.worker, r, srtt);
+            if r.delays.is_some_and(|d| d.packets > 0) {
+                let min_rtt = path.health.rtt().min().unwrap_or_default();
+                long_queue = long_queue.max(path.model.long_queue(min_rtt));
+            }
+            if let Some(view) = self.views.iter_mut().find(|v| v.id == r.path) {
+                view.estimate = path.model.estimate();
+            }
             let worker = self.send_workers.get_mut(usize::from(report.worker.get()));
             if let (Some(epoch), Some(worker)) = (r.marker_epoch, worker) {
                 worker.open_paths.on_marker_ack(r.path, epoch);
             }
+        }
+        let worker = self.send_workers.get_mut(usize::from(report.worker.get()));
+        if let Some(repairer) = worker.and_then(|w| w.repairer.as_mut()) {
+            repairer.on_queue(now, long_queue);
+        }
+        for view in &mut self.views {
+            let path = self.paths[view.id.index()].as_ref();
+            view.min_rtt = path.and_then(|p| p.health.rtt().min()).unwrap_or_default();
         }
         for theirs in PathId::all() {
             let Some(ours) = self.remote_paths[theirs.index()] else { continue };

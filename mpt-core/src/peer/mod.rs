@@ -9,6 +9,7 @@ mod association;
 mod attempt;
 mod control_in;
 mod control_out;
+mod delay_tally;
 mod path_entry;
 mod protect;
 mod receive;

@@ -4,7 +4,8 @@ use crate::config::{Dscp, PathConfig, ProbeIntervals};
 use crate::handshake::CookieJar;
 use crate::keys::PublicKey;
 use crate::path::{
-    MtuSearch, PathHealth, RateMeter, RemoteAddress, State, TokenSource, Usability, WorkersLoss,
+    MtuSearch, PathHealth, PathModel, RateMeter, RemoteAddress, State, TokenSource, Usability,
+    WorkersLoss,
 };
 use crate::queue::Pacer;
 use crate::schedule::Rank;
@@ -152,6 +153,8 @@ pub struct Path {
     pub cookies: CookieJar,
     /// State, probes, round-trip times.
     pub health: PathHealth,
+    /// What it can do.
+    pub model: PathModel,
     /// What fits.
     pub mtu: MtuSearch,
     /// Totals.
@@ -173,7 +176,7 @@ pub struct Path {
 }
 
 // 16 of them a peer, beside what they allocate as it is needed.
-const _: () = assert!(size_of::<Path>() <= 4 * 1_024);
+const _: () = assert!(size_of::<Path>() <= 6 * 1_024);
 
 /// IP and UDP headers in front of our datagrams.
 pub const fn outer_headers(remote: &SocketAddr) -> u16 {
@@ -252,6 +255,7 @@ impl Path {
             resolve: ResolveTimer::default(),
             cookies: CookieJar::new(peer),
             health: PathHealth::new(now, intervals, tokens()),
+            model: PathModel::default(),
             mtu: MtuSearch::new(tokens(), DEFAULT_MTU),
             counters: PathCounters::default(),
             rate_up: RateMeter::new(),

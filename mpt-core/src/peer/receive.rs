@@ -67,7 +67,8 @@ impl Peer {
         let worker = self.receive_workers[worker.get() as usize]
             .get_or_insert_with(|| Box::new(ReceiveWorker::new(self.limits)));
         worker.replay.commit(pn.0);
-        worker.arrivals.on_packet(now, path, pn, header.sequence, len);
+        let about = (header.sequence, header.send_time, header.copy);
+        worker.arrivals.on_packet(now, path, pn, about, len);
         worker.gaps[path.index()].on_number(now, header.sequence);
         if let Some(p) =
             self.remote_paths[path.index()].and_then(|p| self.paths[p.index()].as_mut())

@@ -32,7 +32,10 @@ impl Peer {
             }
             let missing = report.paths().map(missing).sum();
             let worker = self.receive_workers[worker.get() as usize].as_mut();
-            let loss = worker.is_some_and(|w| w.arrivals.note_missing(missing));
+            let loss = worker.is_some_and(|w| {
+                w.arrivals.begin_report();
+                w.arrivals.note_missing(missing)
+            });
             if let Some(second) = second.filter(|_| loss) {
                 self.send_report(now, second, &report, arrived.as_ref(), out);
             }

@@ -316,6 +316,7 @@ impl<'p> Batch<'p> {
         }
 
         path.health.on_sent_data(self.now, self.worker, sequence);
+        path.model.on_sent(self.now, self.worker, sequence, len);
         path.counters.tx_data_packets += 1;
         path.counters.tx_data_bytes += len as u64;
         path.data_up.add(self.now, len as u64);

@@ -89,6 +89,7 @@ impl Peer {
             // The peer learns the wish for the way back.
             path.introduction = Introduction::Due;
         }
+        self.views_dirty = true;
         for view in &mut self.views {
             if view.id == id {
                 view.weight = weight;

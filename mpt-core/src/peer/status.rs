@@ -1,7 +1,7 @@
 //! A peer as the status shows it.
 
 use super::{Path, Peer};
-use crate::control::{CopyStatus, PathStatus, PeerStatus, ReorderStatus};
+use crate::control::{CopyStatus, PathEstimate, PathStatus, PeerStatus, ReorderStatus};
 use crate::schedule::Rank;
 use crate::{PathId, Time};
 use std::time::Duration;
@@ -94,6 +94,21 @@ impl Peer {
         paths().map(|p| self.path_status(now, p, up, down)).collect()
     }
 
+    fn path_estimate(&self, p: &Path) -> Option<PathEstimate> {
+        let base = |p: &Path| p.model.delay().base_micros();
+        let fastest = self.paths.iter().flatten().filter_map(base).min()?;
+        let (loss_random, loss_congestive) = p.model.losses();
+        Some(PathEstimate {
+            rate: p.model.capacity()?,
+            rate_is_limit: p.model.estimate().measured,
+            extra_delay: (base(p)? - fastest) as f64 / 1e6,
+            queue: p.model.delay().standing().as_secs_f64(),
+            jitter: p.model.delay().jitter().as_secs_f64(),
+            loss_random,
+            loss_congestive,
+        })
+    }
+
     fn path_status(&self, now: Time, p: &Path, all_up: u64, all_down: u64) -> PathStatus {
         let share = |part: u64, all: u64| if all == 0 { 0.0 } else { part as f64 / all as f64 };
         let seconds = |d: Option<Duration>| d.map(|d| d.as_secs_f64());
@@ -140,6 +155,7 @@ impl Peer {
             tx_data_bytes: p.counters.tx_data_bytes,
             downs: p.health.downs(),
             kernel_drops: p.counters.kernel_drops,
+            estimate: self.path_estimate(p),
         }
     }
 }

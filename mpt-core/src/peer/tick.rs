@@ -4,12 +4,13 @@
 use super::path_entry::outer_headers;
 use super::repair::RESCUE_TIME;
 use super::waiting::Waiter;
-use super::{Attempt, Context, Origin, Outgoing, Peer, agree};
+use super::{Attempt, Context, Origin, Outgoing, Path, Peer, agree};
+use crate::config::SchedulerKind;
 use crate::endpoint::Share;
 use crate::handshake::Pending;
 use crate::inner::InnerPacket;
 use crate::path::{Change, State, Usability};
-use crate::schedule::{PathView, Rank, Tokens};
+use crate::schedule::{PathView, Rank, Tokens, Weights};
 use crate::session::{CONTROL_TAG_LEN, DATA_HEADER_LEN};
 use crate::wire::Marker;
 use crate::{DropReason, Event, Outbox, PathId, Time, WorkerId};
@@ -270,8 +271,15 @@ impl Peer {
                 srtt: path.health.rtt().smoothed().unwrap_or_default(),
                 limit: path.limit().map(|(rate, _)| rate),
                 tokens: Tokens::Left,
+                min_rtt: path.health.rtt().min().unwrap_or_default(),
+                estimate: path.model.estimate(),
             })
         }));
+        if cx.config.scheduler == SchedulerKind::Auto {
+            let weighted = |p: &Path| p.weight.or(p.wished_weight).is_some();
+            let any = self.paths.iter().flatten().any(weighted);
+            self.scheduler.follow_weights(if any { Weights::Some } else { Weights::None });
+        }
         let up = self.views.iter().any(|v| v.rank < Rank::Unanswered);
         if up {
             // What was tried on dead paths while there was nothing else will not come: nobody is to wait.
@@ -298,6 +306,7 @@ impl Peer {
             while let Some((path, m)) = self.send_workers[i].open_paths.poll_marker(now) {
                 if let Some(p) = self.paths[path.index()].as_mut() {
                     p.health.on_sent_data(now, worker, m.seq);
+                    p.model.on_sent(now, worker, m.seq, 0);
                 }
                 let marker = Marker { worker, epoch: m.epoch, last_pn: m.last_pn, seq: m.seq };
                 self.send_marker(now, path, marker, out);

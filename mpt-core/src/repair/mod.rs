@@ -20,6 +20,9 @@
 //! above that of all traffic, and apart from the budget, for it is no congestion; what is too old by its
 //! turn is abandoned. While no other path works, it waits for one.
 //!
+//! While a long queue stands, losses are left to the flows, one at a time, so that those which slow down for losses
+//! do: see [`Yielding`].
+//!
 //! *Missing*, *lost* and *given up* are three states at the receiver: see [`order`](crate::order).
 
 mod budget;
@@ -30,6 +33,7 @@ mod pace;
 mod patience;
 mod repairer;
 mod sent_store;
+mod yielding;
 
 pub use budget::Budget;
 pub use flight::{Fate, Flight};
@@ -39,6 +43,7 @@ pub use pace::Pace;
 pub use patience::Patience;
 pub use repairer::{Repairer, Step};
 pub use sent_store::{Kept, Sent, SentStore};
+pub use yielding::Yielding;
 
 /// Whether what is lost is sent again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,6 +1,6 @@
 //! What one sending worker sends again, and what it abandons.
 
-use super::{Budget, Fate, Flight, Kept, Pace, Sent, SentStore};
+use super::{Budget, Fate, Flight, Kept, Pace, Sent, SentStore, Yielding};
 use crate::control::RepairStatus;
 use crate::id::MAX_PATHS;
 use crate::schedule::{PathView, Rank};
@@ -51,6 +51,7 @@ pub struct Repairer {
     store: SentStore,
     flights: [Flight; MAX_PATHS],
     budget: Budget,
+    yielding: Yielding,
     pace: Pace,
     /// Packets lost by the way, with the path that lost them.
     lost: VecDeque<(u64, PathId)>,
@@ -74,6 +75,7 @@ impl Repairer {
             store: SentStore::new(memory, max_age),
             flights: Default::default(),
             budget: Budget::default(),
+            yielding: Yielding::default(),
             pace: Pace::default(),
             lost: VecDeque::new(),
             stranded: VecDeque::new(),
@@ -98,6 +100,11 @@ impl Repairer {
     ) {
         self.budget.earn(now);
         self.store.push(now, pn, path, kept, packet);
+        if self.is_congested()
+            && let Some(sent) = self.store.get_mut(pn.0)
+        {
+            sent.unrepaired = true;
+        }
         self.flights[path.index()].push(seq, pn.0);
     }
 
@@ -117,12 +124,18 @@ impl Repairer {
         Some((sent, self.store.bytes(sent)))
     }
 
+    /// A report came: a long queue stands, with the time in which a flow reacts to a loss there, or none.
+    /// Before [`on_arrived`](Self::on_arrived).
+    pub fn on_queue(&mut self, now: Time, long_queue: Option<Duration>) {
+        self.yielding.on_report(now, long_queue);
+    }
+
     /// A report came.
     pub fn on_arrived(&mut self, now: Time, arrived: &Arrived) {
         self.patience = arrived.patience;
         for gaps in arrived.paths() {
             let (store, lost, budget) = (&mut self.store, &mut self.lost, &mut self.budget);
-            let abandoned = &mut self.stats.abandoned;
+            let (abandoned, yielding) = (&mut self.stats.abandoned, &mut self.yielding);
             self.flights[gaps.path.index()].settle(gaps, |pn, fate| {
                 let Some(sent) = store.get_mut(pn) else { return };
                 sent.under_way = sent.under_way.saturating_sub(1);
@@ -130,7 +143,13 @@ impl Repairer {
                 if fate != Fate::Lost || sent.under_way > 0 || sent.done {
                     return;
                 }
-                if budget.is_congested() {
+                let given_up = pn <= arrived.resolved.0;
+                if given_up || sent.unrepaired {
+                    yielding.on_lost(now);
+                    // When it goes on like that it is congestion.
+                    budget.spend(now);
+                }
+                if budget.is_congested() || given_up {
                     // The receiver knows, and does not wait.
                     budget.on_lost();
                     sent.done = true;
@@ -195,11 +214,11 @@ impl Repairer {
         self.waits_for_pace.then(|| self.pace.next())
     }
 
-    /// Whether so much is lost that nothing is sent again for now: headers tell, and the receiver does not
-    /// wait for what is lost.
+    /// Whether nothing is sent again for now, as too much is lost or a long queue stands: headers tell, and the
+    /// receiver does not wait for what is lost.
     #[must_use]
     pub const fn is_congested(&self) -> bool {
-        self.budget.is_congested()
+        self.budget.is_congested() || self.yielding.is_on()
     }
 
     /// Counters.
@@ -221,7 +240,8 @@ impl Repairer {
             // The report took a part of a round trip, the copy will take half of one.
             let elapsed = sent.lost_for(now) + target.srtt * 3 / 4;
             let age = now.since(sent.at);
-            let in_time = elapsed <= self.patience
+            let in_time = !sent.unrepaired
+                && elapsed <= self.patience
                 && age <= self.deadline
                 && sent.handling.allows(age + target.srtt / 2);
             if in_time && sent.copy < LAST_COPY && self.budget.spend(now) {
@@ -258,6 +278,7 @@ impl Repairer {
             }
             self.stranded.pop_front();
             self.stats.rescued += 1;
+            self.yielding.on_rescue(now);
             return Some(Step::Resend { pn: PacketNumber(pn), path: target.id });
         }
         None

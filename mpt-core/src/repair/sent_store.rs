@@ -52,6 +52,8 @@ pub struct Sent {
     pub under_way: u8,
     /// It arrived, or is not to be sent again.
     pub done: bool,
+    /// It said of itself that it would not be sent again.
+    pub unrepaired: bool,
     /// Where it was sent last.
     pub path: PathId,
 }
@@ -153,6 +155,7 @@ impl SentStore {
             copy: 0,
             under_way: 1,
             done: false,
+            unrepaired: false,
             path,
         });
     }

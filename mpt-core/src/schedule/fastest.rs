@@ -84,8 +84,19 @@ mod tests {
     fn view(id: u8, rank: Rank, srtt: u64, priority: u16) -> PathView {
         let id = PathId::new(id).unwrap();
         let srtt = Duration::from_millis(srtt);
-        let (limit, tokens) = (None, Tokens::Left);
-        PathView { id, weight: Weight::DEFAULT, priority, rank, mtu: 1_400, srtt, limit, tokens }
+        let (limit, tokens, estimate) = (None, Tokens::Left, Default::default());
+        PathView {
+            id,
+            weight: Weight::DEFAULT,
+            priority,
+            rank,
+            mtu: 1_400,
+            srtt,
+            min_rtt: srtt,
+            limit,
+            tokens,
+            estimate,
+        }
     }
 
     #[test]

@@ -8,20 +8,26 @@
 //! those, paths too small for the packet are passed over, and paths whose rate limit lets nothing go now. When
 //! that leaves none because of limits alone, the packet is to wait.
 
+mod adaptive;
+mod estimate;
 mod failover;
 mod fastest;
+mod floor;
 mod flow;
+mod flow_table;
 mod view;
 mod weighted;
 
+pub use adaptive::Adaptive;
+pub use estimate::Estimate;
 pub use failover::Failover;
 pub use fastest::{Fastest, Prefer};
 pub use flow::FlowHash;
 pub use view::{PathView, Rank, Tokens};
 pub use weighted::Weighted;
 
-use crate::PathId;
 use crate::config::SchedulerKind;
+use crate::{PathId, Time};
 
 /// A scheduler's answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +53,17 @@ pub enum Scheduler {
     Flow(FlowHash),
     /// The soonest first; who sends seals a copy for the next.
     Duplicate(Fastest),
+    /// By what is measured.
+    Adaptive(Box<Adaptive>),
+}
+
+/// Whether somebody gave a path a weight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Weights {
+    /// Some path has one.
+    Some,
+    /// None has.
+    None,
 }
 
 impl Scheduler {
@@ -58,12 +75,29 @@ impl Scheduler {
             SchedulerKind::Failover => Self::Failover(Failover::default()),
             SchedulerKind::Flow => Self::Flow(FlowHash),
             SchedulerKind::Duplicate => Self::Duplicate(Fastest::default()),
+            SchedulerKind::Adaptive | SchedulerKind::Auto => Self::Adaptive(Box::default()),
+        }
+    }
+
+    /// With `auto`: becomes the one that goes with weights, or without any.
+    pub fn follow_weights(&mut self, weights: Weights) {
+        match (weights, &self) {
+            (Weights::Some, Self::Adaptive(_)) => *self = Self::new(SchedulerKind::Weighted),
+            (Weights::None, Self::Weighted(_)) => *self = Self::new(SchedulerKind::Adaptive),
+            _ => {}
         }
     }
 
     /// A path for an inner packet of `inner` bytes of `flow`, which takes `outer` bytes on the way.
     #[must_use]
-    pub fn pick(&mut self, views: &[PathView], flow: u64, inner: usize, outer: usize) -> Pick {
+    pub fn pick(
+        &mut self,
+        now: Time,
+        views: &[PathView],
+        flow: u64,
+        inner: usize,
+        outer: usize,
+    ) -> Pick {
         let Some(best) = views.iter().map(|v| v.rank).min() else { return Pick::NoPath };
         let fits = |v: &PathView| v.mtu as usize >= inner;
         let may = |v: &PathView| fits(v) && v.tokens == Tokens::Left;
@@ -73,6 +107,7 @@ impl Scheduler {
             Self::Failover(s) => s.pick(ranked.filter(|v| may(v))),
             Self::Flow(s) => s.pick(ranked.filter(|v| may(v)), flow),
             Self::Duplicate(s) => s.pick(views, inner, Prefer::Soonest),
+            Self::Adaptive(s) => s.pick(now, ranked.filter(|v| may(v)), flow, outer),
         };
         match picked {
             Some(path) => Pick::Path(path),

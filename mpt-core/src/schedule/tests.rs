@@ -16,6 +16,8 @@ fn views(weights: &[u64]) -> Vec<PathView> {
             srtt: Duration::from_millis(10),
             limit: None,
             tokens: Tokens::Left,
+            min_rtt: Duration::from_millis(10),
+            estimate: Estimate::default(),
         })
         .collect()
 }
@@ -45,7 +47,7 @@ fn bytes_follow_the_weights_within_a_packet_at_any_time() {
         let mut all = 0;
         for i in 0..20_000 {
             let len = size(i);
-            bytes[path(s.pick(&views, 0, len, len))] += len;
+            bytes[path(s.pick(Time::ZERO, &views, 0, len, len))] += len;
             all += len;
             for (b, w) in bytes.iter().zip(weights) {
                 let due = all as f64 * *w as f64 / total as f64;
@@ -59,13 +61,13 @@ fn bytes_follow_the_weights_within_a_packet_at_any_time() {
 fn paths_alternate_as_evenly_as_weights_allow() {
     let views = views(&[1, 1]);
     let mut s = Scheduler::new(SchedulerKind::Weighted);
-    let picks: Vec<_> = (0..100).map(|_| path(s.pick(&views, 0, 1000, 1000))).collect();
+    let picks: Vec<_> = (0..100).map(|_| path(s.pick(Time::ZERO, &views, 0, 1000, 1000))).collect();
     assert!(picks.windows(2).all(|w| w[0] != w[1]));
 
     // 5, 2 and 1 of eight: never more than two in a row, and the smallest one every eighth time.
     let views = self::views(&[5, 2, 1]);
     let mut s = Scheduler::new(SchedulerKind::Weighted);
-    let picks: Vec<_> = (0..800).map(|_| path(s.pick(&views, 0, 1000, 1000))).collect();
+    let picks: Vec<_> = (0..800).map(|_| path(s.pick(Time::ZERO, &views, 0, 1000, 1000))).collect();
     assert!(picks.windows(3).all(|w| w != [0, 0, 0] && w[..2] != [1, 1]));
     assert!(picks.windows(8).all(|w| w.iter().filter(|&&p| p == 2).count() == 1));
 }
@@ -75,9 +77,9 @@ fn a_path_that_returns_takes_no_burst() {
     let both = views(&[1, 1]);
     let mut s = Scheduler::new(SchedulerKind::Weighted);
     for _ in 0..1000 {
-        let _ = s.pick(&both[..1], 0, 1000, 1000);
+        let _ = s.pick(Time::ZERO, &both[..1], 0, 1000, 1000);
     }
-    let second = (0..10).filter(|_| path(s.pick(&both, 0, 1000, 1000)) == 1).count();
+    let second = (0..10).filter(|_| path(s.pick(Time::ZERO, &both, 0, 1000, 1000)) == 1).count();
     assert_eq!(second, 5);
 }
 
@@ -86,10 +88,10 @@ fn a_new_weight_counts_from_the_next_packet() {
     let mut views = views(&[1, 1]);
     let mut s = Scheduler::new(SchedulerKind::Weighted);
     for _ in 0..1001 {
-        let _ = s.pick(&views, 0, 1000, 1000);
+        let _ = s.pick(Time::ZERO, &views, 0, 1000, 1000);
     }
     views[0].weight = Weight::new(9).unwrap();
-    let first = (0..100).filter(|_| path(s.pick(&views, 0, 1000, 1000)) == 0).count();
+    let first = (0..100).filter(|_| path(s.pick(Time::ZERO, &views, 0, 1000, 1000)) == 0).count();
     assert_eq!(first, 90);
 }
 
@@ -100,10 +102,10 @@ fn ranks_go_before_weights() {
     v[1].rank = Rank::HeldDown;
     for kind in [SchedulerKind::Weighted, SchedulerKind::Failover, SchedulerKind::Flow] {
         let mut s = Scheduler::new(kind);
-        assert_eq!(path(s.pick(&v, 1, 100, 136)), 2);
-        assert_eq!(path(s.pick(&v[..2], 1, 100, 136)), 1);
-        assert_eq!(path(s.pick(&v[..1], 1, 100, 136)), 0);
-        assert_eq!(s.pick(&[], 1, 100, 136), Pick::NoPath);
+        assert_eq!(path(s.pick(Time::ZERO, &v, 1, 100, 136)), 2);
+        assert_eq!(path(s.pick(Time::ZERO, &v[..2], 1, 100, 136)), 1);
+        assert_eq!(path(s.pick(Time::ZERO, &v[..1], 1, 100, 136)), 0);
+        assert_eq!(s.pick(Time::ZERO, &[], 1, 100, 136), Pick::NoPath);
     }
 }
 
@@ -112,10 +114,10 @@ fn a_path_too_small_is_passed_over() {
     let mut v = views(&[100, 1]);
     v[0].mtu = 1000;
     let mut s = Scheduler::new(SchedulerKind::Weighted);
-    assert_eq!(path(s.pick(&v, 0, 1200, 1236)), 1);
-    assert_eq!(s.pick(&v, 0, 1500, 1536), Pick::NoneFits);
+    assert_eq!(path(s.pick(Time::ZERO, &v, 0, 1200, 1236)), 1);
+    assert_eq!(s.pick(Time::ZERO, &v, 0, 1500, 1536), Pick::NoneFits);
     v[1].rank = Rank::Suspected;
-    assert_eq!(path(s.pick(&v, 0, 1200, 1236)), 1, "rather than fragments");
+    assert_eq!(path(s.pick(Time::ZERO, &v, 0, 1200, 1236)), 1, "rather than fragments");
 }
 
 #[test]
@@ -125,8 +127,8 @@ fn packets_too_large_for_a_path_leave_its_share_of_the_others() {
     let mut s = Scheduler::new(SchedulerKind::Weighted);
     let mut small = [0; 2];
     for _ in 0..1000 {
-        assert_eq!(path(s.pick(&v, 0, 1200, 1236)), 0);
-        small[path(s.pick(&v, 0, 100, 136))] += 1;
+        assert_eq!(path(s.pick(Time::ZERO, &v, 0, 1200, 1236)), 0);
+        small[path(s.pick(Time::ZERO, &v, 0, 100, 136))] += 1;
     }
     assert_eq!(small, [500, 500]);
 }
@@ -135,13 +137,13 @@ fn packets_too_large_for_a_path_leave_its_share_of_the_others() {
 fn failover_stays_among_equals_and_goes_by_priority() {
     let mut v = views(&[1, 1]);
     let mut s = Scheduler::new(SchedulerKind::Failover);
-    assert_eq!(path(s.pick(&v, 0, 100, 136)), 0);
+    assert_eq!(path(s.pick(Time::ZERO, &v, 0, 100, 136)), 0);
     v[1].srtt = Duration::from_millis(1);
-    assert_eq!(path(s.pick(&v, 0, 100, 136)), 0);
+    assert_eq!(path(s.pick(Time::ZERO, &v, 0, 100, 136)), 0);
     v[0].priority = 5;
-    assert_eq!(path(s.pick(&v, 0, 100, 136)), 1);
-    assert_eq!(path(s.pick(&v[..1], 0, 100, 136)), 0);
-    assert_eq!(path(s.pick(&v, 0, 100, 136)), 1);
+    assert_eq!(path(s.pick(Time::ZERO, &v, 0, 100, 136)), 1);
+    assert_eq!(path(s.pick(Time::ZERO, &v[..1], 0, 100, 136)), 0);
+    assert_eq!(path(s.pick(Time::ZERO, &v, 0, 100, 136)), 1);
 }
 
 #[test]
@@ -152,9 +154,9 @@ fn flows_stay_and_only_those_of_a_lost_path_move() {
     let mut count = [0f64; 3];
     for f in 0..flows {
         let f = f.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let before = path(s.pick(&v, f, 100, 136));
+        let before = path(s.pick(Time::ZERO, &v, f, 100, 136));
         count[before] += 1.0;
-        let after = path(s.pick(&v[1..], f, 100, 136));
+        let after = path(s.pick(Time::ZERO, &v[1..], f, 100, 136));
         assert!(before == 0 || before == after);
     }
     for (n, w) in count.iter().zip([1.0, 2.0, 3.0]) {
@@ -170,18 +172,18 @@ fn paths_out_of_tokens_are_passed_over() {
         v[0].tokens = Tokens::Spent;
         v[2].rank = Rank::HeldDown;
         let mut s = Scheduler::new(kind);
-        assert!((0..50).all(|flow| path(s.pick(&v, flow, 100, 136)) == 1));
+        assert!((0..50).all(|flow| path(s.pick(Time::ZERO, &v, flow, 100, 136)) == 1));
         v[1].tokens = Tokens::Spent;
         assert_eq!(
-            s.pick(&v, 1, 100, 136),
+            s.pick(Time::ZERO, &v, 1, 100, 136),
             Pick::Wait,
             "a path of lower rank is no way round a limit"
         );
         v[1].mtu = 50;
-        assert_eq!(s.pick(&v, 1, 100, 136), Pick::Wait, "nor is one that is too small");
-        assert_eq!(s.pick(&v, 1, 1_500, 1_536), Pick::NoneFits);
+        assert_eq!(s.pick(Time::ZERO, &v, 1, 100, 136), Pick::Wait, "nor is one that is too small");
+        assert_eq!(s.pick(Time::ZERO, &v, 1, 1_500, 1_536), Pick::NoneFits);
         v[0].mtu = 50;
-        assert_eq!(path(s.pick(&v, 1, 100, 136)), 2);
+        assert_eq!(path(s.pick(Time::ZERO, &v, 1, 100, 136)), 2);
     }
 }
 
@@ -193,7 +195,7 @@ fn waiting_for_tokens_does_not_upset_the_weights() {
     for i in 0..4_000 {
         // Every other packet finds one path spent, which costs it that packet and nothing else.
         v[0].tokens = if i % 2 == 0 { Tokens::Spent } else { Tokens::Left };
-        let picked = path(s.pick(&v, 0, 1_000, 1_000));
+        let picked = path(s.pick(Time::ZERO, &v, 0, 1_000, 1_000));
         count[picked] += usize::from(i % 2 == 1);
     }
     assert_eq!(count, [1_500, 500]);

@@ -1,5 +1,6 @@
 //! What a scheduler sees of a path.
 
+use super::Estimate;
 use crate::{PathId, Rate, Weight};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub enum Tokens {
 }
 
 /// A path that can carry something. Paths that cannot are not in the slice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct PathView {
     /// Which one.
     pub id: PathId,
@@ -46,4 +47,8 @@ pub struct PathView {
     pub limit: Option<Rate>,
     /// Whether that limit lets a packet go now.
     pub tokens: Tokens,
+    /// The least round-trip time of the last minute.
+    pub min_rtt: Duration,
+    /// What else is estimated of it.
+    pub estimate: Estimate,
 }

@@ -24,7 +24,7 @@ pub use marker::{Close, CloseReason, Marker};
 pub use message_type::MessageType;
 pub use parity::{Beside, Covered, MAX_COVERED, PARITY_HEADER_LEN, Parity};
 pub use probe::{Echo, MAX_NAME, Open, Probe};
-pub use report::{PathReport, Report};
+pub use report::{DelayReport, PathReport, Report};
 
 /// The receiver index of a data or control datagram.
 #[must_use]

@@ -8,7 +8,8 @@ use std::time::Duration;
 /// One path's entry.
 ///
 /// `path u8 | flags u8 | marker epoch u16 | highest sequence u32 | highest packet number u64 |
-/// packets u64 | bytes u64 | since highest u16`; flags: 1 the marker epoch is acknowledged. 34 bytes.
+/// packets u64 | bytes u64 | since highest u16 | least delay u32 | jitter u16 | delays u16 | time u32`; flags: 1 the
+/// marker epoch is acknowledged, 2 there are delays. 46 bytes; 34 and more are understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PathReport {
     /// In the numbering of the end that sent the packets.
@@ -25,10 +26,27 @@ pub struct PathReport {
     pub bytes: u64,
     /// How long before this report the highest sequence arrived, in units of 100 µs, saturating.
     pub since_highest: u16,
+    /// One-way delays of what came since the report before; none when nothing did.
+    pub delays: Option<DelayReport>,
 }
 
-const ENTRY_LEN: usize = 34;
+/// One-way delays in units of 100 µs from the sender's clock to the reporter's, wrapping: they hold a constant
+/// that all paths share and nobody knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DelayReport {
+    /// The least.
+    pub least: u32,
+    /// The mean difference of two packets that came one after the other, as of now.
+    pub jitter: u16,
+    /// Of how many packets the least is.
+    pub packets: u16,
+    /// The reporter's clock when it counted, in units of 100 µs, wrapping.
+    pub at: u32,
+}
+
+const ENTRY_LEN: usize = 46;
 const ACKNOWLEDGED: u8 = 1;
+const DELAYS: u8 = 2;
 
 /// What has arrived of one worker's packets. Cumulative: a lost report costs nothing.
 ///
@@ -81,13 +99,20 @@ impl Report {
         w.u8(ENTRY_LEN as u8)?;
         for p in self.paths() {
             w.u8(p.path.get())?;
-            w.u8(if p.marker_epoch.is_some() { ACKNOWLEDGED } else { 0 })?;
+            let acknowledged = if p.marker_epoch.is_some() { ACKNOWLEDGED } else { 0 };
+            w.u8(acknowledged | if p.delays.is_some() { DELAYS } else { 0 })?;
             w.u16(p.marker_epoch.unwrap_or(0))?;
             w.u32(p.highest_seq)?;
             w.u64(p.highest_pn.0)?;
             w.u64(p.packets)?;
             w.u64(p.bytes)?;
             w.u16(p.since_highest)?;
+            let none = DelayReport { least: 0, jitter: 0, packets: 0, at: 0 };
+            let delays = p.delays.unwrap_or(none);
+            w.u32(delays.least)?;
+            w.u16(delays.jitter)?;
+            w.u16(delays.packets)?;
+            w.u32(delays.at)?;
         }
         Some(w.len())
     }
@@ -115,7 +140,7 @@ impl Report {
             let path = PathId::new(e.u8()?)?;
             let flags = e.u8()?;
             let epoch = e.u16()?;
-            report.add(PathReport {
+            let mut entry = PathReport {
                 path,
                 marker_epoch: (flags & ACKNOWLEDGED != 0).then_some(epoch),
                 highest_seq: e.u32()?,
@@ -123,7 +148,13 @@ impl Report {
                 packets: e.u64()?,
                 bytes: e.u64()?,
                 since_highest: e.u16()?,
-            });
+                delays: None,
+            };
+            if flags & DELAYS != 0 {
+                let (least, jitter, packets) = (e.u32()?, e.u16()?, e.u16()?);
+                entry.delays = Some(DelayReport { least, jitter, packets, at: e.u32()? });
+            }
+            report.add(entry);
         }
         Some((report, r.rest()))
     }

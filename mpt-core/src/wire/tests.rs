@@ -88,10 +88,12 @@ fn vectors() {
         packets: 598,
         bytes: 700_000,
         since_highest: 12,
+        delays: Some(DelayReport { least: 0x1112_1314, jitter: 3, packets: 7, at: 0x2122_2324 }),
     });
     let bytes = encoded(|b| report.encode(b));
-    let expected = "00 0002 0064 00000000000003e8 01 22 \
-                    01 01 0005 00000258 00000000000003e7 0000000000000256 00000000000aae60 000c";
+    let expected = "00 0002 0064 00000000000003e8 01 2e \
+                    01 03 0005 00000258 00000000000003e7 0000000000000256 00000000000aae60 000c \
+                    11121314 0003 0007 21222324";
     assert_vector(&bytes, expected);
     assert_eq!(Report::decode(&bytes), Some(report));
 }
@@ -220,6 +222,7 @@ fn a_message_lacks_nothing_and_what_follows_is_ignored() {
             packets: 1,
             bytes: 2,
             since_highest: 3,
+            delays: Some(DelayReport { least: 9, jitter: 10, packets: 1, at: 11 }),
         });
     }
     whole_and_nothing_but(&mut buf, |b| report.encode(b), Report::decode, report);
@@ -262,6 +265,7 @@ fn later_fields_are_ignored() {
         packets: 1,
         bytes: 2,
         since_highest: 3,
+        delays: None,
     });
     let mut bytes = encoded(|b| report.encode(b));
     bytes[14] += 2;
@@ -292,8 +296,10 @@ fn types() {
 }
 
 fn path_reports() -> impl Strategy<Value = PathReport> {
-    (0u8..16, any::<Option<u16>>(), any::<u32>(), any::<[u64; 3]>(), any::<u16>()).prop_map(
-        |(id, marker_epoch, highest_seq, [pn, packets, bytes], since_highest)| PathReport {
+    let delays = any::<Option<([u32; 2], [u16; 2])>>();
+    let counts = (any::<[u64; 3]>(), any::<u16>(), delays);
+    (0u8..16, any::<Option<u16>>(), any::<u32>(), counts).prop_map(
+        |(id, marker_epoch, highest_seq, ([pn, packets, bytes], since_highest, d))| PathReport {
             path: path(id),
             marker_epoch,
             highest_seq,
@@ -301,6 +307,12 @@ fn path_reports() -> impl Strategy<Value = PathReport> {
             packets,
             bytes,
             since_highest,
+            delays: d.map(|([least, at], [jitter, packets])| DelayReport {
+                least,
+                jitter,
+                packets,
+                at,
+            }),
         },
     )
 }

@@ -64,7 +64,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
     let private_key = private_key(file, &map);
     let listen = map.get("listen").map(|node| listen(&node));
     let cipher = map.read("cipher", units::word(&CIPHERS)).unwrap_or_default();
-    let scheduler = map.read("scheduler", scheduler).unwrap_or_default();
+    let scheduler = map.read("scheduler", scheduler).unwrap_or(SchedulerKind::Auto);
     let max_hold = map
         .read("max_hold", units::duration(Duration::from_millis(1)..=Duration::from_secs(10)))
         .unwrap_or(Duration::from_millis(500));
@@ -261,25 +261,20 @@ const CIPHERS: [(&str, CipherChoice); 4] = [
 ];
 
 fn scheduler(value: &Yaml) -> Result<SchedulerKind, String> {
-    const BUILT: [(&str, SchedulerKind); 4] = [
+    const BUILT: [(&str, SchedulerKind); 5] = [
         ("weighted", SchedulerKind::Weighted),
+        ("adaptive", SchedulerKind::Adaptive),
         ("failover", SchedulerKind::Failover),
         ("flow", SchedulerKind::Flow),
         ("duplicate", SchedulerKind::Duplicate),
     ];
-    const LATER: [&str; 1] = ["adaptive"];
-    match value {
-        Yaml::Text(t) if LATER.contains(&t.as_str()) => Err(format!(
-            "scheduler `{t}` is not in this version; use weighted, failover, flow or duplicate"
-        )),
-        _ => units::word(&BUILT)(value).map_err(|complaint| {
-            let near = units::text(value).ok().and_then(|t| nearest(t, &BUILT.map(|(w, _)| w)));
-            match near {
-                Some(near) => format!("{complaint}; did you mean `{near}`?"),
-                None => complaint,
-            }
-        }),
-    }
+    units::word(&BUILT)(value).map_err(|complaint| {
+        let near = units::text(value).ok().and_then(|t| nearest(t, &BUILT.map(|(w, _)| w)));
+        match near {
+            Some(near) => format!("{complaint}; did you mean `{near}`?"),
+            None => complaint,
+        }
+    })
 }
 
 /// Less holds back no fast path for long enough; more than this nobody has in a router.

@@ -238,12 +238,6 @@ fn values_out_of_range() {
 }
 
 #[test]
-fn what_is_not_built_yet_says_so() {
-    let p = Place::new();
-    p.wrong("weighted", "adaptive", "3:12", "scheduler `adaptive` is not in this version; use");
-}
-
-#[test]
 fn policies_are_read() {
     let p = Place::new();
     let text = r#"policies:

@@ -37,7 +37,8 @@ impl Daemon {
             }
             Request::ExplainPolicy { packet } => match packet.parse() {
                 Ok(packet) => {
-                    let explanation = self.plane.endpoint().explain(&packet);
+                    let explanation =
+                        self.plane.endpoint().explain(self.plane.clock.now(), &packet);
                     let response = Response::Explanation(Box::new(explanation));
                     return (response, ControlFlow::Continue(()));
                 }

@@ -1,9 +1,13 @@
 //! Simulation in virtual time: parts of `mpt-core` over the [link model](crate::link).
 //!
 //! [`ordering`] runs order alone; [`world`] runs whole endpoints, with a network between that misbehaves
-//! on demand; [`sweep`] runs a scenario with many seeds and says which one failed.
+//! on demand; [`quic`] is a bulk flow through them, and [`profiles`] the networks it is tried in;
+//! [`sweep`] runs a scenario with many seeds and says which one failed.
 
 pub mod ordering;
 pub mod outcome;
+pub mod profiles;
+pub mod quic;
+pub mod steady;
 pub mod sweep;
 pub mod world;

@@ -8,7 +8,7 @@ use crate::policy::{Class, Route, Sending, Treatment};
 use crate::repair::Handling;
 use crate::schedule::{Fastest, PathView, Pick, Prefer, Rank, Tokens};
 use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
-use crate::{Outbox, PacketNumber, PathId};
+use crate::{Outbox, PacketNumber, PathId, Time};
 
 /// What repair has to know of it.
 pub(super) fn handling(treatment: Treatment) -> Handling {
@@ -44,7 +44,7 @@ impl Batch<'_> {
         };
         match picked {
             Some(path) => Pick::Path(path),
-            None => self.scheduler.pick(self.views, self.flow, inner, outer),
+            None => self.scheduler.pick(self.now, self.views, self.flow, inner, outer),
         }
     }
 
@@ -122,11 +122,17 @@ impl Peer {
     }
 
     /// What happens to a packet of `class` that is sent now, a line each.
-    pub fn explain(&self, class: &Class, inner: usize, kind: SchedulerKind) -> Vec<String> {
+    pub fn explain(
+        &self,
+        now: Time,
+        class: &Class,
+        inner: usize,
+        kind: SchedulerKind,
+    ) -> Vec<String> {
         let name = |id: PathId| {
             self.paths[id.index()].as_ref().map_or_else(String::new, |p| p.name.clone())
         };
-        let spread = || match self.scheduler.clone().pick(&self.views, 0, inner, inner) {
+        let spread = || match self.scheduler.clone().pick(now, &self.views, 0, inner, inner) {
             Pick::NoPath => "no path can be used: it waits for one, or is dropped".to_owned(),
             _ => format!("spread: the scheduler ({kind}) picks the path"),
         };

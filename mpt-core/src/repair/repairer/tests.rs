@@ -22,6 +22,8 @@ fn view(id: PathId, rank: Rank, srtt: u64) -> PathView {
         srtt: Duration::from_millis(srtt),
         limit: None,
         tokens: Default::default(),
+        min_rtt: Duration::from_millis(srtt),
+        estimate: Default::default(),
     }
 }
 

@@ -92,6 +92,12 @@ impl Line {
         self.filters[direction] = filter;
     }
 
+    /// What waits in the queue of the way from the end whose line it is.
+    #[must_use]
+    pub fn backlog(&self, now: Time) -> Duration {
+        self.links[UP].backlog(now)
+    }
+
     /// When data packets were handed in, that way.
     #[must_use]
     pub fn data(&self, way: Way) -> &[Time] {

@@ -26,11 +26,13 @@
 //! run, to the byte.
 
 mod end;
+mod host;
 mod line;
 pub mod packet;
 mod stream;
 
 pub use end::End;
+pub use host::Host;
 pub use line::{Filter, Line, Way};
 pub use stream::{Stream, Traffic};
 
@@ -95,6 +97,8 @@ pub struct World {
     pub lines: Vec<Line>,
     /// By number.
     pub streams: Vec<Stream>,
+    /// What else sends and receives.
+    pub hosts: Vec<Box<dyn Host>>,
     /// Every datagram that was sent, while this is there.
     pub recording: Option<Vec<Recorded>>,
     /// Packets that came out and belong to no stream, with the end where they did.
@@ -120,6 +124,7 @@ impl World {
             ends: Vec::new(),
             lines: Vec::new(),
             streams: Vec::new(),
+            hosts: Vec::new(),
             recording: None,
             strays: Vec::new(),
             astray: Vec::new(),
@@ -320,7 +325,8 @@ impl World {
             true => Some(self.now),
             false => e.timeout,
         });
-        let next = flight.into_iter().chain(packets).chain(timeouts).min();
+        let hosts = self.hosts.iter_mut().filter_map(|h| h.next());
+        let next = flight.into_iter().chain(packets).chain(timeouts).chain(hosts).min();
         let Some(next) = next.filter(|&at| at <= until) else {
             self.now = self.now.max(until);
             return false;
@@ -330,6 +336,7 @@ impl World {
         self.now = self.now.max(next);
         self.receive();
         self.send();
+        self.send_of_hosts();
         for end in 0..self.ends.len() {
             self.end_batch(end);
         }
@@ -368,6 +375,18 @@ impl World {
         }
     }
 
+    fn send_of_hosts(&mut self) {
+        let mut packet = std::mem::take(&mut self.scratch);
+        for i in 0..self.hosts.len() {
+            while let Some(end) = self.hosts[i].poll(self.now, &mut packet) {
+                if self.ends[end].running {
+                    self.send_packet(end, &mut packet);
+                }
+            }
+        }
+        self.scratch = packet;
+    }
+
     fn end_batch(&mut self, number: usize) {
         let end = &self.ends[number];
         let due = end.touched || end.timeout.is_some_and(|at| at <= self.now);
@@ -394,7 +413,11 @@ impl World {
         let (now, end) = (self.now, &mut self.ends[number]);
         end.touched = true;
         let (streams, strays) = (&mut self.streams, &mut self.strays);
+        let hosts = &mut self.hosts;
         let mut sink = |_: PeerId, packet: &[u8]| {
+            if hosts.iter_mut().any(|h| h.receive(now, number, packet)) {
+                return;
+            }
             let note = packet::read(packet);
             match note.and_then(|n| Some((streams.get_mut(usize::from(n.stream))?, n))) {
                 Some((stream, note)) if stream.traffic.to == number => {

@@ -1,6 +1,7 @@
 //! Inner packets that tell what they are: IPv4 and UDP, numbered.
 
 use mpt_core::Time;
+use std::net::{IpAddr, SocketAddr};
 
 /// IPv4 and UDP headers, and the note behind them.
 pub const LEAST_LEN: usize = 20 + 8 + 20;
@@ -60,4 +61,32 @@ pub fn read(packet: &[u8]) -> Option<Note> {
         number: long(32),
         sent: Time::from_nanos(long(40)),
     })
+}
+
+/// Writes a UDP packet with any payload.
+pub fn write_udp(packet: &mut Vec<u8>, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
+    let len = 28 + payload.len();
+    packet.clear();
+    packet.extend_from_slice(&[0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 17, 0, 0]);
+    packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    for address in [from, to] {
+        let IpAddr::V4(ip) = address.ip() else { unreachable!("the ends have IPv4 addresses") };
+        packet.extend_from_slice(&ip.octets());
+    }
+    packet.extend_from_slice(&from.port().to_be_bytes());
+    packet.extend_from_slice(&to.port().to_be_bytes());
+    packet.extend_from_slice(&(len as u16 - 20).to_be_bytes());
+    packet.extend_from_slice(&[0, 0]);
+    packet.extend_from_slice(payload);
+}
+
+/// Source and destination of an IPv4 and UDP packet without options.
+#[must_use]
+pub fn udp(packet: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+    let head: &[u8; 28] = packet.first_chunk()?;
+    let address = |ip: usize, port: usize| {
+        let octets = [head[ip], head[ip + 1], head[ip + 2], head[ip + 3]];
+        SocketAddr::from((octets, u16::from_be_bytes([head[port], head[port + 1]])))
+    };
+    (head[0] == 0x45 && head[9] == 17).then(|| (address(12, 20), address(16, 22)))
 }

@@ -1,0 +1,225 @@
+//! One-way delay without synchronised clocks: its base, its jitter, and what stands in the queue.
+
+use super::windowed_min::WindowedMin;
+use crate::Time;
+use std::time::Duration;
+
+/// The base is the least of the last 50 to 60 s: a flow that never lets the queue run dry must not
+/// become the path's normal state soon (BBR looks back 10 s, and drains the queue itself to see it).
+const BASE_WINDOW: Duration = Duration::from_secs(60);
+
+/// Jitter is the least that was told within this time: bursts in a queue add to it, but not always.
+const JITTER_WINDOW: Duration = Duration::from_secs(1);
+
+/// With less jitter than this each report's least delay counts as it is, microseconds.
+const STEADY: i64 = 500;
+
+/// Jitter of this much moves the base when it is seen first, microseconds.
+const MATTERS: i64 = 2_000;
+
+/// With more, the least of so many packets at least.
+const ENOUGH: u32 = 16;
+
+/// Fewer packets in this time make no queue.
+const THIN: Duration = Duration::from_millis(500);
+
+/// A path that carries little and is late all the same for this long has become longer.
+const STEP_AFTER: Duration = Duration::from_millis(400);
+
+/// One report's word on a path's one-way delays: microseconds from the sender's clock to the receiver's, which have
+/// nothing in common. Only differences mean something, between the paths of a peer as well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DelaySample {
+    /// The least of the packets reported.
+    pub least: i64,
+    /// How many they were.
+    pub packets: u32,
+    /// The mean difference of two packets that came one after the other, microseconds.
+    pub jitter: i64,
+}
+
+/// A path's one-way delay.
+///
+/// Whatever jitter there is, the least delay of many packets hardly moves, while a standing queue moves it
+/// by its own length. (RFC 6817 §3.3 takes such minima of one-way delays; N. Cardwell et al., "BBR Congestion Control", ACM
+/// Queue 2016, of round trips.) How far below the mean the least lies depends on how many packets
+/// there were: for normal jitter of deviation σ about 0.57·σ·ln n (the expected extreme of n, to 10 % between 4 and 200). That
+/// is made up for, or a busier path would look shorter than a quiet one; and since the least of a few
+/// dozen packets still has a deviation of σ/2, it is smoothed where there is jitter.
+#[derive(Clone, Debug, Default)]
+pub struct OneWayDelay {
+    /// Least and number of packets since the last reading, and since when.
+    gathered: Option<(Time, i64, u32)>,
+    smoothed: Option<i64>,
+    base: WindowedMin,
+    jitter: WindowedMin,
+    /// Jitter was seen that matters.
+    jittery: bool,
+    /// Late without load since.
+    late_since: Option<Time>,
+}
+
+impl OneWayDelay {
+    /// A report came. `busy`: the path carries enough for a queue to stand there.
+    pub fn on_sample(&mut self, now: Time, sample: DelaySample, busy: bool) {
+        self.jitter.update(now, sample.jitter, JITTER_WINDOW);
+        let (since, least, packets) = match self.gathered {
+            Some((since, least, packets)) => {
+                (since, least.min(sample.least), packets.saturating_add(sample.packets))
+            }
+            None => (now, sample.least, sample.packets),
+        };
+        self.gathered = Some((since, least, packets));
+        let jitter = self.jitter_micros();
+        if jitter > MATTERS && !self.jittery {
+            // What was read before jitter was known lies below the mean by all of it.
+            self.jittery = true;
+            self.base = WindowedMin::default();
+            self.smoothed = None;
+        }
+        if jitter > STEADY && packets < ENOUGH {
+            if now.since(since) > THIN {
+                self.gathered = None;
+                // Nothing stands there.
+                self.smoothed = self.base.get().or(Some(least));
+                if self.base.get().is_none() {
+                    self.base.update(now, least, BASE_WINDOW);
+                }
+            }
+            return;
+        }
+        self.gathered = None;
+        let below =
+            if jitter > STEADY { sigma(jitter) * 0.57 * f64::from(packets).ln() } else { 0.0 };
+        let reading = least + below as i64;
+        let smoothed = match self.smoothed {
+            Some(before) if jitter > STEADY => before + (reading - before) / 4,
+            _ => reading,
+        };
+        self.smoothed = Some(smoothed);
+        self.base.update(now, smoothed, BASE_WINDOW);
+        self.follow_step(now, busy);
+    }
+
+    /// The queue of a path that carries little empties itself: what stays is the path.
+    fn follow_step(&mut self, now: Time, busy: bool) {
+        if busy || self.standing() < Duration::from_millis(5) {
+            self.late_since = None;
+            return;
+        }
+        let since = *self.late_since.get_or_insert(now);
+        if now.since(since) >= STEP_AFTER
+            && let Some(smoothed) = self.smoothed
+        {
+            self.base = WindowedMin::default();
+            self.base.update(now, smoothed, BASE_WINDOW);
+            self.late_since = None;
+        }
+    }
+
+    /// The mean delay of the empty path, microseconds; comparable among the paths of one peer only.
+    #[must_use]
+    pub fn base_micros(&self) -> Option<i64> {
+        self.base.get()
+    }
+
+    /// What stands in the queue.
+    #[must_use]
+    pub fn standing(&self) -> Duration {
+        let above = self.smoothed.zip(self.base.get()).map_or(0, |(now, base)| now - base);
+        Duration::from_micros(u64::try_from(above).unwrap_or(0))
+    }
+
+    /// The standard deviation of normal jitter.
+    #[must_use]
+    pub fn jitter(&self) -> Duration {
+        Duration::from_micros(sigma(self.jitter_micros()) as u64)
+    }
+
+    fn jitter_micros(&self) -> i64 {
+        self.jitter.get().unwrap_or(0).max(0)
+    }
+}
+
+/// The deviation, from the mean difference of two: 2/√π times as much.
+fn sigma(difference: i64) -> f64 {
+    difference as f64 * 0.886
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000;
+
+    fn at(millis: u64) -> Time {
+        Time::from_millis(millis)
+    }
+
+    fn sample(least: i64, jitter: i64) -> DelaySample {
+        DelaySample { least, jitter, packets: 40 }
+    }
+
+    #[test]
+    fn a_queue_reads_as_its_length_at_once_where_there_is_no_jitter() {
+        let mut d = OneWayDelay::default();
+        let clocks = -7_000_000;
+        d.on_sample(at(0), sample(clocks + 20 * MS, 0), true);
+        d.on_sample(at(20), sample(clocks + 32 * MS, 0), true);
+        assert_eq!(d.standing(), Duration::from_millis(12));
+        d.on_sample(at(40), sample(clocks + 21 * MS, 0), true);
+        assert_eq!(d.standing(), Duration::from_millis(1));
+        assert_eq!(d.base_micros(), Some(clocks + 20 * MS));
+    }
+
+    /// A normal number from a sum of twelve, deviation 1.
+    fn normal(x: &mut u64) -> f64 {
+        (0..12)
+            .map(|_| {
+                *x = x
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                (*x >> 11) as f64 / (1u64 << 53) as f64 - 0.5
+            })
+            .sum()
+    }
+
+    #[test]
+    fn jitter_does_not_read_as_queue_at_any_load() {
+        let mut d = OneWayDelay::default();
+        let mut x = 12_345;
+        let mut run = |d: &mut OneWayDelay, from: u64, to: u64, packets: u32, delay: f64| {
+            let mut worst = Duration::ZERO;
+            for t in (from..to).step_by(20) {
+                let delays = (0..packets).map(|_| (delay + 8e3 * normal(&mut x)) as i64);
+                let least = delays.min().unwrap();
+                d.on_sample(at(t), DelaySample { least, packets, jitter: 9 * MS }, true);
+                if t > from + 2_000 {
+                    worst = worst.max(d.standing());
+                }
+            }
+            worst
+        };
+        for packets in [1, 4, 40, 150, 3] {
+            let from = u64::from(packets) * 60_000;
+            let worst = run(&mut d, from, from + 30_000, packets, 45e3);
+            assert!(worst < Duration::from_millis(10), "{packets}: {worst:?}");
+        }
+        run(&mut d, 9_040_000, 9_043_000, 40, 85e3);
+        assert!(d.standing() > Duration::from_millis(36), "{:?}", d.standing());
+    }
+
+    #[test]
+    fn a_longer_path_is_told_from_a_queue_when_it_carries_little() {
+        let mut d = OneWayDelay::default();
+        d.on_sample(at(0), sample(20 * MS, 0), true);
+        for i in 0..50u64 {
+            d.on_sample(at(20 + i * 20), sample(70 * MS, 0), true);
+        }
+        assert_eq!(d.standing(), Duration::from_millis(50));
+        for i in 50..75u64 {
+            d.on_sample(at(20 + i * 20), sample(70 * MS, 0), false);
+        }
+        assert_eq!(d.standing(), Duration::ZERO);
+    }
+}

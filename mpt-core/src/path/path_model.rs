@@ -1,0 +1,197 @@
+//! What is known of a path as a carrier: the estimators together, and what they say to schedulers.
+
+use super::delivery_rate::DeliveryRate;
+use super::loss_kind::LossKind;
+use super::one_way_delay::{DelaySample, OneWayDelay};
+use super::overflow::Overflow;
+use super::sent_log::SentLog;
+use crate::schedule::Estimate;
+use crate::wire::PathReport;
+use crate::{Time, WorkerId};
+use std::time::Duration;
+
+/// A queue shorter than this is a burst's, or a reading's error; with jitter three quarters of its deviation are added.
+const STANDS: Duration = Duration::from_millis(4);
+
+/// What is sent beyond what was measured is predicted to queue for no more than this: the prediction rests on an
+/// estimated rate, and is corrected by the next report anyway.
+const MOST_PREDICTED: Duration = Duration::from_millis(40);
+
+/// A path nobody has measured is taken for one of so many bytes a round trip (ten packets, RFC 6928), …
+const FIRST_WINDOW: f64 = 14_000.0;
+
+/// … and of so much more than it delivered, for as long as it delivers all it is given without a queue.
+const STARTUP_GAIN: f64 = 1.5;
+
+/// So much more is tried of one that was measured, when it delivers nearly all of that and no queue stands (the gain of
+/// BBR's probing).
+const PROBING_GAIN: f64 = 1.25;
+const NEARLY: f64 = 0.8;
+
+/// A path carries little below this share of what it can do: no queue of ours stands there.
+const LITTLE: f64 = 0.6;
+
+/// Loss beyond the random one of this share is a full queue that the delays did not show.
+const OVERFLOW: f64 = 0.05;
+
+/// A flow that slows down to 0.7 leaves a path busy if it queued for 0.43 round trips or more; with some to spare for round
+/// trips that repair makes longer. Bounded by what others bear, and by what any queue holds.
+const LEAST_LONG: Duration = Duration::from_millis(20);
+const MOST_LONG: Duration = Duration::from_millis(50);
+
+/// A path's model, fed by what is sent and by the peer's reports.
+#[derive(Clone, Debug, Default)]
+pub struct PathModel {
+    workers: Vec<Sent>,
+    delay: OneWayDelay,
+    rate: DeliveryRate,
+    loss: LossKind,
+    overflow: Overflow,
+    /// Delays as the peer counts them, unwrapped.
+    last_delay: Option<i64>,
+    /// As much is under way as a queue that stands there takes.
+    filled: bool,
+    estimate: Estimate,
+}
+
+#[derive(Clone, Debug)]
+struct Sent {
+    log: SentLog,
+    /// Bytes that left with what is known to have arrived or to be lost.
+    resolved: u64,
+    /// Arrived, by the last report.
+    packets: u64,
+    bytes: u64,
+}
+
+impl PathModel {
+    /// Packet `sequence` of `worker`, `bytes` long, leaves.
+    #[inline]
+    pub fn on_sent(&mut self, now: Time, worker: WorkerId, sequence: u32, bytes: usize) {
+        let i = usize::from(worker.get());
+        while self.workers.len() <= i {
+            let log = SentLog::new();
+            self.workers.push(Sent { log, resolved: 0, packets: 0, bytes: 0 });
+        }
+        self.workers[i].log.on_sent(now, sequence, bytes);
+    }
+
+    /// The peer reports on what `worker` sent. `srtt`: by probes.
+    pub fn on_report(
+        &mut self,
+        now: Time,
+        worker: WorkerId,
+        report: &PathReport,
+        srtt: Option<Duration>,
+    ) {
+        let Some(sent) = self.workers.get_mut(usize::from(worker.get())) else { return };
+        let Some((left_at, left_bytes)) = sent.log.find(report.highest_seq) else { return };
+        if report.packets < sent.packets || left_bytes < sent.resolved {
+            return;
+        }
+        (sent.packets, sent.bytes, sent.resolved) = (report.packets, report.bytes, left_bytes);
+        let first = worker == WorkerId::default();
+        let Some(told) = report.delays else { return };
+
+        let busy = self.rate.capacity().is_none_or(|c| self.rate.latest() > LITTLE * c);
+        if told.packets > 0 {
+            let sample = DelaySample {
+                least: self.unwrap(told.least),
+                packets: u32::from(told.packets),
+                jitter: i64::from(told.jitter) * 100,
+            };
+            self.last_delay = Some(sample.least);
+            self.delay.on_sample(now, sample, busy);
+        }
+        let threshold = STANDS + self.delay.jitter() * 3 / 4;
+        let standing = self.delay.standing();
+        let stands = standing > threshold;
+        let all = self.workers.iter().map(|w| w.bytes).sum();
+        self.rate.on_arrived(told.at, all, standing > threshold / 2);
+        if first {
+            let lost = self.loss.on_report(now, report.highest_seq, report.packets, stands);
+            self.overflow.on_report(now, lost, standing);
+        }
+
+        let rate = self.usable_rate(srtt, standing < threshold / 2);
+        let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
+        // A stalled flow leaves a full queue behind and nothing after it; jitter alone leaves no bytes.
+        self.filled =
+            threshold < STANDS * 2 || busy && flying as f64 > rate * standing.as_secs_f64() / 2.0;
+        let drains = now.since(left_at);
+        let beyond = Duration::from_secs_f64(flying as f64 / rate)
+            .saturating_sub(drains)
+            .min(MOST_PREDICTED);
+        self.estimate = Estimate {
+            at: now,
+            idle_at: now + standing.saturating_sub(threshold / 2) + beyond,
+            rate: rate as u64,
+            measured: self.rate.is_measured(),
+            delay: self.delay.base_micros(),
+            standing,
+            threshold,
+            overflowing_since: self.overflow.since(),
+            delivered: all,
+            random_loss: self.loss.random() as f32,
+        };
+    }
+
+    /// What a scheduler may count on, bytes a second.
+    fn usable_rate(&self, srtt: Option<Duration>, idle: bool) -> f64 {
+        let srtt = srtt.unwrap_or(Duration::from_millis(100)).max(Duration::from_millis(2));
+        let first = FIRST_WINDOW / srtt.as_secs_f64();
+        match self.rate.capacity() {
+            // What was its limit is none now.
+            Some(rate) if self.rate.is_measured() && idle && self.rate.latest() > NEARLY * rate => {
+                (rate * PROBING_GAIN).max(first / 4.0)
+            }
+            Some(rate) if self.rate.is_measured() || self.loss.congestive() > OVERFLOW => {
+                rate.max(first / 4.0)
+            }
+            Some(rate) => (rate * STARTUP_GAIN).max(first),
+            None => first,
+        }
+    }
+
+    /// If a queue stands that is long: the round trip through it.
+    #[must_use]
+    pub fn long_queue(&self, min_rtt: Duration) -> Option<Duration> {
+        let long = (min_rtt * 3 / 4).clamp(LEAST_LONG, MOST_LONG);
+        let e = &self.estimate;
+        (self.filled && e.standing > long + e.threshold).then(|| min_rtt + e.standing)
+    }
+
+    /// For schedulers.
+    #[must_use]
+    pub fn estimate(&self) -> Estimate {
+        self.estimate
+    }
+
+    /// What it delivers at most as far as known, bytes a second.
+    #[must_use]
+    pub fn capacity(&self) -> Option<f64> {
+        self.rate.capacity()
+    }
+
+    /// The share lost at random, and that lost to full queues.
+    #[must_use]
+    pub fn losses(&self) -> (f64, f64) {
+        (self.loss.random(), self.loss.congestive())
+    }
+
+    /// The one-way delay.
+    #[must_use]
+    pub fn delay(&self) -> &OneWayDelay {
+        &self.delay
+    }
+
+    fn unwrap(&self, units: u32) -> i64 {
+        match self.last_delay {
+            Some(last) => {
+                let before = last.div_euclid(100);
+                (before + i64::from(units.wrapping_sub(before as u32) as i32)) * 100
+            }
+            None => i64::from(units as i32) * 100,
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! By what is measured: when would a packet arrive, and what does its flow need?
+//!
+//! **Sparse flows** go where they arrive first: base delay and predicted queue decide.
+//!
+//! **Backlogged flows** stay on the fastest path until something stands in its queue. From then on each
+//! packet goes to the fastest path whose predicted queue is short, and where there is none, to where the
+//! least waits. So a load that one path carries leaves the others nearly idle; more fills one after the
+//! other; and too much makes all queues equally long, which spreads it at the paths' delivery rates. Delay
+//! differences do not count there: a congestion-controlled flow never queues for as long as a slow
+//! path takes, and restored order gives it one steady, longer round trip instead. Weights are a bias: of two
+//! paths that are full, the one of twice the weight is kept at twice the queue.
+//!
+//! **The floor.** A path that is much slower or loses much more than the fastest one may cost a flow more than it
+//! brings. Such a path is used when the load is not of the kind that yields (the fastest path has been
+//! overflowing for longer than any congestion control keeps that up), or is of the kind that does not
+//! mind (a queue stands there and stays short). And whatever the paths, when all of them together deliver less than
+//! the best one could alone, the slowest one [rests](super::floor).
+
+use super::PathView;
+use super::floor::{Floor, Rest};
+use super::flow_table::FlowTable;
+use crate::id::MAX_PATHS;
+use crate::{PathId, Time};
+use std::time::Duration;
+
+/// Once packets were spread, they are until the fastest path alone has sufficed for this long.
+const CALM: Duration = Duration::from_millis(300);
+
+/// A predicted queue this many times as long as one that stands is not waited for to be measured.
+const BURST: u32 = 4;
+
+/// Another path becomes the fastest when it is better by this, microseconds.
+const STAY: i64 = 2_000;
+
+/// What a backlogged flow sends at once, bytes: of two paths that are about as long the one of the greater rate is the
+/// faster for it.
+const BURST_BYTES: u64 = 20_000;
+
+/// To lose all packets is as bad as to have them so much later, microseconds: what is lost is sent again, and comes
+/// later by a round trip or two with whoever waits for it. One in a hundred is worth 5 ms.
+const LOSS_COST: f64 = 5e5;
+
+/// A path this much slower than the fastest is used for loads only that do not yield, microseconds.
+const FAR: i64 = 150_000;
+
+/// So is one that loses so much more. What is lost beyond that is seldom all repaired.
+const LOSSY: f32 = 0.04;
+
+/// No congestion control lets a queue overflow for longer than this.
+const UNYIELDING: Duration = Duration::from_millis(1_200);
+
+/// A path once spread over stays so for this long after the last time that packets were spread at all.
+const ADMITTED: Duration = Duration::from_secs(5);
+
+/// One that stands, but stays below `SHORT` for `MODEST`, is that of a sender which measures the path and does not
+/// mind a loss.
+const MODEST: Duration = Duration::from_millis(1_000);
+
+/// See [`MODEST`].
+const SHORT: Duration = Duration::from_millis(50);
+
+/// A path whose limit was not seen yet is taken for this part of the fastest at least.
+const UNKNOWN_PART: u64 = 6;
+
+/// A path that brings less than this part of the fastest is worth no waiting: it gets what would not arrive later by it.
+const MINOR_PART: u64 = 6;
+
+/// With nothing known at all a path takes 10 Mbit/s, bytes a second.
+const UNKNOWN: u64 = 1_250_000;
+
+/// See the [module](self).
+#[derive(Clone, Debug, Default)]
+pub struct Adaptive {
+    flows: FlowTable,
+    lanes: [Lane; MAX_PATHS],
+    /// Backlogged flows are spread until then, if nothing more passes the fastest path by.
+    spread_until: Time,
+    /// The path where a packet arrives first while nothing waits.
+    fastest: Option<PathId>,
+    /// The paths known, and those that may be spread over, by bits.
+    known: u16,
+    eligible: u16,
+    /// Those of them that bring little.
+    minor: u16,
+    /// Since when the fastest path's queue has been standing and short.
+    modest_since: Option<Time>,
+    delivered: u64,
+    floor: Floor,
+}
+
+/// A path's queue as predicted.
+#[derive(Clone, Copy, Default, Debug)]
+struct Lane {
+    /// Of the estimate this began from.
+    at: Time,
+    /// When all it was given will have left.
+    idle_at: Time,
+    /// Nanoseconds for a byte, times 256.
+    byte: u64,
+    delivered: u64,
+    /// Spread over until then, if nothing gives more reason for it.
+    admitted_until: Time,
+    /// One-way delay when empty beyond that of the fastest, microseconds.
+    delay: i64,
+    /// That, and what its losses are worth.
+    cost: i64,
+    rest: Rest,
+}
+
+impl Adaptive {
+    /// Picks among `paths` one for a packet of `len` outer bytes.
+    #[inline]
+    pub(super) fn pick<'v>(
+        &mut self,
+        now: Time,
+        paths: impl Iterator<Item = &'v PathView> + Clone,
+        flow: u64,
+        len: usize,
+    ) -> Option<PathId> {
+        let news = |v: &PathView| {
+            self.known & v.id.bit() == 0 || self.lanes[v.id.index()].at != v.estimate.at
+        };
+        let is_fastest = |s: &Self, v: &&PathView| s.fastest == Some(v.id);
+        if paths.clone().any(news) || !paths.clone().any(|v| is_fastest(self, &v)) {
+            self.follow(now, paths.clone());
+        }
+        let fastest = paths.clone().find(|v| is_fastest(self, v))?;
+        let picked = if self.flows.is_sparse(now, flow, len) {
+            paths.min_by_key(|v| self.cost(v) + micros(self.queue(now, v)))?.id
+        } else if now >= self.spread_until && !self.bursts(now, fastest) {
+            fastest.id
+        } else {
+            self.spread(now, paths, fastest)
+        };
+        let lane = &mut self.lanes[picked.index()];
+        let byte = if lane.byte == 0 { 256_000_000_000 / UNKNOWN } else { lane.byte };
+        lane.idle_at = lane.idle_at.max(now) + Duration::from_nanos((len as u64 * byte) >> 8);
+        Some(picked)
+    }
+
+    fn cost(&self, v: &PathView) -> i64 {
+        self.lanes[v.id.index()].cost
+    }
+
+    fn queue(&self, now: Time, v: &PathView) -> Duration {
+        self.lanes[v.id.index()].idle_at.since(now)
+    }
+
+    /// Whether the fastest path was given far too much at once, by what it is known to deliver.
+    fn bursts(&mut self, now: Time, fastest: &PathView) -> bool {
+        let e = &fastest.estimate;
+        let bursts = e.measured && self.queue(now, fastest) > e.threshold * BURST;
+        if bursts {
+            self.spread_until = now + CALM;
+        }
+        bursts
+    }
+
+    /// The fastest of those where next to nothing waits; else where the least does.
+    fn spread<'v>(
+        &mut self,
+        now: Time,
+        paths: impl Iterator<Item = &'v PathView>,
+        fastest: &PathView,
+    ) -> PathId {
+        let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest));
+        let mut quick: Option<(i64, PathId)> = None;
+        let mut short: Option<(u64, PathId)> = None;
+        for v in paths.filter(|v| self.eligible & v.id.bit() != 0) {
+            let queue = self.queue(now, v);
+            if self.minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
+                continue;
+            }
+            if queue < v.estimate.threshold && quick.is_none_or(|(least, _)| self.cost(v) < least) {
+                quick = Some((self.cost(v), v.id));
+            }
+            let level = queue.as_nanos() as u64 / u64::from(v.weight.get());
+            if short.is_none_or(|(least, _)| level < least) {
+                short = Some((level, v.id));
+            }
+        }
+        let picked = quick.map(|(_, id)| id).or(short.map(|(_, id)| id)).unwrap_or(fastest.id);
+        if picked != fastest.id {
+            self.spread_until = self.spread_until.max(now + CALM);
+        }
+        picked
+    }
+
+    /// New estimates: once a report, not once a packet.
+    #[cold]
+    fn follow<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
+        self.follow_delays(paths.clone());
+        // Two that are about as fast do not take turns.
+        let cost = |v: &&PathView| {
+            let burst = if v.estimate.measured {
+                BURST_BYTES * 1_000_000 / v.estimate.rate.max(1)
+            } else {
+                0
+            };
+            self.cost(v) + burst as i64 - STAY * i64::from(self.fastest == Some(v.id))
+        };
+        let Some(fastest) = paths.clone().min_by_key(cost) else { return };
+        self.fastest = Some(fastest.id);
+        let least_rate = fastest.estimate.rate / UNKNOWN_PART;
+        let mut best = 0;
+        for v in paths.clone() {
+            let (lane, e) = (&mut self.lanes[v.id.index()], &v.estimate);
+            if e.measured {
+                best = best.max(e.rate);
+            }
+            if lane.at == e.at {
+                continue;
+            }
+            let rate = match e.measured {
+                true => e.rate,
+                false => e.rate.max(least_rate),
+            };
+            self.delivered += e.delivered.saturating_sub(lane.delivered);
+            lane.delivered = e.delivered;
+            (lane.at, lane.idle_at) = (e.at, e.idle_at);
+            lane.byte = 256_000_000_000 / rate.max(1);
+        }
+        let e = &fastest.estimate;
+        let stands = e.standing > e.threshold;
+        if stands && e.standing < SHORT {
+            self.modest_since.get_or_insert(now);
+        } else if e.standing >= SHORT {
+            self.modest_since = None;
+        }
+        if stands {
+            self.spread_until = self.spread_until.max(now + CALM);
+        }
+        let spread = now < self.spread_until;
+        if !spread {
+            self.modest_since = None;
+        }
+        if self.floor.costs(
+            now,
+            self.delivered,
+            spread && self.eligible != fastest.id.bit(),
+            best as f64,
+        ) {
+            let strongest = paths
+                .clone()
+                .filter(|v| v.estimate.measured)
+                .max_by_key(|v| v.estimate.rate)
+                .map(|v| v.id);
+            let others = paths.clone().filter(|v| v.id != fastest.id && Some(v.id) != strongest);
+            let slowest =
+                others.filter(|v| self.eligible & v.id.bit() != 0).max_by_key(|v| self.cost(v));
+            if let Some(v) = slowest {
+                self.lanes[v.id.index()].rest.begin(now);
+                self.lanes[v.id.index()].admitted_until = now;
+            }
+        }
+        self.eligible = fastest.id.bit();
+        self.minor = 0;
+        let minor = fastest.estimate.rate / MINOR_PART;
+        for v in paths.filter(|v| v.id != fastest.id) {
+            if self.helps(now, v, fastest) {
+                self.eligible |= v.id.bit();
+                let little =
+                    fastest.estimate.measured && v.estimate.measured && v.estimate.rate < minor;
+                self.minor |= if little { v.id.bit() } else { 0 };
+            }
+        }
+    }
+
+    /// Delays from those that were measured; where one was not, from half the round trips.
+    fn follow_delays<'v>(&mut self, paths: impl Iterator<Item = &'v PathView> + Clone) {
+        let measured = paths.clone().filter_map(|v| Some((v.estimate.delay?, v.min_rtt)));
+        let origin = measured.min();
+        let delay = |v: &PathView| match (origin, v.estimate.delay) {
+            (Some((origin, _)), Some(delay)) => delay - origin,
+            (Some((_, rtt)), None) => (micros(v.min_rtt) - micros(rtt)) / 2,
+            (None, _) => micros(v.min_rtt) / 2,
+        };
+        let least = paths.clone().map(&delay).min().unwrap_or(0);
+        self.known = 0;
+        for v in paths {
+            self.known |= v.id.bit();
+            let lane = &mut self.lanes[v.id.index()];
+            lane.delay = delay(v) - least;
+            lane.cost = lane.delay + (f64::from(v.estimate.random_loss) * LOSS_COST) as i64;
+        }
+    }
+
+    /// Whether backlogged flows may be spread over `v` too.
+    fn helps(&mut self, now: Time, v: &PathView, fastest: &PathView) -> bool {
+        let i = v.id.index();
+        let admitted = now < self.lanes[i].admitted_until;
+        if admitted && now < self.spread_until || self.is_admitted(now, v, fastest) {
+            self.lanes[i].admitted_until = now + ADMITTED;
+            return true;
+        }
+        admitted
+    }
+
+    /// Whether there is reason now to spread over `v`.
+    fn is_admitted(&self, now: Time, v: &PathView, fastest: &PathView) -> bool {
+        if fastest.estimate.overflowing_since.is_some_and(|at| now.since(at) >= UNYIELDING) {
+            return true;
+        }
+        if !self.lanes[v.id.index()].rest.is_over(now)
+            || self.lanes[v.id.index()].delay > self.lanes[fastest.id.index()].delay + FAR
+        {
+            return false;
+        }
+        let lossy = v.estimate.random_loss > fastest.estimate.random_loss + LOSSY;
+        !lossy || self.modest_since.is_some_and(|since| now.since(since) >= MODEST)
+    }
+}
+
+fn micros(d: Duration) -> i64 {
+    d.as_micros() as i64
+}
+
+#[cfg(test)]
+mod tests;

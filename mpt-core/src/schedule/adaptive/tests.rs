@@ -1,0 +1,147 @@
+use super::*;
+use crate::Weight;
+use crate::schedule::{Estimate, Rank, Tokens};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A bulk flow, and a sparse one.
+const BULK: u64 = 1 << 60;
+
+/// Paths of so many bytes a second and milliseconds of base delay; nothing waits.
+fn paths(of: &[(u64, i64)]) -> Vec<PathView> {
+    of.iter()
+        .zip(PathId::all())
+        .map(|(&(rate, delay), id)| PathView {
+            id,
+            weight: Weight::DEFAULT,
+            priority: 0,
+            rank: Rank::Preferred,
+            mtu: 1_400,
+            srtt: MS * 2 * delay as u32,
+            min_rtt: MS * 2 * delay as u32,
+            limit: None,
+            tokens: Tokens::Left,
+            estimate: Estimate {
+                rate,
+                measured: true,
+                delay: Some(delay * 1_000 - 5_000_000),
+                threshold: MS * 4,
+                ..Estimate::default()
+            },
+        })
+        .collect()
+}
+
+/// The queues of the paths, as they are: what the scheduler is told each 20 ms.
+struct Links {
+    idle_at: Vec<Time>,
+    bytes: Vec<u64>,
+}
+
+impl Links {
+    fn new(n: usize) -> Self {
+        Self { idle_at: vec![Time::ZERO; n], bytes: vec![0; n] }
+    }
+
+    /// Sends `rate` bytes a second of packets of 1 000 bytes of one flow for so long.
+    fn run(
+        &mut self,
+        s: &mut Adaptive,
+        views: &mut [PathView],
+        rates: &[u64],
+        (from, millis): (Time, u64),
+        rate: u64,
+    ) {
+        self.bytes.iter_mut().for_each(|b| *b = 0);
+        let gap = Duration::from_nanos(1_000_000_000_000 / rate);
+        let (mut now, mut reported) = (from, from);
+        while now < from + MS * millis as u32 {
+            if now.since(reported) >= MS * 20 {
+                reported = now;
+                for v in views.iter_mut() {
+                    let queue = self.idle_at[v.id.index()].since(now);
+                    (v.estimate.at, v.estimate.standing) = (now, queue);
+                    v.estimate.idle_at = now + queue;
+                    v.estimate.delivered += rate / 50;
+                }
+            }
+            let id = s.pick(now, views.iter(), BULK, 1_000).unwrap();
+            let link = &mut self.idle_at[id.index()];
+            *link = (*link).max(now) + Duration::from_nanos(1_000_000_000_000 / rates[id.index()]);
+            self.bytes[id.index()] += 1_000;
+            now += gap;
+        }
+    }
+
+    fn shares(&self) -> Vec<f64> {
+        let all: u64 = self.bytes.iter().sum();
+        self.bytes.iter().map(|b| *b as f64 / all as f64).collect()
+    }
+}
+
+#[test]
+fn what_one_path_carries_leaves_the_others_idle() {
+    let mut views = paths(&[(1_000_000, 40), (1_000_000, 20)]);
+    let (mut s, mut links) = (Adaptive::default(), Links::new(2));
+    links.run(&mut s, &mut views, &[1_000_000; 2], (Time::from_millis(1), 3_000), 900_000);
+    assert_eq!(links.shares(), [0.0, 1.0]);
+}
+
+#[test]
+fn what_is_too_much_for_one_is_spread_at_the_rates_of_all() {
+    let rates = [3_000_000, 1_000_000, 500_000];
+    let mut views = paths(&[(rates[0], 20), (rates[1], 60), (rates[2], 30)]);
+    let (mut s, mut links) = (Adaptive::default(), Links::new(3));
+    links.run(&mut s, &mut views, &rates, (Time::from_millis(1), 1_000), 4_000_000);
+    links.run(&mut s, &mut views, &rates, (Time::from_millis(1_001), 3_000), 4_400_000);
+    for (share, rate) in links.shares().iter().zip(rates) {
+        assert!((share - rate as f64 / 4_500_000.0).abs() < 0.03, "{:?}", links.shares());
+    }
+    let longest = links.idle_at.iter().map(|at| at.since(Time::from_millis(4_001))).max();
+    assert!(longest < Some(MS * 15), "{longest:?}");
+}
+
+#[test]
+fn far_and_lossy_paths_are_for_loads_that_do_not_yield() {
+    for change in
+        [(|e: &mut Estimate| e.delay = e.delay.map(|d| d + 300_000)) as fn(&mut Estimate), |e| {
+            e.random_loss = 0.06
+        }]
+    {
+        let mut views = paths(&[(1_000_000, 20), (1_000_000, 40)]);
+        change(&mut views[1].estimate);
+        let (mut s, mut links) = (Adaptive::default(), Links::new(2));
+        links.idle_at[0] = Time::from_millis(90);
+        let rates = [1_000_000; 2];
+        links.run(&mut s, &mut views, &rates, (Time::from_millis(1), 2_000), 1_000_000);
+        assert_eq!(links.shares()[1], 0.0);
+        views[0].estimate.overflowing_since = Some(Time::from_millis(500));
+        links.run(&mut s, &mut views, &rates, (Time::from_millis(2_001), 2_000), 1_500_000);
+        assert!(links.shares()[1] > 0.25, "{:?}", links.shares());
+    }
+}
+
+#[test]
+fn sparse_flows_go_where_they_arrive_first() {
+    let mut views = paths(&[(1_000_000, 20), (1_000_000, 40)]);
+    let mut s = Adaptive::default();
+    let now = Time::from_millis(1_000);
+    let pick = |s: &mut Adaptive, views: &[PathView], now| {
+        s.pick(now, views.iter(), 7, 200).unwrap().index()
+    };
+    assert_eq!(pick(&mut s, &views, now), 0);
+    (views[0].estimate.at, views[0].estimate.idle_at) = (now, now + MS * 30);
+    assert_eq!(pick(&mut s, &views, now), 1);
+    assert_eq!(pick(&mut s, &views, now + MS * 15), 0);
+}
+
+#[test]
+fn weights_are_a_bias() {
+    let rates = [1_000_000; 2];
+    let mut views = paths(&[(rates[0], 20), (rates[1], 20)]);
+    views[0].weight = Weight::new(3).unwrap();
+    let (mut s, mut links) = (Adaptive::default(), Links::new(2));
+    links.run(&mut s, &mut views, &rates, (Time::from_millis(1), 400), 2_200_000);
+    let [a, b] = [0, 1].map(|i| links.idle_at[i].since(Time::from_millis(401)).as_secs_f64());
+    assert!(a / b > 1.8, "{a} {b}");
+}

@@ -1,0 +1,29 @@
+//! What is estimated of a path, as a scheduler sees it.
+
+use crate::Time;
+use std::time::Duration;
+
+/// Estimates of one path at a moment; written when a report comes.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Estimate {
+    /// When this was written. Zero: nothing is known.
+    pub at: Time,
+    /// When the path will have sent all that it was given until then.
+    pub idle_at: Time,
+    /// What it takes, bytes a second.
+    pub rate: u64,
+    /// Whether that is its limit; else it may be more.
+    pub measured: bool,
+    /// Mean one-way delay when empty, microseconds plus a constant that all paths of a peer share.
+    pub delay: Option<i64>,
+    /// What stands in its queue.
+    pub standing: Duration,
+    /// A queue beyond this is no jitter.
+    pub threshold: Duration,
+    /// Since when its queue has been overflowing.
+    pub overflowing_since: Option<Time>,
+    /// Bytes that arrived by it in all.
+    pub delivered: u64,
+    /// The share of packets it loses whatever it carries.
+    pub random_loss: f32,
+}

@@ -1,0 +1,194 @@
+//! One run: a profile, the paths used of it, a scheduler, and what is carried.
+
+use super::Profile;
+use crate::link::LinkProfile;
+use crate::sim::quic::{Achieved, Bulk, Control};
+use crate::sim::steady::{Arrived, Steady};
+use crate::sim::world::{Far, World};
+use mpt_core::config::{CipherChoice, SchedulerKind};
+use mpt_core::{PathId, Time, Weight};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A flow's first seconds are not counted.
+pub const WARM_UP: Duration = Duration::from_secs(5);
+
+/// How long traffic lasts.
+pub const LENGTH: Duration = Duration::from_secs(20);
+
+/// Inner bytes and spacing of a call's packets.
+const CALL: (usize, Duration) = (160, Duration::from_millis(20));
+
+/// Inner bytes of a constant stream's packets; on a link they have 64 more.
+const STEADY_BYTES: usize = 1_200;
+const STEADY_OVERHEAD: usize = 20 + 8 + 20 + 8;
+
+/// Which paths there are, and who spreads packets over them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tunnel {
+    /// Path A or B alone, 0 or 1, through the same tunnel.
+    Alone(usize),
+    /// Both, with the rates as weights.
+    Weighted,
+    /// Both.
+    Adaptive,
+}
+
+/// The world of a run, its tunnel up.
+#[must_use]
+pub fn world(profile: &Profile, tunnel: Tunnel, seed: u64) -> World {
+    let links: Vec<LinkProfile> = match tunnel {
+        Tunnel::Alone(path) => vec![profile.links[path]],
+        Tunnel::Weighted | Tunnel::Adaptive => profile.links.to_vec(),
+    };
+    let mut world = World::pair(seed, &links, Far::Configured);
+    for i in 0..2 {
+        let config = &mut world.ends[i].config;
+        config.cipher = CipherChoice::None;
+        config.scheduler = match tunnel {
+            Tunnel::Adaptive => SchedulerKind::Adaptive,
+            Tunnel::Weighted | Tunnel::Alone(_) => SchedulerKind::Weighted,
+        };
+        world.start(i);
+    }
+    if tunnel == Tunnel::Weighted {
+        for end in 0..2 {
+            for (path, weight) in PathId::all().zip(profile.weights()) {
+                let weight = Weight::new(weight).expect("rates are between 1 and 10 000 Mbit/s");
+                world.operate(end, |endpoint, _, peer| endpoint.set_weight(peer, path, weight));
+            }
+        }
+    }
+    world.run_until_up(Duration::from_secs(10));
+    // The search for the MTU ends.
+    world.run(Duration::from_secs(1));
+    world
+}
+
+/// What a run with a bulk flow gave.
+#[derive(Clone, Debug)]
+pub struct BulkRun {
+    /// Bits a second that the application read after the warm-up.
+    pub goodput: f64,
+    /// All of the flow.
+    pub achieved: Achieved,
+    /// When it began, on the world's clock.
+    pub began: Time,
+    /// The call beside it, if any.
+    pub call: Option<Arrived>,
+}
+
+/// Whether a call is made beside the flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beside {
+    /// The flow is alone.
+    Nothing,
+    /// A call goes the same way.
+    Call,
+}
+
+/// A bulk flow.
+#[must_use]
+pub fn bulk(
+    profile: &Profile,
+    tunnel: Tunnel,
+    control: Control,
+    beside: Beside,
+    seed: u64,
+) -> BulkRun {
+    let mut world = world(profile, tunnel, seed);
+    let (began, counts) = (world.now, world.now + WARM_UP);
+    let (flow, achieved) = Bulk::new(world.now, (0, 1), 0, control, seed);
+    world.hosts.push(Box::new(flow));
+    let call = (beside == Beside::Call).then(|| {
+        let (bytes, gap) = CALL;
+        let at = (began + gap / 3, counts, began + LENGTH);
+        let (steady, arrived) = Steady::new((0, 1), 5_004, bytes, gap, at);
+        world.hosts.push(Box::new(steady));
+        arrived
+    });
+    world.run(WARM_UP);
+    let before = achieved.borrow().bytes;
+    world.run(LENGTH - WARM_UP);
+    let achieved = achieved.borrow().clone();
+    let bytes = achieved.bytes - before;
+    if call.is_some() {
+        world.run(Duration::from_secs(1));
+    }
+    BulkRun {
+        goodput: bytes as f64 * 8.0 / (LENGTH - WARM_UP).as_secs_f64(),
+        achieved,
+        began,
+        call: call.map(take),
+    }
+}
+
+/// A stream of constant rate: this share of what the links carry after headers. Counted from 2 s on.
+#[must_use]
+pub fn steady(profile: &Profile, tunnel: Tunnel, share: f64, seed: u64) -> Arrived {
+    let mut world = world(profile, tunnel, seed);
+    let on_link = (STEADY_BYTES + STEADY_OVERHEAD) as f64;
+    let gap = Duration::from_secs_f64(on_link * 8.0 / (profile.rate() * share));
+    let at = (world.now, world.now + Duration::from_secs(2), world.now + LENGTH);
+    let (steady, arrived) = Steady::new((0, 1), 5_006, STEADY_BYTES, gap, at);
+    world.hosts.push(Box::new(steady));
+    world.run(LENGTH + Duration::from_secs(2));
+    take(arrived)
+}
+
+fn take(arrived: Rc<RefCell<Arrived>>) -> Arrived {
+    arrived.borrow().clone()
+}
+
+/// Says every tenth of a second what the sending end believes of its paths, beside what the flow achieves.
+pub fn trace(profile: &Profile, tunnel: Tunnel, control: Control, seed: u64) {
+    let mut world = world(profile, tunnel, seed);
+    let (flow, achieved) = Bulk::new(world.now, (0, 1), 0, control, seed);
+    world.hosts.push(Box::new(flow));
+    let mut before = [0; 3];
+    for tick in 1..=LENGTH.as_millis() / 100 {
+        world.run(Duration::from_millis(100));
+        let a = achieved.borrow().clone();
+        let mbit = |bytes: u64| bytes as f64 * 8e-5;
+        print!(
+            "{:5.1} {:6.1} rtt {:5.0} lost {:6}",
+            tick as f64 / 10.0,
+            mbit(a.bytes - before[0]),
+            a.rtt.as_secs_f64() * 1e3,
+            a.lost
+        );
+        before[0] = a.bytes;
+        for (i, path) in world.ends[0].peer(world.now).paths.iter().enumerate() {
+            let sent = mbit(path.tx_data_bytes - before[i + 1]);
+            before[i + 1] = path.tx_data_bytes;
+            let e = path.estimate.clone().unwrap_or_default();
+            let limit = if e.rate_is_limit { '!' } else { ' ' };
+            let backlog = world.lines[i].backlog(world.now).as_secs_f64() * 1e3;
+            print!(
+                " | {sent:6.1} of {:6.1}{limit} +{:3.0} q {:4.0}/{backlog:3.0} j {:4.1} loss {:.2}+{:.2}%",
+                e.rate * 8e-6,
+                e.extra_delay * 1e3,
+                e.queue * 1e3,
+                e.jitter * 1e3,
+                e.loss_random * 1e2,
+                e.loss_congestive * 1e2
+            );
+        }
+        let r = world.ends[1].reordering(world.now);
+        let repair = world.ends[0].peer(world.now).repair;
+        println!(
+            " | held {} p99 {:.0}ms late {} gone {} dl {} full {} | again {} abandoned {} repaired {} late {}",
+            r.held_now,
+            r.hold_p99 * 1e3,
+            r.late,
+            r.given_up,
+            r.released_deadline,
+            r.released_full,
+            repair.sent_again,
+            repair.abandoned,
+            r.repaired,
+            r.repaired_late
+        );
+    }
+}
