@@ -6,6 +6,9 @@ const LEAST_SPAN: u32 = 400;
 /// A gap in the reports longer than this is none of the path's doing. Both in units of 100 µs.
 const MOST_SPAN: u32 = 10_000;
 
+/// What arrived is all that was given, but for what counting over a short time gets wrong.
+const ALL: f64 = 0.96;
+
 /// A path's delivery rate.
 ///
 /// While something stands in the queue for a whole sample, what arrives is what the path can do, neither more
@@ -34,8 +37,8 @@ struct Mark {
 
 impl DeliveryRate {
     /// By `at` (the receiver's clock in units of 100 µs) `bytes` had arrived in all; `stands`: something stands in
-    /// the queue.
-    pub fn on_arrived(&mut self, at: u32, bytes: u64, stands: bool) {
+    /// the queue; `given`: the path was given no more than this, so that as much arriving says nothing against it.
+    pub fn on_arrived(&mut self, at: u32, bytes: u64, stands: bool, given: Option<f64>) {
         let Some(from) = self.from else {
             self.begin(at, bytes, stands);
             return;
@@ -52,6 +55,7 @@ impl DeliveryRate {
         let sample = (bytes - from.bytes) as f64 * 10_000.0 / f64::from(span);
         self.latest = sample;
         self.rate = Some(match self.rate {
+            Some(rate) if self.stood && given.is_some_and(|g| sample > g * ALL) => rate.max(sample),
             Some(rate) if self.stood => {
                 self.measured = true;
                 rate + (sample - rate) / 3.0
@@ -95,14 +99,14 @@ mod tests {
         for _ in 0..millis / 20 {
             from.0 = from.0.wrapping_add(200);
             from.1 += rate / 50;
-            d.on_arrived(from.0, from.1, stands);
+            d.on_arrived(from.0, from.1, stands, None);
         }
     }
 
     #[test]
     fn follows_both_ways_with_a_queue_and_only_up_without() {
         let (mut d, mut at) = (DeliveryRate::default(), (u32::MAX - 500, 0));
-        d.on_arrived(at.0, at.1, false);
+        d.on_arrived(at.0, at.1, false, None);
         run(&mut d, &mut at, 1_000_000, 200, false);
         assert!((d.capacity().unwrap() - 1e6).abs() < 1e4);
         assert!(!d.is_measured());
@@ -123,7 +127,7 @@ mod tests {
         at.0 += 50_000;
         run(&mut d, &mut at, 1_000_000, 400, true);
         assert!((d.capacity().unwrap() - 1e6).abs() < 1e4);
-        d.on_arrived(at.0 + 1_000, 0, true);
+        d.on_arrived(at.0 + 1_000, 0, true, None);
         assert!((d.capacity().unwrap() - 1e6).abs() < 1e4);
     }
 }

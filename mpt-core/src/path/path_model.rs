@@ -34,6 +34,23 @@ const LITTLE: f64 = 0.6;
 /// Loss beyond the random one of this share is a full queue that the delays did not show.
 const OVERFLOW: f64 = 0.05;
 
+/// A path is given so much more than it was seen to deliver while no queue stands, and so much less while one does, that
+/// it is gone after this time; but not less than this part.
+const TRIED: f64 = 1.1;
+const DRAINED_WITHIN: Duration = Duration::from_millis(300);
+const LEAST_DRAINING: f64 = 0.7;
+
+/// With more jitter, now or lately, its queue cannot be told from it: giving less for a queue that is none starves the path.
+const MOST_JITTER: Duration = Duration::from_micros(800);
+const STEADY_AFTER: Duration = Duration::from_secs(30);
+
+/// Jitter is known after so many packets, and not before the first second is over.
+const KNOWN_AFTER: u64 = 1_000;
+const FIRST: Duration = Duration::from_secs(1);
+
+/// Bytes a second. A queue of a faster path is gone before a report tells of it.
+const MOST_SHAPED: f64 = 60e6;
+
 /// A flow that slows down to 0.7 leaves a path busy if it queued for 0.43 round trips or more; with some to spare for round
 /// trips that repair makes longer. Bounded by what others bear, and by what any queue holds.
 const LEAST_LONG: Duration = Duration::from_millis(20);
@@ -52,6 +69,12 @@ pub struct PathModel {
     /// As much is under way as a queue that stands there takes.
     filled: bool,
     estimate: Estimate,
+    /// What it is given at most.
+    given: Option<f64>,
+    /// When the first report came.
+    first: Option<Time>,
+    /// When there was much jitter last.
+    jittered: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,11 +126,15 @@ impl PathModel {
             self.last_delay = Some(sample.least);
             self.delay.on_sample(now, sample, busy);
         }
+        self.first.get_or_insert(now);
+        if self.delay.jitter() > MOST_JITTER {
+            self.jittered = Some(now);
+        }
         let threshold = STANDS + self.delay.jitter() * 3 / 4;
         let standing = self.delay.standing();
         let stands = standing > threshold;
         let all = self.workers.iter().map(|w| w.bytes).sum();
-        self.rate.on_arrived(told.at, all, standing > threshold / 2);
+        self.rate.on_arrived(told.at, all, standing > threshold / 2, self.given);
         if first {
             let lost = self.loss.on_report(now, report.highest_seq, report.packets, stands);
             self.overflow.on_report(now, lost, standing);
@@ -151,6 +178,31 @@ impl PathModel {
             Some(rate) => (rate * STARTUP_GAIN).max(first),
             None => first,
         }
+    }
+
+    /// What the path is to be given at most, bytes a second of what reports count, so that what waits waits here and not in
+    /// the path's own queue. `None` while its limit was not seen, or is beyond what is worth shaping.
+    pub fn bottleneck(&mut self) -> Option<f64> {
+        self.given = self.worth_giving();
+        self.given
+    }
+
+    fn worth_giving(&self) -> Option<f64> {
+        let rate = self.rate.capacity().filter(|&r| self.rate.is_measured() && r < MOST_SHAPED)?;
+        let packets: u64 = self.workers.iter().map(|w| w.packets).sum();
+        let now = self.estimate.at;
+        let known = packets >= KNOWN_AFTER && self.first.is_some_and(|at| now.since(at) >= FIRST);
+        if !known || self.jittered.is_some_and(|at| now.since(at) < STEADY_AFTER) {
+            return None;
+        }
+        let (standing, threshold) = (self.estimate.standing, self.estimate.threshold);
+        Some(match standing.checked_sub(threshold / 2) {
+            None => rate * TRIED,
+            Some(queue) => {
+                let drained = queue.as_secs_f64() / DRAINED_WITHIN.as_secs_f64();
+                rate * (1.0 - drained).max(LEAST_DRAINING)
+            }
+        })
     }
 
     /// If a queue stands that is long: the round trip through it.

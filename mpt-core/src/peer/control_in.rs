@@ -235,12 +235,17 @@ impl Peer {
             path.loss_up.update(now, report.worker, r.highest_seq, r.packets);
             let srtt = path.health.rtt().smoothed();
             path.model.on_report(now, report.worker, r, srtt);
+            if self.scheduler.is_adaptive() {
+                path.follow_bottleneck(now, r);
+            }
             if r.delays.is_some_and(|d| d.packets > 0) {
                 let min_rtt = path.health.rtt().min().unwrap_or_default();
                 long_queue = long_queue.max(path.model.long_queue(min_rtt));
             }
             if let Some(view) = self.views.iter_mut().find(|v| v.id == r.path) {
                 view.estimate = path.model.estimate();
+                let here = self.shaper.overflowing_since(now);
+                view.estimate.overflowing_since = view.estimate.overflowing_since.or(here);
             }
             let worker = self.send_workers.get_mut(usize::from(report.worker.get()));
             if let (Some(epoch), Some(worker)) = (r.marker_epoch, worker) {

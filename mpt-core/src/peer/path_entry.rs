@@ -9,7 +9,7 @@ use crate::path::{
 };
 use crate::queue::Pacer;
 use crate::schedule::Rank;
-use crate::wire::Open;
+use crate::wire::{Open, PathReport};
 use crate::{Fragment, LaneKey, PathId, PeerId, Rate, RateLimit, SocketId, Time, Weight, WorkerId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
@@ -301,6 +301,15 @@ impl Path {
         let set = ours.unwrap_or(self.wished_limit.zip(Some(LimitSource::Peer)));
         let estimated = self.estimated_limit.zip(Some(LimitSource::Estimate));
         set.into_iter().chain(estimated).min_by_key(|(rate, _)| *rate)
+    }
+
+    /// A report told what the path delivers: it is kept to that, with the headers that reports do not count.
+    pub fn follow_bottleneck(&mut self, now: Time, report: &PathReport) {
+        let headers = self.remote.current().as_ref().map_or(0, outer_headers);
+        let part = f64::from(headers) * report.packets as f64 / report.bytes.max(1) as f64;
+        let limit = self.model.bottleneck().map(|rate| (rate * (1.0 + part) * 8.0) as u64);
+        self.estimated_limit = limit.map(Rate::nearest_to_bits);
+        self.follow_limits(now);
     }
 
     /// What the peer is to keep to on the way back, bytes per second; 0: no wish.

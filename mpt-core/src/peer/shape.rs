@@ -18,6 +18,9 @@ use crate::wire::HeaderFlags;
 use crate::{DropReason, Outbox, Rate, Time, WorkerId};
 use std::time::Duration;
 
+/// A queue that did not overflow for so long does not any more.
+const OVERFLOWED: Duration = Duration::from_millis(300);
+
 /// The queue, while there are limits.
 #[derive(Debug, Default)]
 pub(super) struct Shaper {
@@ -25,6 +28,8 @@ pub(super) struct Shaper {
     /// When tokens come back that something waits for.
     wake: Option<Time>,
     marked: u64,
+    /// Since when the queue has been overflowing, and when it did so last.
+    overflowing: Option<(Time, Time)>,
     /// A segment on its way into the queue.
     segment: Vec<u8>,
 }
@@ -34,6 +39,16 @@ impl Shaper {
     #[inline]
     pub(super) const fn is_active(&self) -> bool {
         self.queue.is_some()
+    }
+
+    /// Since when the queue has been overflowing again and again: whoever fills it does not slow down.
+    pub(super) fn overflowing_since(&self, now: Time) -> Option<Time> {
+        self.overflowing.filter(|(_, last)| now.since(*last) < OVERFLOWED).map(|(since, _)| since)
+    }
+
+    fn note_overflow(&mut self, now: Time) {
+        let since = self.overflowing_since(now).unwrap_or(now);
+        self.overflowing = Some((since, now));
     }
 
     pub(super) const fn poll_timeout(&self) -> Option<Time> {
@@ -137,6 +152,9 @@ impl Peer {
         }
         let Counts { overflow, delay, marked } = queue.take_counts();
         self.drops.add(DropReason::QueueFull, overflow);
+        if overflow > 0 {
+            self.shaper.note_overflow(now);
+        }
         self.drops.add(DropReason::QueueDelay, delay);
         self.shaper.marked += marked;
         self.shaper.queue = Some(queue);

@@ -16,9 +16,9 @@
 //! mind (a queue stands there and stays short). And whatever the paths, when all of them together deliver less than
 //! the best one could alone, the slowest one [rests](super::floor).
 
-use super::PathView;
 use super::floor::{Floor, Rest};
 use super::flow_table::FlowTable;
+use super::{PathView, Tokens};
 use crate::id::MAX_PATHS;
 use crate::{PathId, Time};
 use std::time::Duration;
@@ -127,7 +127,10 @@ impl Adaptive {
         let fastest = paths.clone().find(|v| is_fastest(self, v))?;
         let picked = if self.flows.is_sparse(now, flow, len) {
             paths.min_by_key(|v| self.cost(v) + micros(self.queue(now, v)))?.id
-        } else if now >= self.spread_until && !self.bursts(now, fastest) {
+        } else if fastest.tokens == Tokens::Left
+            && now >= self.spread_until
+            && !self.bursts(now, fastest)
+        {
             fastest.id
         } else {
             self.spread(now, paths, fastest)
@@ -166,7 +169,8 @@ impl Adaptive {
         let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest));
         let mut quick: Option<(i64, PathId)> = None;
         let mut short: Option<(u64, PathId)> = None;
-        for v in paths.filter(|v| self.eligible & v.id.bit() != 0) {
+        let eligible = |v: &&PathView| self.eligible & v.id.bit() != 0;
+        for v in paths.filter(eligible).filter(|v| v.tokens == Tokens::Left) {
             let queue = self.queue(now, v);
             if self.minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
                 continue;

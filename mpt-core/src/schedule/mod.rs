@@ -79,6 +79,12 @@ impl Scheduler {
         }
     }
 
+    /// Whether it goes by what is measured: paths are kept to that, too.
+    #[must_use]
+    pub const fn is_adaptive(&self) -> bool {
+        matches!(self, Self::Adaptive(_))
+    }
+
     /// With `auto`: becomes the one that goes with weights, or without any.
     pub fn follow_weights(&mut self, weights: Weights) {
         match (weights, &self) {
@@ -107,7 +113,15 @@ impl Scheduler {
             Self::Failover(s) => s.pick(ranked.filter(|v| may(v))),
             Self::Flow(s) => s.pick(ranked.filter(|v| may(v)), flow),
             Self::Duplicate(s) => s.pick(views, inner, Prefer::Soonest),
-            Self::Adaptive(s) => s.pick(now, ranked.filter(|v| may(v)), flow, outer),
+            Self::Adaptive(s) => {
+                let picked = s.pick(now, ranked.clone().filter(|v| fits(v)), flow, outer);
+                let waits = |v: &PathView| Some(v.id) == picked && v.tokens == Tokens::Spent;
+                // It knows of the limits; another path would be worse than to wait.
+                if views.iter().any(waits) {
+                    return Pick::Wait;
+                }
+                picked
+            }
         };
         match picked {
             Some(path) => Pick::Path(path),
