@@ -134,6 +134,8 @@ pub struct Reorder {
     patience: Patience,
     /// Packets that the sender does not send again, with their distances; to be judged in order of numbers.
     abandoned: Vec<(u64, u16)>,
+    /// The oldest of them.
+    abandoned_from: u64,
     last_held: Time,
     /// When the last batch ended.
     now: Time,
@@ -168,6 +170,7 @@ impl Reorder {
             lost: Lost::default(),
             patience: Patience::default(),
             abandoned: Vec::new(),
+            abandoned_from: u64::MAX,
             last_held: Time::ZERO,
             now: Time::ZERO,
             holds: Histogram::new_with_bounds(1, 10_000_000, 2)
@@ -310,15 +313,18 @@ impl Reorder {
         } else {
             self.held.has_spare().then_some(self.last_held + TRIM_AFTER)
         };
-        let lost = if self.abandoned.is_empty() { self.lost.next() } else { Some(now) };
+        let due = self.abandoned_from <= self.ring.head();
+        let lost = if due { Some(now) } else { self.lost.next() };
         markers.into_iter().chain(packets).chain(lost).min()
     }
 
     /// The sender does not send the lost packet `pn` again; its predecessor is `distance` before it.
     /// [`on_batch_end`](Self::on_batch_end) takes it up.
     pub fn on_abandoned(&mut self, pn: PacketNumber, distance: u16) {
-        if self.abandoned.len() < self.limits.slots && !self.ring.is_resolved(pn.0) {
+        let repairs = self.limits.repair == Repair::On;
+        if repairs && self.abandoned.len() < self.limits.slots && !self.ring.is_resolved(pn.0) {
             self.abandoned.push((pn.0, distance));
+            self.abandoned_from = self.abandoned_from.min(pn.0);
         }
     }
 
@@ -460,7 +466,7 @@ impl Reorder {
         let give_up_at = now + self.patience();
         let ring = &self.ring;
         self.lost.note(now, base, through, give_up_at, |pn| ring.state(pn) == State::Unseen);
-        if !self.abandoned.is_empty() {
+        if self.abandoned_from <= self.ring.head() {
             self.skip_abandoned(exit);
         }
         self.lost.prune(self.ring.base());
@@ -473,9 +479,13 @@ impl Reorder {
 
     fn skip_abandoned(&mut self, exit: &mut Exit<'_>) {
         let mut abandoned = std::mem::take(&mut self.abandoned);
-        for &(pn, distance) in &abandoned {
+        // From the oldest on, so that each finds its predecessors skipped, and waiters move once.
+        abandoned.sort_unstable();
+        let head = self.ring.head();
+        let to_come = abandoned.partition_point(|&(pn, _)| pn <= head);
+        for &(pn, distance) in &abandoned[..to_come] {
             let unseen = pn >= self.ring.base() && self.ring.state(pn) == State::Unseen;
-            if !unseen || pn > self.ring.head() {
+            if !unseen {
                 continue;
             }
             self.stats.given_up += 1;
@@ -484,7 +494,9 @@ impl Reorder {
             }
         }
         self.ring.advance();
-        abandoned.clear();
+        // Those above the head come when something after them does, of which the sender knew already.
+        abandoned.drain(..to_come);
+        self.abandoned_from = abandoned.first().map_or(u64::MAX, |&(pn, _)| pn);
         self.abandoned = abandoned;
     }
 

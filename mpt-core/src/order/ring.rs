@@ -156,6 +156,13 @@ impl Ring {
         slot.state = State::Skipped;
         slot.distance = distance;
         let instead = self.behind_skipped(pn);
+        // Past those skipped before it: chains would be walked again and again. Out of the ring: whatever is there is
+        // resolved, as far back as it says now.
+        if let Ok(distance) = u16::try_from(pn - instead)
+            && instead > 0
+        {
+            self.slot(pn).distance = distance;
+        }
         if self.is_resolved(instead) {
             return true;
         }

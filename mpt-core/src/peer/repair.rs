@@ -162,9 +162,12 @@ impl Peer {
                 None => true,
             };
             if failed {
-                let paths = &self.paths;
+                let (paths, views) = (&self.paths, &self.views);
                 repairer.on_path_failed(id, || {
-                    paths.iter().flatten().map(|p| p.data_up.rate(now).bytes).sum()
+                    let traffic = paths.iter().flatten().map(|p| p.data_up.rate(now).bytes).sum();
+                    let working = views.iter().filter(|v| v.rank < Rank::Suspected);
+                    let limits = working.map(|v| v.limit.map(crate::Rate::bytes_per_second));
+                    (traffic, limits.sum::<Option<u64>>().filter(|&most| most > 0))
                 });
             }
         }

@@ -22,13 +22,19 @@ struct Recent {
     packet: Vec<u8>,
 }
 
+/// A buffer that is used again has room for no more than this.
+const MOST_SPARE: usize = 2_048;
+
 impl RecentPackets {
     /// Keeps a packet.
     pub fn push(&mut self, pn: u64, beside: Beside, packet: &[u8]) {
         while self.packets.len() >= MOST || self.bytes + packet.len() > MOST_BYTES {
             let Some(oldest) = self.packets.pop_front() else { break };
             self.bytes -= oldest.packet.len();
-            self.spare.push(oldest.packet);
+            // A few large packets must not leave large buffers behind for many small ones.
+            if oldest.packet.capacity() <= MOST_SPARE && self.spare.len() < MOST {
+                self.spare.push(oldest.packet);
+            }
         }
         let mut copy = self.spare.pop().unwrap_or_default();
         copy.clear();

@@ -155,10 +155,16 @@ impl Gaps {
 
     /// A report went out.
     pub fn mark_told(&mut self, now: Time, extent: Duration) {
-        if let Some(newest) = self.gaps[..self.mature(now, extent)].last()
-            && after(newest.last, self.told)
-        {
-            self.told = newest.last;
+        // Also where there is no gap: numbers wrap, and what is told must not fall half of them behind.
+        let settled = self.settled(now, extent);
+        if after(settled, self.told) {
+            self.told = settled;
+        }
+        if self.gaps.is_empty() {
+            let floor = self.highest.wrapping_sub(FARTHEST);
+            if after(floor, self.floor) {
+                self.floor = floor;
+            }
         }
     }
 
@@ -225,6 +231,22 @@ mod tests {
             (runs(&g, 0, Duration::ZERO), g.settled(Time::ZERO, Duration::ZERO)),
             (vec![], 1 << 20)
         );
+    }
+
+    #[test]
+    fn half_of_all_numbers_without_a_gap() {
+        let mut g = Gaps::default();
+        let mut n = 1u32;
+        while n < 0x9000_0000 {
+            g.on_number(Time::ZERO, n);
+            g.mark_told(Time::ZERO, Duration::ZERO);
+            n += 50_000;
+        }
+        // As if all numbers had come: jumps are no gaps here.
+        g.gaps.clear();
+        g.mark_told(Time::ZERO, Duration::ZERO);
+        g.on_number(Time::ZERO, g.highest + 5);
+        assert!(g.has_news(Time::ZERO, Duration::ZERO) && !after(g.floor(), g.highest));
     }
 
     proptest! {

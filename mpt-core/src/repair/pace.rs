@@ -30,9 +30,10 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// All traffic is so many bytes per second.
-    pub fn set_traffic(&mut self, bytes_per_second: u64) {
-        self.rate = (bytes_per_second as f64 * TIMES_TRAFFIC).max(LEAST_RATE);
+    /// All traffic is so many bytes per second, and where the paths that work have limits, they carry `most`.
+    pub fn set_traffic(&mut self, bytes_per_second: u64, most: Option<u64>) {
+        let rate = (bytes_per_second as f64 * TIMES_TRAFFIC).max(LEAST_RATE);
+        self.rate = most.map_or(rate, |most| rate.min(most as f64)).max(1.0);
     }
 
     /// Whether a packet of `len` bytes may go; it is paid for then.
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn half_as_fast_again_as_the_traffic() {
         let mut p = Pace::default();
-        p.set_traffic(1_000_000);
+        p.set_traffic(1_000_000, Some(8_000_000));
         let (mut now, mut sent) = (Time::from_millis(10), 0u32);
         let end = now + Duration::from_millis(100);
         while now <= end {

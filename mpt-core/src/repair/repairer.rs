@@ -166,14 +166,15 @@ impl Repairer {
         }
     }
 
-    /// The path brings nothing: what is under way there is to go by another one. `traffic` is the rate of all
-    /// traffic, bytes per second.
-    pub fn on_path_failed(&mut self, path: PathId, traffic: impl FnOnce() -> u64) {
+    /// The path brings nothing: what is under way there is to go by another one. `traffic` says the rate of all
+    /// traffic, bytes per second, and what the paths that work carry at most, if they have limits.
+    pub fn on_path_failed(&mut self, path: PathId, traffic: impl FnOnce() -> (u64, Option<u64>)) {
         let flight = &mut self.flights[path.index()];
         if flight.is_empty() {
             return;
         }
-        self.pace.set_traffic(traffic());
+        let (traffic, most) = traffic();
+        self.pace.set_traffic(traffic, most);
         while let Some(pn) = flight.pop() {
             let Some(sent) = self.store.get_mut(pn) else { continue };
             sent.under_way = sent.under_way.saturating_sub(1);

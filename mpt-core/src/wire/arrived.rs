@@ -149,7 +149,8 @@ impl Arrived {
             let mut before = p.settled;
             for _ in 0..count {
                 let last = before.wrapping_sub(u32::from(r.u16()?));
-                let first = last.wrapping_sub(u32::from(r.u16()?)).wrapping_add(1);
+                let len = r.u16().filter(|&len| len > 0)?;
+                let first = last.wrapping_sub(u32::from(len)).wrapping_add(1);
                 if usize::from(p.count) < MAX_GAPS {
                     p.gaps[usize::from(p.count)] = (first, last);
                     p.count += 1;

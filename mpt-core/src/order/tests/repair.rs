@@ -125,3 +125,42 @@ fn a_stalled_path_is_waited_for_up_to_the_limit() {
     r.on_batch_end(ms(501));
     assert_eq!(r.delivered, [2]);
 }
+
+#[test]
+fn what_nobody_repairs_is_not_abandoned_either() {
+    let mut r = Receiver::new(ReorderLimits::default(), 16 << 20);
+    let _ = r.on_data(ms(1), path(0), arrival(1, 0, 1), 8);
+    r.reorder.on_abandoned(PacketNumber(5), 1);
+    r.on_batch_end(ms(900));
+    assert_eq!(r.reorder.poll_timeout(), None, "nothing is due");
+}
+
+#[test]
+fn abandoned_before_something_after_it_came() {
+    let mut r = receiver();
+    let _ = r.on_data(ms(1), path(0), arrival(1, 0, 1), 8);
+    r.on_batch_end(ms(1));
+    r.reorder.on_abandoned(PacketNumber(2), 1);
+    r.on_batch_end(ms(2));
+    assert!(r.reorder.poll_timeout().is_none_or(|at| at > ms(2)), "it waits without turning");
+    let _ = r.on_data(ms(3), path(0), arrival(3, 1, 1), 8);
+    r.on_batch_end(ms(3));
+    assert_eq!(r.delivered, [1, 3]);
+}
+
+#[test]
+fn a_long_chain_of_abandoned_packets_is_no_work() {
+    const LAST: u64 = 40_000;
+    let mut r = receiver();
+    let _ = r.on_data(ms(1), path(0), arrival(LAST, 0, 3), 8);
+    // Shuffled, as several messages would be.
+    for pn in (2..LAST).step_by(2).chain((3..LAST).step_by(2)) {
+        r.reorder.on_abandoned(PacketNumber(pn), 1);
+    }
+    r.on_batch_end(ms(2));
+    // All of the flow wait for packet 1: a look for it must not walk the chain, or this takes minutes.
+    for i in 1..=10_000 {
+        let _ = r.on_data(ms(2), path(0), arrival(LAST + i, (i + 1) as u16, 3), 8);
+    }
+    assert!(r.delivered.len() <= 1);
+}

@@ -128,7 +128,7 @@ fn what_is_under_way_on_a_failed_path_is_rescued_in_order() {
     let mut r = sent(100);
     r.on_arrived(ms(100), &arrived(A, 30, &[], 0));
     let views = [view(A, Rank::Suspected, 20), view(B, Rank::Preferred, 30)];
-    r.on_path_failed(A, || 1_000_000);
+    r.on_path_failed(A, || (1_000_000, None));
     let got = steps(&mut r, ms(100), &views);
     let want: Vec<_> = (31..=50).map(|seq| resend(2 * seq - 1, B)).collect();
     assert_eq!(got, want);
@@ -139,7 +139,7 @@ fn what_is_under_way_on_a_failed_path_is_rescued_in_order() {
 #[test]
 fn a_rescue_waits_for_its_pace_and_for_a_path() {
     let mut r = sent(400);
-    r.on_path_failed(A, || 0);
+    r.on_path_failed(A, || (0, None));
     let none = [view(A, Rank::Suspected, 20)];
     assert_eq!(steps(&mut r, ms(400), &none), []);
     assert_eq!(r.poll_timeout(), None, "nothing to wait for but a path");
@@ -153,7 +153,7 @@ fn a_rescue_waits_for_its_pace_and_for_a_path() {
 #[test]
 fn what_is_too_old_is_abandoned_instead_of_rescued() {
     let mut r = sent(400);
-    r.on_path_failed(A, || 10_000_000);
+    r.on_path_failed(A, || (10_000_000, None));
     let got = steps(&mut r, ms(690), &both());
     // 500 ms less half a round trip of 20 ms.
     let oldest = got.iter().position(|s| matches!(s, Step::Resend { .. })).unwrap();
