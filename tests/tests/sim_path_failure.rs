@@ -135,7 +135,8 @@ fn one_direction_fails() {
             }
             // Data that arrives is no failure; what counts is that nothing is lost for long.
             let stream = &mut w.streams[0];
-            assert!(stream.longest_gap < 150 * MS, "nothing arrived for {:?}", stream.longest_gap);
+            // What was under way is sent again, and waited for behind the survivor's queue, which this load fills.
+            assert!(stream.longest_gap < 250 * MS, "nothing arrived for {:?}", stream.longest_gap);
             let lost = stream.missing();
             w.run(S);
             let late = w.streams[0].missing().saturating_sub(lost);
