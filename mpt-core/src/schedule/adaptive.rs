@@ -68,7 +68,7 @@ const MINOR_PART: u64 = 6;
 /// With nothing known at all a path takes 10 Mbit/s, bytes a second.
 const UNKNOWN: u64 = 1_250_000;
 
-/// See the [module](self).
+/// By what is measured; how, is said at the top of its file.
 #[derive(Clone, Debug, Default)]
 pub struct Adaptive {
     flows: FlowTable,
