@@ -2,7 +2,7 @@
 //!
 //! [`Bulk`] is a [`Host`] of a [`World`](super::world::World): a client at one end sends without end to a
 //! server at the other. All of loss detection, pacing and congestion control is quinn's own; only
-//! cryptography is left [out](plain). With BBR two runs of one seed differ a little: quinn draws BBR's place in its
+//! cryptography is left out. With BBR two runs of one seed differ a little: quinn draws BBR's place in its
 //! gain cycle from the system's randomness.
 
 mod plain;
