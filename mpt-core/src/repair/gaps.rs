@@ -1,6 +1,7 @@
 //! Which numbers of a path's sequence have not come, at the receiver.
 
 use crate::Time;
+use crate::wire::MAX_GAPS;
 use std::time::Duration;
 
 /// Gaps remembered of one path. A path that reorders by 20 ms at 4 000 packets a second has some 40
@@ -111,7 +112,7 @@ impl Gaps {
     /// The highest number up to which it is known what came, on a path that reorders by `extent`.
     #[must_use]
     pub fn settled(&self, now: Time, extent: Duration) -> u32 {
-        match self.mature(now, extent) {
+        match self.tellable(now, extent) {
             n if n == self.gaps.len() => self.highest,
             n => self.gaps[n].first.wrapping_sub(1),
         }
@@ -135,9 +136,9 @@ impl Gaps {
         self.floor
     }
 
-    /// The mature gaps, the newest first.
+    /// The mature gaps up to [`settled`](Self::settled), the newest first.
     pub fn newest(&self, now: Time, extent: Duration) -> impl Iterator<Item = Gap> {
-        self.gaps[..self.mature(now, extent)].iter().rev().copied()
+        self.gaps[..self.tellable(now, extent)].iter().rev().copied()
     }
 
     /// Whether gaps are mature that [`mark_told`](Self::mark_told) does not know.
@@ -166,6 +167,13 @@ impl Gaps {
                 self.floor = floor;
             }
         }
+    }
+
+    /// Mature ones, and of those that were not told no more than a report has room for: the others have their turn in
+    /// the next one.
+    fn tellable(&self, now: Time, extent: Duration) -> usize {
+        let first = self.gaps.partition_point(|g| !after(g.last, self.told));
+        self.mature(now, extent).min(first + MAX_GAPS)
     }
 
     fn mature(&self, now: Time, extent: Duration) -> usize {
@@ -249,6 +257,23 @@ mod tests {
         assert!(g.has_news(Time::ZERO, Duration::ZERO) && !after(g.floor(), g.highest));
     }
 
+    #[test]
+    fn more_gaps_than_a_report_has_room_for_are_told_one_report_after_the_other() {
+        let mut g = Gaps::default();
+        for i in 0..=2 * MAX_GAPS as u32 + 10 {
+            g.on_number(Time::ZERO, 1 + 2 * i);
+        }
+        let mut told = std::collections::BTreeSet::new();
+        let mut settled = 0;
+        while g.has_news(Time::ZERO, Duration::ZERO) {
+            assert!(g.settled(Time::ZERO, Duration::ZERO) > settled, "each report goes on");
+            settled = g.settled(Time::ZERO, Duration::ZERO);
+            told.extend(runs(&g, 0, Duration::ZERO).into_iter().take(MAX_GAPS));
+            g.mark_told(Time::ZERO, Duration::ZERO);
+        }
+        assert_eq!(told.len(), 2 * MAX_GAPS + 10);
+    }
+
     proptest! {
         /// As a set of numbers would have it, around the wrap, while there is room.
         #[test]
@@ -267,7 +292,8 @@ mod tests {
             }
             let missing: Vec<u32> = (0..highest).filter(|n| !seen.contains(n)).collect();
             let mut told: Vec<u32> = gaps
-                .newest(Time::ZERO, Duration::ZERO)
+                .gaps
+                .iter()
                 .flat_map(|g| g.first.wrapping_sub(start)..=g.last.wrapping_sub(start))
                 .collect();
             told.sort_unstable();
