@@ -301,6 +301,13 @@ fn repair(node: &Node<'_>) -> Option<RepairConfig> {
     if units::truth(node.value()) == Ok(true) {
         return Some(RepairConfig::default());
     }
+    if !matches!(node.value(), Yaml::Map(_)) {
+        node.fail(format!(
+            "expected on, off or a map with the keys memory, max_age; found {}",
+            node.value().kind()
+        ));
+        return None;
+    }
     let map = node.map(&["memory", "max_age"])?;
     let default = RepairConfig::default();
     let age = units::duration(Duration::from_millis(10)..=Duration::from_secs(60));
