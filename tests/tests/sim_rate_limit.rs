@@ -4,7 +4,7 @@
 
 use mpt_core::config::SchedulerKind;
 use mpt_core::wire::MessageType;
-use mpt_core::{DropReason, PathId, Rate, RateLimit, Time};
+use mpt_core::{DropReason, PathId, Rate, RateLimit, Time, Weight};
 use mpt_lab::link::{LinkProfile, QueueLimit};
 use mpt_lab::sim::sweep::sweep;
 use mpt_lab::sim::world::{Far, Stream, Traffic, World};
@@ -281,6 +281,19 @@ fn a_limit_that_changes_counts_at_once() {
     let got = carried(&mut w, s, S);
     assert!((0.97..=1.01).contains(&(got / 10.0)), "{got}");
     assert_eq!(w.streams[s].out_of_order, 0);
+}
+
+#[test]
+fn weights_end_what_adaptive_kept_paths_to() {
+    let link = LinkProfile { rate_bps: Some(20_000_000), ..WIDE };
+    let mut w = limited_over(3, &[link; 2], &[], SchedulerKind::Auto);
+    w.stream(greedy(60.0));
+    w.run(8 * S);
+    let source = |w: &World| w.ends[0].path(w.now, 0).rate_limit_source;
+    assert_eq!(source(&w).as_deref(), Some("estimate"), "a steady path that is flooded");
+    w.operate(0, |endpoint, _, peer| endpoint.set_weight(peer, path(0), Weight::new(2).unwrap()));
+    w.run(2 * S);
+    assert_eq!(source(&w), None, "`auto` is `weighted` now");
 }
 
 #[test]

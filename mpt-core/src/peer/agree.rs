@@ -9,7 +9,7 @@ use crate::config::EndpointConfig;
 use crate::handshake::{
     CipherOffer, HandshakeError, Hello, Incoming, Outcome, PROTOCOL_VERSION, Refusal,
 };
-use crate::path::{PathModel, WorkersLoss};
+use crate::path::WorkersLoss;
 use crate::session::IndexTable;
 use crate::{DropReason, Time};
 use std::time::Duration;
@@ -224,7 +224,7 @@ impl Peer {
             path.remote_id = None;
             path.introduction = Introduction::Due;
             path.loss_up = WorkersLoss::default();
-            path.model = PathModel::default();
+            path.forget_bottleneck(now);
             path.loss_down = WorkersLoss::default();
         }
     }

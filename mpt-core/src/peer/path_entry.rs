@@ -312,6 +312,13 @@ impl Path {
         self.follow_limits(now);
     }
 
+    /// Nothing is known of what the path delivers, and it is not kept to what was.
+    pub fn forget_bottleneck(&mut self, now: Time) {
+        self.model = PathModel::default();
+        self.estimated_limit = None;
+        self.follow_limits(now);
+    }
+
     /// What the peer is to keep to on the way back, bytes per second; 0: no wish.
     pub fn wish_for_limit(&self) -> u64 {
         self.rate_limit.and_then(RateLimit::rate).map_or(0, Rate::bytes_per_second)

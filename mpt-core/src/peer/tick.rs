@@ -278,7 +278,12 @@ impl Peer {
         if cx.config.scheduler == SchedulerKind::Auto {
             let weighted = |p: &Path| p.weight.or(p.wished_weight).is_some();
             let any = self.paths.iter().flatten().any(weighted);
-            self.scheduler.follow_weights(if any { Weights::Some } else { Weights::None });
+            let weights = if any { Weights::Some } else { Weights::None };
+            if self.scheduler.follow_weights(weights) {
+                // Only `adaptive` keeps paths to what was measured; it begins anew.
+                self.paths.iter_mut().flatten().for_each(|p| p.forget_bottleneck(now));
+                self.views_dirty = true;
+            }
         }
         let up = self.views.iter().any(|v| v.rank < Rank::Unanswered);
         if up {

@@ -85,13 +85,15 @@ impl Scheduler {
         matches!(self, Self::Adaptive(_))
     }
 
-    /// With `auto`: becomes the one that goes with weights, or without any.
-    pub fn follow_weights(&mut self, weights: Weights) {
-        match (weights, &self) {
-            (Weights::Some, Self::Adaptive(_)) => *self = Self::new(SchedulerKind::Weighted),
-            (Weights::None, Self::Weighted(_)) => *self = Self::new(SchedulerKind::Adaptive),
-            _ => {}
-        }
+    /// With `auto`: becomes the one that goes with weights, or without any. Whether it was another one.
+    pub fn follow_weights(&mut self, weights: Weights) -> bool {
+        let kind = match (weights, &self) {
+            (Weights::Some, Self::Adaptive(_)) => SchedulerKind::Weighted,
+            (Weights::None, Self::Weighted(_)) => SchedulerKind::Adaptive,
+            _ => return false,
+        };
+        *self = Self::new(kind);
+        true
     }
 
     /// A path for an inner packet of `inner` bytes of `flow`, which takes `outer` bytes on the way.

@@ -18,7 +18,6 @@ mod json;
 mod network;
 mod options;
 mod plan;
-mod profile;
 mod quic;
 mod records;
 mod table;
@@ -27,11 +26,11 @@ mod traffic;
 mod window;
 
 pub use options::ProfilesOptions;
-pub use profile::{PROFILES, Profile};
 pub use traffic::{Beside, Traffic};
 
 use super::facts::Facts;
 use super::{check_interrupt, write_reports};
+use crate::sim::profiles::Profile;
 use carrier::Carrier;
 use cell::Cell;
 use mpt_core::Time;

@@ -1,11 +1,11 @@
 //! The network of one cell: links, routers, hosts, and what carries between them.
 
 use super::carrier::Carrier;
-use super::profile::Profile;
 use crate::bench::process::POLL;
 use crate::bench::topology;
 use crate::emulator::Direction;
 use crate::netns::Namespace;
+use crate::sim::profiles::Profile;
 use crate::sys::packet;
 use crate::testbed::{LinkSpec, Site, Testbed};
 use anyhow::{Context as _, Result, bail, ensure};

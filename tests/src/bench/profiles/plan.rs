@@ -2,9 +2,9 @@
 
 use super::carrier::Carrier;
 use super::options::ProfilesOptions;
-use super::profile::{PROFILES, Profile};
 use super::traffic::Traffic;
 use crate::link::{LinkProfile, QueueLimit};
+use crate::sim::profiles::{PROFILES, Profile};
 use anyhow::{Result, bail, ensure};
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 //! cryptography is left out. With BBR two runs of one seed differ a little: quinn draws BBR's place in its
 //! gain cycle from the system's randomness.
 
-mod plain;
+pub(crate) mod plain;
 
 use super::world::{Host, packet};
 use bytes::{Bytes, BytesMut};

@@ -1,18 +1,16 @@
 //! One QUIC flow as fast as it goes: quinn over the kernel's sockets, with GSO and GRO as it uses
 //! them by itself. Loss detection is quinn's default, with a packet threshold of 3; only cryptography is
-//! left [out](plain). Its pacing follows the congestion window, not BBR's pacing rate, so its BBR overruns
+//! left out. Its pacing follows the congestion window, not BBR's pacing rate, so its BBR overruns
 //! queues now and then, by a third of what it sends, with or without a tunnel.
-
-mod plain;
 
 use super::network::Ends;
 use super::traffic::Control;
 use super::window::Window;
 use crate::bench::check_interrupt;
+use crate::sim::quic::plain::{Clear, Plain};
 use crate::sys::set_buffers;
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use plain::{Clear, Plain};
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::{
     ClientConfig, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt,
