@@ -10,6 +10,7 @@ use mpt_lab::emulator::{Direction, LinkHandle};
 use mpt_lab::testbed::Testbed;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use support::*;
 
@@ -19,6 +20,9 @@ mpt_lab::kernel_tests!();
 const IP: usize = 14;
 const UDP: usize = 34;
 const PAYLOAD: usize = 42;
+
+/// The type of a handshake's first message.
+const INITIATION: u8 = 1;
 
 /// Message types on the wire, as `docs/protocol.md` has them.
 const DATA: u8 = 4;
@@ -141,7 +145,13 @@ impl Overheard {
 
     /// Does these things to the end where `way` leads, and demands that it counts `expected` more
     /// drops, and that nothing else changes at either end.
-    fn attack(&mut self, what: &str, way: Direction, frames: &[Vec<u8>], expected: u64) {
+    fn attack(
+        &mut self,
+        what: &str,
+        way: Direction,
+        frames: &[Vec<u8>],
+        expected: RangeInclusive<u64>,
+    ) {
         let victim = match way {
             Direction::Forward => 1,
             Direction::Backward => 0,
@@ -157,7 +167,7 @@ impl Overheard {
         loop {
             counted = more(&drops(&self.status(victim)), &before);
             count = counted.values().sum::<u64>();
-            if count >= expected || mpt_lab::now() > until {
+            if count >= *expected.end() || mpt_lab::now() > until {
                 break;
             }
             sleep(ms(10));
@@ -165,7 +175,7 @@ impl Overheard {
         let aged = self.status(victim).peers[0].session_age.unwrap() - age;
         let took = mpt_lab::now().since(start).as_secs_f64();
         println!("{what}, {way:?}: {} datagrams, dropped {count}: {counted:?}", frames.len());
-        assert_eq!(count, expected, "{what}: {counted:?}");
+        assert!(expected.contains(&count), "{what}: {expected:?} expected, {counted:?}");
         assert!((aged - took).abs() < 0.1, "{what}: the session is another one");
         for (watch, before) in watches.into_iter().zip(&self.before) {
             assert_eq!(watch.finish().values(state), [state(before)], "{what}");
@@ -210,8 +220,11 @@ fn replayed_datagrams_are_dropped() {
             let frames = overheard.frames[way as usize].clone();
             println!("cipher {cipher}, overheard by type: {:?}", by_type(&frames));
             assert!(by_type(&frames).contains_key(&DATA));
-            let expected = frames.len() as u64;
-            overheard.attack("replayed", way, &frames, expected);
+            // An initiation that came to nothing, because both ends began at once, is answered again; that changes nothing.
+            let all = frames.len() as u64;
+            let initiations = frames.iter().filter(|f| f[PAYLOAD] == INITIATION).count() as u64;
+            let expected = all - initiations..=all;
+            overheard.attack("replayed", way, &frames, expected.clone());
             // From elsewhere, and backwards.
             let elsewhere: Vec<_> =
                 frames.iter().rev().map(|f| from_source(f, [10, 1, 0, 99], 4511)).collect();
@@ -254,7 +267,7 @@ fn damaged_copies_are_dropped() {
             assert!(done.contains_key(&DATA) && damaged.len() > 500, "{done:?}");
             println!("cipher {cipher}: damaged copies of {done:?}");
             let expected = damaged.len() as u64;
-            overheard.attack("damaged", way, &damaged, expected);
+            overheard.attack("damaged", way, &damaged, expected..=expected);
         }
         overheard.finish();
     }
@@ -301,10 +314,10 @@ fn forged_datagrams_are_dropped() {
             with_payload(&model, &body[..body.len() - cut])
         }));
         let expected = forged.len() as u64;
-        overheard.attack("forged", way, &forged, expected);
+        overheard.attack("forged", way, &forged, expected..=expected);
         let elsewhere: Vec<_> =
             forged.iter().map(|f| from_source(f, [10, 1, 0, 99], 4511)).collect();
-        overheard.attack("forged, from elsewhere", way, &elsewhere, expected);
+        overheard.attack("forged, from elsewhere", way, &elsewhere, expected..=expected);
     }
     overheard.finish();
 }

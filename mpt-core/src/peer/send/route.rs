@@ -183,6 +183,9 @@ impl Peer {
             }
         });
         lines.push(match (self.repairs(), class.patience) {
+            (false, _) if self.sessions.current().is_none() => {
+                "lost, it is sent again if the peer repairs too: there is no session yet".to_owned()
+            }
             (false, _) => "lost, it stays lost: repair is off, here or at the peer".to_owned(),
             (true, None) => "lost, it is sent again while the receiver waits for it".to_owned(),
             (true, Some(p)) => {
