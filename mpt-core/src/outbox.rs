@@ -156,21 +156,23 @@ pub struct LaneRef(usize);
 /// Lanes grow by this.
 const LANE_GROWTH: usize = 16 * 1024;
 
-/// Buffer kept per lane between batches; what grew beyond is given back. A super-packet with our headers.
-const LANE_KEEP: usize = 80 * 1024;
+/// Buffers kept between batches, of all lanes; what grew beyond is given back.
+const KEEP: usize = 640 * 1024;
 
-/// Lanes that keep that much: one for each path of a peer. Further ones mostly hold a few datagrams.
-const LANES_KEEP: usize = crate::MAX_PATHS;
+/// What of a lane is kept then.
+const LEAST_KEEP: usize = 32 * 1024;
 
-const _: () = assert!(LANE_KEEP.is_multiple_of(LANE_GROWTH));
+/// Lanes kept between batches: a hub may have used many more, with a datagram or two each.
+const LANES_KEEP: usize = 64;
 
-// Whole with the headers that each of 64 segments has: ours, the tag, and of IPv4 and TCP with options. Else
-// every batch would give memory back and take it again.
+// Four lanes with a batch of the daemon each, two super-packets whose 64 segments have headers of their own (ours,
+// the tag, and of IPv4 and TCP with options): else each batch would give memory back and take it again.
 const _: () =
-    assert!(u16::MAX as usize + 64 * (crate::wire::DATA_HEADER_LEN + 16 + 60) <= LANE_KEEP);
+    assert!(4 * 2 * (u16::MAX as usize + 64 * (crate::wire::DATA_HEADER_LEN + 16 + 60)) <= KEEP);
 
-// What an outbox keeps with one peer of 16 paths: 1 280 KiB.
-const _: () = assert!(LANES_KEEP * LANE_KEEP <= 1_280 * 1_024);
+// Lanes of one peer's 16 paths never exceed that once they were cut.
+const _: () =
+    assert!(crate::MAX_PATHS * LEAST_KEEP <= KEEP && LEAST_KEEP.is_multiple_of(LANE_GROWTH));
 
 impl Outbox {
     /// An empty outbox.
@@ -205,14 +207,16 @@ impl Outbox {
 
     /// Forgets all datagrams and keeps the buffers.
     pub fn clear(&mut self) {
-        for (i, lane) in self.lanes[..self.used].iter_mut().enumerate() {
-            let keep = if i < LANES_KEEP { LANE_KEEP } else { LANE_GROWTH };
-            if lane.buf.len() > keep {
-                lane.buf.truncate(keep);
+        let mut kept: usize = self.lanes.iter().map(|l| l.buf.len()).sum();
+        for lane in self.lanes.iter_mut().rev() {
+            if kept > KEEP && lane.buf.len() > LEAST_KEEP {
+                kept -= lane.buf.len() - LEAST_KEEP;
+                lane.buf.truncate(LEAST_KEEP);
                 lane.buf.shrink_to_fit();
             }
             lane.ends.clear();
         }
+        self.lanes.truncate(LANES_KEEP);
         self.used = 0;
         self.datagrams = 0;
         self.bytes = 0;
@@ -304,6 +308,21 @@ mod tests {
         assert_eq!(run(4, 64, 1_000), (4, 1, 4), "the next one is longer");
         assert_eq!(run(5, 64, 1_000), (7, 1, 7));
         assert_eq!(lane.run(1, 2, 1_000).data, [10; 20]);
+    }
+
+    #[test]
+    fn a_batch_of_two_super_packets_keeps_its_memory_and_more_is_given_back() {
+        let mut out = Outbox::new();
+        let held = |out: &Outbox| out.lanes.iter().map(|l| l.buf.capacity()).sum::<usize>();
+        for (lanes, bytes) in [(1, 140 << 10), (4, 140 << 10)] {
+            (0..lanes).for_each(|port| out.push(key(port), bytes).fill(1));
+            let before = held(&out);
+            out.clear();
+            assert_eq!(held(&out), before, "{lanes} lanes of a batch");
+        }
+        (0..200).for_each(|port| out.push(key(port), 40 << 10).fill(1));
+        out.clear();
+        assert!(held(&out) <= LANES_KEEP * LEAST_KEEP && out.lanes.len() == LANES_KEEP);
     }
 
     #[test]
