@@ -326,7 +326,7 @@ fn carry(
         Direction::Send => "send",
         Direction::Receive => "receive",
     };
-    for (name, (mut packet, offload)) in
+    for (name, (packet, offload)) in
         [("super-packet", super_packet(0)), ("packet", single_packet(0))]
     {
         group.throughput(Throughput::Elements(offload.packets(&packet)));
@@ -334,7 +334,7 @@ fn carry(
             b.iter_custom(|count| {
                 let mut timed = Timed { wanted: direction, sum: Duration::ZERO };
                 for _ in 0..count {
-                    ends.carry(0, &mut packet, &offload, &mut timed, &mut Nowhere);
+                    ends.carry(0, &packet, &offload, &mut timed, &mut Nowhere);
                     ends.pass_time(&mut Unwatched, &mut Nowhere);
                 }
                 timed.sum

@@ -89,9 +89,9 @@ fn run(
     sink: &mut Joined,
 ) {
     (sink.packets, sink.written) = (0, 0);
-    let mut packets = [make(0), make(1)];
+    let packets = [make(0), make(1)];
     for i in 0..count * 2 {
-        let (packet, offload) = &mut packets[i % 2];
+        let (packet, offload) = &packets[i % 2];
         ends.carry(i % 2, packet, offload, watch, sink);
         ends.pass_time(watch, sink);
         let written = &mut sink.written;
@@ -104,7 +104,8 @@ fn allocate_nothing(cipher: CipherChoice, limit: RateLimit) {
     ends.set_rate_limit(limit);
     let mut sink = Joined { merger: Merger::new(), packets: 0, written: 0 };
     for (make, each) in [(super_packet as fn(usize) -> _, SEGMENTS), (single_packet, 1)] {
-        run(&mut ends, 500, make, &mut Unwatched, &mut sink);
+        // Long enough for buffers to have become as large, and as small, as this traffic needs.
+        run(&mut ends, 1_500, make, &mut Unwatched, &mut sink);
         let mut allocations = Allocations::default();
         run(&mut ends, 2_000, make, &mut allocations, &mut sink);
         assert_eq!(sink.packets, 4_000 * each, "all came");

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "part of tests")]
 
-use mpt_core::repair::{Gaps, Handling, Kept, Repairer};
+use mpt_core::repair::{Content, Gaps, Handling, Kept, Repairer};
 use mpt_core::wire::{Arrived, HeaderFlags, PathGaps};
 use mpt_core::{PacketNumber, PathId, Time};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -48,7 +48,7 @@ fn run(r: &mut Repairer, next: &mut u64, packets: u64, gap: Duration) -> Duratio
             let now = Time::ZERO + gap * pn as u32;
             let (pn, flags, handling) = (PacketNumber(pn), HeaderFlags::NONE, Handling::NONE);
             let kept = Kept { distance: 1, open_paths: 3, flags, handling };
-            r.on_sent(now, paths[path], seq, pn, kept, &packet);
+            r.on_sent(now, paths[path], seq, pn, kept, Content::Packet(&packet));
         }
         spent += began.elapsed();
         *next += every;

@@ -13,7 +13,7 @@ use crate::handshake::Gate;
 use crate::inner::{FlowHasher, InnerPacket, Offload};
 use crate::order::HeldBudget;
 use crate::path::TunnelMtu;
-use crate::peer::{Context, DatagramMeta, Indexed, Outgoing, Peer};
+use crate::peer::{Adopted, Context, DatagramMeta, Indexed, Outgoing, Peer};
 use crate::policy::{Facts, PolicyTable};
 use crate::session::IndexTable;
 use crate::wire::{CloseReason, MessageType};
@@ -25,6 +25,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use timers::Timers;
 
 /// A send that the kernel refused.
@@ -177,9 +178,34 @@ impl Endpoint {
         offload: &Offload,
         out: &mut Outbox,
     ) {
-        if let Err(reason) = self.send(now, packet, *offload, out) {
+        let result = self.send(now, packet, *offload, None, out);
+        self.count_sent(result.map(|_| ()), packet.len());
+    }
+
+    /// Like [`handle_packet`](Self::handle_packet), for the packet that stands at `range` in `buffer`. What
+    /// is kept for repair of a large super-packet is not copied then: another buffer of the same length, with anything in it, takes the
+    /// place of `buffer`.
+    pub fn handle_buffer(
+        &mut self,
+        now: Time,
+        buffer: &mut Box<[u8]>,
+        range: Range<usize>,
+        offload: &Offload,
+        out: &mut Outbox,
+    ) {
+        let size = buffer.len();
+        let result = self.send(now, &mut buffer[range.clone()], *offload, Some(size), out);
+        if let Ok((id, Some(adopted))) = result {
+            let place = (range.start, range.len());
+            self.peers[id.0 as usize].adopt(self.share.worker, adopted, buffer, place);
+        }
+        self.count_sent(result.map(|_| ()), range.len());
+    }
+
+    fn count_sent(&mut self, result: Result<(), DropReason>, len: usize) {
+        if let Err(reason) = result {
             self.drops.count(reason);
-            tracing::trace!(%reason, len = packet.len(), "packet from TUN dropped");
+            tracing::trace!(%reason, len, "packet from TUN dropped");
         }
     }
 
@@ -188,8 +214,9 @@ impl Endpoint {
         now: Time,
         packet: &mut [u8],
         offload: Offload,
+        buffer: Option<usize>,
         out: &mut Outbox,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(PeerId, Option<Adopted>), DropReason> {
         let inner = InnerPacket::parse(packet).map_err(|_| DropReason::NotIp)?;
         let id = self.allowed.lookup(inner.destination()).ok_or(DropReason::NoPeer)?;
         if let Some(mss) = self.mss() {
@@ -199,13 +226,13 @@ impl Endpoint {
         self.touch(id);
         let rule = self.policies.classify(&Facts::of(packet, &inner, &offload));
         let class = self.policies.class(rule);
-        let outgoing = Outgoing { packet, offload, inner, flow, class };
+        let outgoing = Outgoing { packet, offload, inner, flow, class, buffer };
         let peer = &mut self.peers[id.0 as usize];
         let before = peer.sent();
         let result = peer.send_packet(now, self.share.worker, &outgoing, out);
         let after = peer.sent();
         self.policies.count(rule, after.0 - before.0, after.1 - before.1);
-        result
+        result.map(|adopted| (id, adopted))
     }
 
     /// A datagram from the network. It is decrypted in place.
@@ -253,6 +280,14 @@ impl Endpoint {
         if let Err(reason) = result {
             peer.count_drop(reason);
             tracing::trace!(%reason, source = %meta.source, peer = %peer.name, "datagram dropped");
+        }
+    }
+
+    /// A part of a batch was fed, and more may be: what comes at a gigabyte a second is reported on
+    /// before the batch ends, which is when the sockets are drained.
+    pub fn handle_part_end(&mut self, now: Time, out: &mut Outbox) {
+        for &id in &self.touched[usize::from(self.share.worker.get())] {
+            self.peers[id.0 as usize].report_early(now, out);
         }
     }
 

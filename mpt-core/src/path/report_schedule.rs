@@ -12,6 +12,10 @@ const MOST_INTERVAL: Duration = Duration::from_millis(100);
 /// Urgent reports (a hole, a marker) are not closer together than this.
 const LEAST_URGENT: Duration = Duration::from_millis(1);
 
+/// So many bytes are reported on as soon as urgent reports may be: the sender keeps all that no report spoke of,
+/// and that should fit its cache, and always its memory.
+const MOST_BYTES: u64 = 512 << 10;
+
 /// Reports take at most one byte in so many.
 const SHARE: u64 = 100;
 
@@ -25,6 +29,8 @@ pub struct ReportSchedule {
     /// When the first packet came that no report speaks of.
     unreported_since: Option<Time>,
     urgent: bool,
+    /// Bytes that no report speaks of.
+    unreported: u64,
     last_sent: Option<Time>,
     /// Bytes received, and the time that took: what counted for the last report counts three
     /// quarters for the next, so that a moment's jitter does not read as thin traffic.
@@ -49,6 +55,7 @@ impl ReportSchedule {
         Self {
             unreported_since: None,
             urgent: false,
+            unreported: 0,
             last_sent: None,
             received: 0,
             elapsed: Duration::ZERO,
@@ -60,6 +67,8 @@ impl ReportSchedule {
     /// A data packet of `bytes` came.
     pub fn on_received(&mut self, now: Time, bytes: usize) {
         self.received += bytes as u64;
+        self.unreported += bytes as u64;
+        self.urgent |= self.unreported >= MOST_BYTES;
         self.unreported_since.get_or_insert(now);
     }
 
@@ -98,6 +107,7 @@ impl ReportSchedule {
         }
         self.last_sent = Some(now);
         self.unreported_since = None;
+        self.unreported = 0;
         self.urgent = false;
     }
 
@@ -207,6 +217,23 @@ mod tests {
             }
         }
         assert_eq!(sent, 100);
+    }
+
+    #[test]
+    fn much_at_once_is_reported_on_soon() {
+        // A gigabyte a second: each millisecond. A hundred megabytes: each 512 KiB.
+        for (bytes, reports) in [(50_000, 990..=1_000), (5_000, 185..=195)] {
+            let mut schedule = ReportSchedule::new();
+            let mut sent = 0;
+            for t in (0..1_000_000).step_by(50) {
+                schedule.on_received(at(t), bytes);
+                if schedule.due(at(t), RTT) {
+                    schedule.on_sent(at(t), REPORT);
+                    sent += 1;
+                }
+            }
+            assert!(reports.contains(&sent), "{sent}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod status;
 mod tick;
 mod waiting;
 
-pub use send::Outgoing;
+pub use send::{Adopted, Outgoing};
 pub use sessions::SessionId;
 
 use association::Instances;

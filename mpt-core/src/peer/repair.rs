@@ -195,7 +195,8 @@ impl Peer {
         let path = self.paths[path_id.index()].as_mut().ok_or(DropReason::NoPath)?;
         let remote = path.remote.current().ok_or(DropReason::NoPath)?;
         let len = DATA_HEADER_LEN + packet.len() + slot.session.data_tag_len();
-        let mut key = path.lane(self.id, remote, inner_tos(packet)).ok_or(DropReason::NoPath)?;
+        let mut key =
+            path.lane(self.id, remote, inner_tos(packet.head())).ok_or(DropReason::NoPath)?;
         let view = self.views.iter().find(|v| v.id == path_id);
         if view.is_some_and(|v| usize::from(v.mtu) < packet.len()) {
             key.fragment = Fragment::Allow;
@@ -218,7 +219,7 @@ impl Peer {
         };
         let datagram = out.push(key, len);
         header.encode(datagram);
-        datagram[DATA_HEADER_LEN..][..packet.len()].copy_from_slice(packet);
+        packet.write(&mut datagram[DATA_HEADER_LEN..][..packet.len()]);
         if let Err(reason) = slot.session.seal_data(path_id, worker, copy, pn, datagram) {
             debug_assert!(false, "{reason}");
             datagram.fill(0);

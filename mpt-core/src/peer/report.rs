@@ -6,6 +6,13 @@ use crate::{Outbox, PacketNumber, PathId, Time, WorkerId};
 use std::time::Duration;
 
 impl Peer {
+    /// After a part of a batch: the report that should not wait for the end of it.
+    pub fn report_early(&mut self, now: Time, out: &mut Outbox) {
+        if self.report_deadline().is_some_and(|at| at <= now) {
+            self.tick_reports(now, out);
+        }
+    }
+
     /// Sends the report that is due: by the path that answers soonest, and by the next one too when it
     /// tells of a loss.
     pub(super) fn tick_reports(&mut self, now: Time, out: &mut Outbox) {

@@ -16,7 +16,7 @@ use super::{Peer, SendWorker, Sessions};
 use crate::id::MAX_PATHS;
 use crate::inner::{InnerPacket, Offload, Segments, Split};
 use crate::policy::{Class, FlowOrder, Route, Treatment};
-use crate::repair::{Handling, Kept};
+use crate::repair::{Content, Handling, Kept};
 use crate::schedule::{Fastest, PathView, Pick, Prefer, Scheduler, Tokens};
 use crate::wire::{Beside, DATA_HEADER_LEN, DataHeader, HeaderFlags};
 use crate::{DropReason, Fragment, LaneRef, Outbox, PathId, PeerId, Time, WorkerId};
@@ -48,6 +48,16 @@ pub struct Outgoing<'a> {
     pub flow: u64,
     /// What is done with it.
     pub class: &'a Class,
+    /// Bytes of the buffer that it stands in, if that may be kept in exchange for another one.
+    pub buffer: Option<usize>,
+}
+
+/// A super-packet whose segments were sent and whose buffer is to be kept for them:
+/// [`Peer::adopt`] must follow.
+#[derive(Clone, Copy, Debug)]
+pub struct Adopted {
+    split: Split,
+    size: usize,
 }
 
 impl Peer {
@@ -56,26 +66,28 @@ impl Peer {
     /// # Errors
     /// Why it was dropped, as a whole: nothing has a number then. Of a super-packet, segments that find
     /// no path are counted as dropped here.
+    ///
+    /// Gives what is to be said to [`adopt`](Self::adopt), if the packet's buffer is to be kept.
     pub fn send_packet(
         &mut self,
         now: Time,
         worker: WorkerId,
         outgoing: &Outgoing<'_>,
         out: &mut Outbox,
-    ) -> Result<(), DropReason> {
+    ) -> Result<Option<Adopted>, DropReason> {
         self.traffic_seen = true;
         let session = self.sessions.current().filter(|slot| !slot.session.expired(now));
         if session.is_none() || self.views.is_empty() {
             let reason = if session.is_some() { DropReason::NoPath } else { DropReason::NoSession };
             let dropped = self.waiting.push(now, outgoing);
             self.drops.add(reason, dropped);
-            return Ok(());
+            return Ok(None);
         }
-        let Outgoing { packet, offload, inner, flow, class } = *outgoing;
+        let Outgoing { packet, offload, inner, flow, class, buffer } = *outgoing;
         let treatment = self.treatment(class);
         let protects = self.begin_protection(worker, treatment.protected);
         if self.shaper.is_active() {
-            return self.send_in_turn(now, worker, outgoing, treatment, out);
+            return self.send_in_turn(now, worker, outgoing, treatment, out).map(|()| None);
         }
         let mut batch = Batch::begin(self, now, worker, inner.tos(), flow, treatment);
         if offload.segments == Segments::One {
@@ -85,13 +97,14 @@ impl Peer {
             if protects {
                 self.send_parities(now, worker, out);
             }
-            return Ok(());
+            return Ok(None);
         }
         let split = Split::new(packet, &offload, &inner).map_err(|_| DropReason::BadSuperPacket)?;
         batch.flags = HeaderFlags::PARTIAL_CHECKSUM;
         let (header, payload) = (split.header_len(), split.payload_len());
         let size = batch.fitting(header, usize::from(split.segment_size()), split.is_tcp());
         let burst = batch.burst(header + size) * size;
+        let kept = buffer.is_some_and(|buffer| batch.keeps_whole(packet.len(), buffer));
         let (mut at, mut index) = (0, 0u16);
         let mut failed = None;
         while at < payload {
@@ -100,6 +113,7 @@ impl Peer {
             while at < end {
                 let range = at..end.min(at + size);
                 at = range.end;
+                batch.segment = kept.then_some(range.start as u16);
                 let sent = picked.and_then(|(path, fragment)| {
                     batch.emit(path, fragment, header + range.len(), out, |to| {
                         split.write(packet, index, range.clone(), to);
@@ -120,7 +134,21 @@ impl Peer {
         if protects {
             self.send_parities(now, worker, out);
         }
-        Ok(())
+        Ok(kept.then_some(Adopted { split, size }))
+    }
+
+    /// Keeps the super-packet of `len` bytes at `start` in `buffer`, whose segments `worker` has just sent, for as long as
+    /// they may be lost; another buffer takes its place.
+    pub fn adopt(
+        &mut self,
+        worker: WorkerId,
+        adopted: Adopted,
+        buffer: &mut Box<[u8]>,
+        place: (usize, usize),
+    ) {
+        if let Some(repairer) = &mut self.send_workers[usize::from(worker.get())].repairer {
+            repairer.adopt(buffer, place, adopted.split, adopted.size);
+        }
     }
 }
 
@@ -150,6 +178,8 @@ pub(super) struct Batch<'p> {
     /// The lanes in use so far; for packets that are not to be fragmented.
     lanes: [Option<LaneRef>; MAX_PATHS],
     dropped: u64,
+    /// The packet is the segment of a super-packet that is kept as a whole, and its payload begins here.
+    segment: Option<u16>,
 }
 
 impl<'p> Batch<'p> {
@@ -185,7 +215,14 @@ impl<'p> Batch<'p> {
             duplicated: &mut peer.duplicated,
             lanes: [None; MAX_PATHS],
             dropped: 0,
+            segment: None,
         }
+    }
+
+    /// Whether the super-packet of `len` bytes is kept in its `buffer` for repair.
+    fn keeps_whole(&mut self, len: usize, buffer: usize) -> bool {
+        let repairer = self.numbers.repairer.as_mut();
+        repairer.is_some_and(|r| r.wants(self.now, len, buffer))
     }
 
     /// How much of a segment's payload, of `full` bytes, some path carries in one piece: TCP may be cut
@@ -302,7 +339,11 @@ impl<'p> Batch<'p> {
                 flags: self.flags,
                 handling: self.handling,
             };
-            repairer.on_sent(self.now, path_id, sequence, pn, kept, packet);
+            let content = match self.segment {
+                Some(at) => Content::Segment { at, len: inner as u16 },
+                None => Content::Packet(packet),
+            };
+            repairer.on_sent(self.now, path_id, sequence, pn, kept, content);
         }
         if let Some(protector) = self.numbers.protector.as_mut().filter(|_| protected) {
             let beside = Beside { len: inner as u16, distance, flags: self.flags.checksum_bits() };

@@ -327,7 +327,8 @@ impl Peer {
         self.drops.add(DropReason::NoSession, self.waiting.drop_stale(now));
         while let Some(Waiter { packet, offload, flow, class }) = self.waiting.pop() {
             let Ok(inner) = InnerPacket::parse(&packet) else { continue };
-            let outgoing = Outgoing { packet: &packet, offload, inner, flow, class: &class };
+            let (packet, class, buffer) = (&packet, &class, None);
+            let outgoing = Outgoing { packet, offload, inner, flow, class, buffer };
             if let Err(reason) = self.send_packet(now, WorkerId::default(), &outgoing, out) {
                 self.drops.count(reason);
             }

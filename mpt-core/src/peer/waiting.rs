@@ -88,7 +88,10 @@ mod tests {
             let inner = InnerPacket::parse(&packet).unwrap();
             let offload = Offload::default();
             let class = &Class::default();
-            w.push(Time::ZERO, &Outgoing { packet: &packet, offload, inner, flow: 7, class })
+            w.push(
+                Time::ZERO,
+                &Outgoing { packet: &packet, offload, inner, flow: 7, class, buffer: None },
+            )
         };
         let dropped: u64 = (0..100u8).map(|i| push(&mut w, 100, i)).sum();
         assert_eq!(dropped, 68);

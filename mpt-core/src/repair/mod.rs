@@ -8,7 +8,8 @@
 //! a hole for every packet that is under way on a slower path.)
 //!
 //! # Sender
-//! [`SentStore`] keeps what was sent as it was read, in a ring of bytes; a [`Flight`] for each path knows
+//! [`SentStore`] keeps what was sent as it was read: single packets in a ring of bytes, super-packets in the very
+//! buffers that TUN filled; a [`Flight`] for each path knows
 //! which packet had which number of its sequence. A report settles the front of each flight, in order:
 //! arrived, or lost. What is lost goes out again by the best other path with the next *copy* number, if it can
 //! arrive within the receiver's patience and the [`Budget`] allows it, or is *abandoned*: the receiver is
@@ -26,6 +27,7 @@
 //! *Missing*, *lost* and *given up* are three states at the receiver: see [`order`](crate::order).
 
 mod budget;
+mod byte_ring;
 mod flight;
 mod gaps;
 mod handling;
@@ -33,6 +35,7 @@ mod pace;
 mod patience;
 mod repairer;
 mod sent_store;
+mod whole;
 mod yielding;
 
 pub use budget::Budget;
@@ -42,7 +45,8 @@ pub use handling::Handling;
 pub use pace::Pace;
 pub use patience::Patience;
 pub use repairer::{Repairer, Step};
-pub use sent_store::{Kept, Sent, SentStore};
+pub use sent_store::{Content, Kept, Sent, SentStore, Stored};
+pub use whole::Segment;
 pub use yielding::Yielding;
 
 /// Whether what is lost is sent again.

@@ -1,8 +1,9 @@
 //! What one sending worker sends again, and what it abandons.
 
-use super::{Budget, Fate, Flight, Kept, Pace, Sent, SentStore, Yielding};
+use super::{Budget, Content, Fate, Flight, Kept, Pace, Sent, SentStore, Stored, Yielding};
 use crate::control::RepairStatus;
 use crate::id::MAX_PATHS;
+use crate::inner::Split;
 use crate::schedule::{PathView, Rank};
 use crate::wire::Arrived;
 use crate::{PacketNumber, PathId, Time};
@@ -96,10 +97,10 @@ impl Repairer {
         seq: u32,
         pn: PacketNumber,
         kept: Kept,
-        packet: &[u8],
+        content: Content<'_>,
     ) {
         self.budget.earn(now);
-        self.store.push(now, pn, path, kept, packet);
+        self.store.push(now, pn, path, kept, content);
         if self.is_congested()
             && let Some(sent) = self.store.get_mut(pn.0)
         {
@@ -119,9 +120,25 @@ impl Repairer {
 
     /// The packet as it was read, and what its header says, with the copy number of its last seal.
     #[must_use]
-    pub fn packet(&self, pn: PacketNumber) -> Option<(&Sent, &[u8])> {
+    pub fn packet(&self, pn: PacketNumber) -> Option<(&Sent, Stored<'_>)> {
         let sent = self.store.get(pn.0)?;
-        Some((sent, self.store.bytes(sent)))
+        Some((sent, self.store.content(sent)?))
+    }
+
+    /// See [`SentStore::wants`].
+    pub fn wants(&mut self, now: Time, len: usize, buffer: usize) -> bool {
+        self.store.wants(now, len, buffer)
+    }
+
+    /// See [`SentStore::adopt`].
+    pub fn adopt(
+        &mut self,
+        buffer: &mut Box<[u8]>,
+        place: (usize, usize),
+        split: Split,
+        size: usize,
+    ) {
+        self.store.adopt(buffer, place, split, size);
     }
 
     /// A report came: a long queue stands, with the time in which a flow reacts to a loss there, or none.
@@ -242,6 +259,7 @@ impl Repairer {
             let elapsed = sent.lost_for(now) + target.srtt * 3 / 4;
             let age = now.since(sent.at);
             let in_time = !sent.unrepaired
+                && !sent.is_gone()
                 && elapsed <= self.patience
                 && age <= self.deadline
                 && sent.handling.allows(age + target.srtt / 2);
@@ -267,7 +285,8 @@ impl Repairer {
             let target = works.min_by_key(|v| (v.rank, v.srtt));
             let transit = target.map_or(Duration::ZERO, |t| t.srtt / 2);
             let age = now.since(sent.at) + transit;
-            if age > self.deadline || !sent.handling.allows(age) || sent.copy >= LAST_COPY {
+            let in_time = age <= self.deadline && sent.handling.allows(age);
+            if !in_time || sent.is_gone() || sent.copy >= LAST_COPY {
                 self.stranded.pop_front();
                 return Some(abandon(pn, sent, &mut self.stats));
             }

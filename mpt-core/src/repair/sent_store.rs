@@ -1,19 +1,30 @@
 //! What was sent lately, in the form in which it was read.
 
 use super::Handling;
+use super::byte_ring::{ByteRing, FIRST_BYTES};
+use super::whole::{Segment, Wholes};
+use crate::inner::Split;
 use crate::wire::HeaderFlags;
 use crate::{PacketNumber, PathId, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// Bytes of a new store; it doubles up to its limit where more is under way.
-const FIRST_BYTES: usize = 64 << 10;
 
 /// Packets count as at least this long: so the account of them is bounded too.
 const LEAST_PACKET: usize = 128;
 
 /// Memory beyond the first is given back when nothing was sent for this long.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// A ring of which a quarter was enough for so long is made smaller: memory that turns round in the processor's cache
+/// costs less.
+const ROOMY: Duration = Duration::from_secs(1);
+
+/// Super-packets take this part of the memory at most, in quarters.
+const WHOLES: usize = 3;
+
+/// A super-packet that fills this part of its buffer is kept in it; copying less is cheaper than
+/// a large buffer for it.
+const LEAST_SHARE: usize = 2;
 
 /// What a packet's header said, and what its class asks.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +39,89 @@ pub struct Kept {
     pub handling: Handling,
 }
 
+/// What of a packet is to be kept.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// All of it, copied.
+    Packet(&'a [u8]),
+    /// Nothing: it is the segment of the super-packet about to be [adopted](SentStore::adopt) whose payload begins
+    /// at `at`.
+    Segment {
+        /// Its payload's offset in the super-packet's.
+        at: u16,
+        /// Bytes of the segment with its headers.
+        len: u16,
+    },
+}
+
+/// A packet that was sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Stored<'a> {
+    /// As it was read.
+    Packet(&'a [u8]),
+    /// To be cut from what was read.
+    Segment(Segment<'a>),
+}
+
+impl Stored<'_> {
+    /// Bytes of the packet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Packet(packet) => packet.len(),
+            Self::Segment(segment) => segment.len(),
+        }
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its first bytes, up to the end of its first header at least; lengths and checksums there may be those of a
+    /// super-packet.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        match self {
+            Self::Packet(packet) => packet,
+            Self::Segment(segment) => segment.head(),
+        }
+    }
+
+    /// Writes the packet to `to`, which has its length.
+    pub fn write(&self, to: &mut [u8]) {
+        match self {
+            Self::Packet(packet) => to.copy_from_slice(packet),
+            Self::Segment(segment) => segment.write(to),
+        }
+    }
+}
+
+/// Where a packet's bytes are, in a word: in the ring from an offset on, in a super-packet, or gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place(u32);
+
+impl Place {
+    /// They made room for newer ones.
+    const GONE: Self = Self(u32::MAX);
+    const WHOLE: u32 = 1 << 31;
+
+    /// In super-packet `number`, of 15 bits; the payload begins at `at`, which is never the last of 65 536.
+    const fn whole(number: u16, at: u16) -> Self {
+        Self(Self::WHOLE | (number as u32) << 16 | at as u32)
+    }
+
+    const fn is_in_ring(self) -> bool {
+        self.0 & Self::WHOLE == 0
+    }
+
+    fn in_whole(self) -> Option<(u16, usize)> {
+        let whole = !self.is_in_ring() && self != Self::GONE;
+        whole.then_some(((self.0 >> 16) as u16 & 0x7fff, usize::from(self.0 as u16)))
+    }
+}
+
 /// One packet that was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
@@ -35,8 +129,7 @@ pub struct Sent {
     pub at: Time,
     /// How long after that it was found lost first, in microseconds and one more; 0 while it was not.
     lost_after: u32,
-    /// Where its bytes begin.
-    offset: u32,
+    place: Place,
     len: u16,
     /// How far back its predecessor is.
     pub distance: u16,
@@ -90,63 +183,94 @@ impl Sent {
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
+
+    /// Whether its bytes made room for newer ones: it cannot be sent again.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.place == Place::GONE
+    }
 }
 
-/// A ring of bytes with the packets of consecutive numbers; the oldest make room for the newest.
+/// The packets of consecutive numbers: their bytes in a ring, where the oldest make room for the newest, or,
+/// as segments, in the super-packets that they were cut from. What a packet's header said is remembered
+/// longer than its bytes: the receiver is to be told of what cannot be sent again.
 ///
 /// The memory is small while little is under way: the ring starts anew at its beginning when all that it
 /// holds has arrived, and grows only where what is in the way may still be asked for.
 #[derive(Debug)]
 pub struct SentStore {
-    bytes: Box<[u8]>,
+    ring: ByteRing,
+    wholes: Wholes,
+    /// Bytes of the two together, at most.
     limit: usize,
     max_age: Duration,
-    /// Where the next packet goes.
-    head: usize,
     packets: VecDeque<Sent>,
     /// The number of the first of `packets`.
     first: u64,
+    /// Packets before this number have no bytes any more.
+    kept: u64,
+    /// No packet before this number is in the ring.
+    ring_first: u64,
+    /// Segments of the super-packet that is about to be adopted.
+    segments: usize,
     /// When something was sent last.
     last: Time,
+    /// When the ring's size was judged last.
+    judged: Time,
 }
 
 impl SentStore {
     /// An empty store of at most `limit` bytes, of packets up to `max_age` old.
     #[must_use]
     pub fn new(limit: usize, max_age: Duration) -> Self {
-        // Offsets have 32 bits.
-        let limit = limit.min(u32::MAX as usize);
         Self {
-            bytes: Box::default(),
-            limit,
+            ring: ByteRing::default(),
+            wholes: Wholes::default(),
+            // Offsets have 31 bits.
+            limit: limit.min(i32::MAX as usize),
             max_age,
-            head: 0,
             packets: VecDeque::new(),
             first: 1,
+            kept: 1,
+            ring_first: 1,
+            segments: 0,
             last: Time::ZERO,
+            judged: Time::ZERO,
         }
     }
 
     /// Keeps a packet. Numbers come without gaps.
     #[inline]
-    pub fn push(&mut self, now: Time, pn: PacketNumber, path: PathId, kept: Kept, packet: &[u8]) {
-        let Ok(len) = u16::try_from(packet.len()) else { return self.skip(pn) };
+    pub fn push(
+        &mut self,
+        now: Time,
+        pn: PacketNumber,
+        path: PathId,
+        kept: Kept,
+        content: Content<'_>,
+    ) {
         self.last = now;
+        if pn.0 != self.end() {
+            self.begin_at(pn.0);
+        }
         if self.packets.len() >= (self.limit / LEAST_PACKET).max(1) {
-            self.packets.pop_front();
-            self.first += 1;
+            self.forget_through(self.first);
         }
-        if pn.0 != self.first + self.packets.len() as u64 {
-            self.skip(PacketNumber(pn.0 - 1));
-        }
-        let Some(offset) = self.place(now, packet.len()) else { return self.skip(pn) };
-        self.bytes[offset..offset + packet.len()].copy_from_slice(packet);
-        self.head = offset + packet.len();
+        let (place, len) = match content {
+            Content::Packet(packet) => match u16::try_from(packet.len()) {
+                Ok(len) => (self.copy(now, packet), len),
+                Err(_) => (Place::GONE, u16::MAX),
+            },
+            Content::Segment { at, len } => {
+                self.segments += 1;
+                (Place::whole(self.wholes.next(), at), len)
+            }
+        };
         let Kept { distance, open_paths, flags, handling } = kept;
         self.packets.push_back(Sent {
             at: now,
             lost_after: 0,
-            offset: offset as u32,
+            place,
             len,
             distance,
             open_paths,
@@ -160,41 +284,73 @@ impl SentStore {
         });
     }
 
-    /// Packet `pn`, if it is still here.
+    /// Whether a super-packet of `len` bytes, in a buffer of `buffer` bytes, is to be kept there. If so, its segments
+    /// are to follow as such, and then [`adopt`](Self::adopt).
+    pub fn wants(&mut self, now: Time, len: usize, buffer: usize) -> bool {
+        self.segments = 0;
+        len * LEAST_SHARE >= buffer && self.make_room(now, buffer)
+    }
+
+    /// Keeps the super-packet of `len` bytes at `start` in `buffer` that the last segments were cut from, `size` bytes of
+    /// payload for each; another buffer of the same length, with anything in it, takes its place. Nothing happens when none of them was
+    /// sent.
+    pub fn adopt(
+        &mut self,
+        buffer: &mut Box<[u8]>,
+        place: (usize, usize),
+        split: Split,
+        size: usize,
+    ) {
+        if self.segments > 0 {
+            self.wholes.keep(buffer, place, (split, size), self.segments);
+            self.segments = 0;
+        }
+    }
+
+    /// Packet `pn`, if it is remembered.
     #[must_use]
     pub fn get(&self, pn: u64) -> Option<&Sent> {
         self.packets.get(usize::try_from(pn.checked_sub(self.first)?).ok()?)
     }
 
-    /// Packet `pn`, if it is still here.
+    /// Packet `pn`, if it is remembered.
     pub fn get_mut(&mut self, pn: u64) -> Option<&mut Sent> {
         self.packets.get_mut(usize::try_from(pn.checked_sub(self.first)?).ok()?)
     }
 
-    /// What was read.
+    /// What was read, unless it is [gone](Sent::is_gone).
     #[must_use]
-    pub fn bytes(&self, sent: &Sent) -> &[u8] {
-        &self.bytes[sent.offset as usize..][..usize::from(sent.len)]
+    pub fn content(&self, sent: &Sent) -> Option<Stored<'_>> {
+        if sent.place.is_in_ring() {
+            let packet = self.ring.get(sent.place.0 as usize, usize::from(sent.len));
+            return Some(Stored::Packet(packet));
+        }
+        let (number, at) = sent.place.in_whole()?;
+        self.wholes.get(number, at).map(Stored::Segment)
     }
 
     /// Forgets packets up to `pn`.
     pub fn forget_through(&mut self, pn: u64) {
-        let end = self.first + self.packets.len() as u64;
+        let end = self.end();
         let keep_from = pn.saturating_add(1).clamp(self.first, end);
+        while self.kept < keep_from {
+            self.release_oldest();
+        }
         self.packets.drain(..(keep_from - self.first) as usize);
         self.first = keep_from;
     }
 
     /// Gives back memory, when nothing was sent for a while.
     pub fn trim(&mut self, now: Time) {
-        if self.bytes.len() > FIRST_BYTES && now.since(self.last) >= IDLE {
-            self.skip(PacketNumber(self.first + self.packets.len() as u64 - 1));
-            self.bytes = Box::default();
+        if self.memory() > FIRST_BYTES && now.since(self.last) >= IDLE {
+            self.begin_at(self.end());
+            self.ring = ByteRing::default();
+            self.wholes.trim();
             self.packets = VecDeque::new();
         }
     }
 
-    /// The number of the oldest packet that is kept, or the next one's.
+    /// The number of the oldest packet that is remembered, or the next one's.
     #[must_use]
     pub const fn first(&self) -> u64 {
         self.first
@@ -203,148 +359,132 @@ impl SentStore {
     /// Bytes of memory for packets.
     #[must_use]
     pub const fn memory(&self) -> usize {
-        self.bytes.len()
+        self.ring.len() + self.wholes.memory()
     }
 
-    /// Everything up to `pn` is not here.
+    /// The number of the next packet.
+    fn end(&self) -> u64 {
+        self.first + self.packets.len() as u64
+    }
+
+    /// Forgets everything; `pn` comes next.
     #[cold]
-    fn skip(&mut self, pn: PacketNumber) {
-        self.packets.clear();
-        self.head = 0;
-        self.first = pn.0 + 1;
+    fn begin_at(&mut self, pn: u64) {
+        self.forget_through(self.end());
+        (self.first, self.kept, self.ring_first) = (pn, pn, pn);
     }
 
-    /// Makes room for `len` bytes in one piece; nothing when the limit does not allow it.
+    /// The oldest packet that has its bytes loses them.
+    fn release_oldest(&mut self) {
+        let (pn, end) = (self.kept, self.end());
+        self.kept += 1;
+        let Some(sent) = self.get_mut(pn) else { return };
+        let place = std::mem::replace(&mut sent.place, Place::GONE);
+        if let Some((number, _)) = place.in_whole() {
+            if number == self.wholes.next() {
+                self.segments -= 1;
+            }
+            self.wholes.release(number);
+        } else if place.is_in_ring() {
+            self.ring_first = pn + 1;
+            while self.ring_first < end
+                && !self.get(self.ring_first).is_some_and(|s| s.place.is_in_ring())
+            {
+                self.ring_first += 1;
+            }
+            let oldest = self.get(self.ring_first).map(|s| s.place.0 as usize);
+            self.ring.release_to(oldest);
+        }
+    }
+
+    /// Copies `packet` into the ring.
     #[inline]
-    fn place(&mut self, now: Time, len: usize) -> Option<usize> {
+    fn copy(&mut self, now: Time, packet: &[u8]) -> Place {
         loop {
-            let Some(oldest) = self.packets.front() else {
-                self.head = 0;
-                if len <= self.bytes.len() {
-                    return Some(0);
-                }
-                if !self.grow(len) {
-                    return None;
-                }
-                continue;
-            };
-            let tail = oldest.offset as usize;
-            // Between head and tail there stays a byte, or a full ring would look like an empty one.
-            let (room_here, room_before) = match self.head > tail {
-                true => (self.bytes.len() - self.head, tail.saturating_sub(1)),
-                false => ((tail - self.head).saturating_sub(1), 0),
-            };
-            if len <= room_here {
-                return Some(self.head);
+            if self.ring.is_empty() {
+                self.ring_first = self.end();
             }
-            if len <= room_before {
-                return Some(0);
+            if let Some(offset) = self.ring.push(packet) {
+                if offset == 0 && self.ring.len() > FIRST_BYTES && now.since(self.judged) >= ROOMY {
+                    return self.judge_ring(now, packet);
+                }
+                return Place(offset as u32);
             }
-            let matters = !oldest.done && now.since(oldest.at) < self.max_age;
-            if !matters || !self.grow(len) {
-                self.packets.pop_front();
-                self.first += 1;
+            if !self.make_room_in_ring(now, packet.len()) {
+                return Place::GONE;
             }
         }
     }
 
-    /// Doubles the ring, in which everything is moved to the front. Whether it could.
+    /// Makes the ring larger, or the oldest packet goes. Whether there is hope.
     #[cold]
-    fn grow(&mut self, len: usize) -> bool {
-        let wanted = (self.bytes.len() * 2).max(FIRST_BYTES).max(2 * len).min(self.limit);
-        if wanted <= self.bytes.len() {
-            return false;
+    fn make_room_in_ring(&mut self, now: Time, len: usize) -> bool {
+        let most = self.limit.saturating_sub(self.wholes.memory());
+        let wanted = (self.ring.len() * 2).max(FIRST_BYTES).max(2 * len).min(most);
+        if wanted > self.ring.len() && (self.ring.is_empty() || self.oldest_matters(now)) {
+            self.resize_ring(wanted);
+            self.judged = now;
+            true
+        } else if self.wholes.has_spare() {
+            self.wholes.trim();
+            true
+        } else {
+            self.release_one()
         }
-        let mut bytes = vec![0; wanted].into_boxed_slice();
-        let mut head = 0;
-        for sent in &mut self.packets {
-            let len = usize::from(sent.len);
-            bytes[head..head + len].copy_from_slice(&self.bytes[sent.offset as usize..][..len]);
-            sent.offset = head as u32;
-            head += len;
+    }
+
+    /// Whether a super-packet in a buffer of `len` bytes may be kept: there is a spare one to give for it, or memory
+    /// for one; where there is none the oldest packets make room.
+    fn make_room(&mut self, now: Time, len: usize) -> bool {
+        loop {
+            let growth = self.wholes.growth(len);
+            let wholes = self.wholes.memory() + growth;
+            let fits = wholes <= self.limit / 4 * WHOLES && wholes + self.ring.len() <= self.limit;
+            let matters = self.kept == self.end() || self.oldest_matters(now);
+            if growth == 0 || fits && matters {
+                return true;
+            }
+            if !fits && self.ring.len() > FIRST_BYTES && self.ring.used() < self.ring.len() / 4 {
+                self.resize_ring(self.ring.len() / 2);
+            } else if !self.release_one() {
+                return false;
+            }
         }
-        self.head = head;
-        self.bytes = bytes;
-        true
+    }
+
+    /// Whether the oldest packet that has its bytes may still be asked for.
+    fn oldest_matters(&self, now: Time) -> bool {
+        self.get(self.kept).is_some_and(|s| !s.done && now.since(s.at) < self.max_age)
+    }
+
+    /// The oldest packet that has its bytes loses them; false when there is none.
+    fn release_one(&mut self) -> bool {
+        let any = self.kept < self.end();
+        if any {
+            self.release_oldest();
+        }
+        any
+    }
+
+    #[cold]
+    fn resize_ring(&mut self, size: usize) {
+        let from = self.ring_first.max(self.kept).saturating_sub(self.first) as usize;
+        let live = self.packets.iter_mut().skip(from).filter(|s| s.place.is_in_ring());
+        self.ring.resize(size, live.map(|s| (&mut s.place.0, usize::from(s.len))));
+    }
+
+    /// `packet` was put at the beginning of the ring, which is made smaller if it was far too large.
+    #[cold]
+    fn judge_ring(&mut self, now: Time, packet: &[u8]) -> Place {
+        self.judged = now;
+        let peak = self.ring.take_peak();
+        if peak >= self.ring.len() / 4 {
+            return Place(0);
+        }
+        self.resize_ring((2 * peak).next_power_of_two().max(FIRST_BYTES));
+        self.ring.push(packet).map_or(Place::GONE, |offset| Place(offset as u32))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const PATH: PathId = PathId::new(0).unwrap();
-
-    fn push(s: &mut SentStore, now: Time, pn: u64, packet: &[u8]) {
-        let kept =
-            Kept { distance: 1, open_paths: 1, flags: HeaderFlags::NONE, handling: Handling::NONE };
-        s.push(now, PacketNumber(pn), PATH, kept, packet);
-    }
-
-    fn packet(pn: u64, len: usize) -> Vec<u8> {
-        (0..len).map(|i| (pn as usize * 31 + i) as u8).collect()
-    }
-
-    fn assert_whole(s: &SentStore, lens: &[usize]) {
-        for pn in s.first()..=lens.len() as u64 {
-            let sent = s.get(pn).expect("numbers are consecutive");
-            assert_eq!(s.bytes(sent), packet(pn, lens[pn as usize - 1]), "packet {pn}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_kept_is_whole(
-            lens in prop::collection::vec(0usize..3_000, 1..300),
-            acked in 0u64..40,
-            limit in 4_000usize..200_000,
-        ) {
-            let mut s = SentStore::new(limit, Duration::from_secs(1));
-            for (i, &len) in lens.iter().enumerate() {
-                let pn = i as u64 + 1;
-                push(&mut s, Time::from_millis(pn), pn, &packet(pn, len));
-                if acked > 0 {
-                    s.forget_through(pn.saturating_sub(acked));
-                }
-                assert_whole(&s, &lens[..pn as usize]);
-            }
-            assert!(s.memory() <= limit);
-        }
-    }
-
-    #[test]
-    fn grows_only_for_what_may_be_asked_for() {
-        let run = |age: u64, gap: u64| {
-            let mut s = SentStore::new(8 << 20, Duration::from_millis(age));
-            for pn in 1..=5_000 {
-                push(&mut s, Time::from_millis(pn * gap), pn, &[1; 1_000]);
-            }
-            (s.memory(), s.packets.len())
-        };
-        let (memory, packets) = run(1_000, 1);
-        assert!((1_000_000..=2 << 20).contains(&memory) && packets >= 1_000, "{memory} {packets}");
-        assert_eq!(run(1_000, 100).0, FIRST_BYTES);
-    }
-
-    #[test]
-    fn starts_anew_when_all_has_arrived() {
-        let mut s = SentStore::new(8 << 20, Duration::from_secs(1));
-        for pn in 1..=50_000 {
-            push(&mut s, Time::ZERO, pn, &[1; 1_400]);
-            s.forget_through(pn.saturating_sub(20));
-        }
-        assert_eq!(s.memory(), FIRST_BYTES);
-        assert!(s.get(49_980).is_none() && s.get(49_981).is_some() && s.get(50_001).is_none());
-    }
-
-    #[test]
-    fn a_packet_beyond_the_limit_is_not_kept() {
-        let mut s = SentStore::new(1_000, Duration::from_secs(1));
-        push(&mut s, Time::ZERO, 1, &[1; 900]);
-        push(&mut s, Time::ZERO, 2, &[1; 1_200]);
-        assert!(s.get(1).is_none() && s.get(2).is_none());
-        push(&mut s, Time::ZERO, 3, &[1; 300]);
-        assert!(s.get(3).is_some());
-    }
-}
+mod tests;

@@ -23,9 +23,12 @@ const PATHS: [&str; 2] = ["first", "second"];
 /// Bytes of IPv4 and TCP headers.
 const HEADERS: usize = 40;
 
+/// Where a packet begins in the buffer into which it is read: behind TUN's header.
+const READ_AT: usize = 10;
+
 /// What to run around each call of the hot path.
 pub trait Watch {
-    /// Around one `handle_packet`.
+    /// Around one `handle_buffer`.
     fn send(&mut self, call: impl FnOnce());
     /// Around the `handle_datagram` of all data packets that it made.
     fn receive(&mut self, calls: impl FnOnce());
@@ -36,9 +39,14 @@ pub trait Watch {
 /// Two endpoints.
 pub struct TwoEnds {
     now: Time,
+    /// As that into which the daemon reads from TUN.
+    buffer: Box<[u8]>,
     ends: [Endpoint; 2],
     /// Of the sending end, and of the other.
     outs: [Outbox; 2],
+    /// Each datagram with data whose number, in all, this divides is lost; 0: none is.
+    pub lose_each: usize,
+    data_datagrams: usize,
     /// What is on its way, as the receiving daemon has it.
     wire: Vec<u8>,
     flights: Vec<Flight>,
@@ -56,8 +64,11 @@ impl TwoEnds {
         let now = Time::from_millis(1_000);
         let mut ends = Self {
             now,
+            buffer: vec![0; READ_AT + (1 << 16)].into_boxed_slice(),
             ends: [0, 1].map(|i| endpoint(now, i, cipher)),
             outs: [Outbox::new(), Outbox::new()],
+            lose_each: 0,
+            data_datagrams: 0,
             wire: Vec::with_capacity(1 << 20),
             flights: Vec::with_capacity(1_024),
         };
@@ -68,6 +79,7 @@ impl TwoEnds {
     }
 
     /// All paths of both ends keep to this from now on.
+    #[allow(dead_code, reason = "not all tests have limits")]
     pub fn set_rate_limit(&mut self, limit: RateLimit) {
         for end in &mut self.ends {
             for path in PathId::all().take(PATHS.len()) {
@@ -87,17 +99,20 @@ impl TwoEnds {
         }
     }
 
-    /// Carries `packet` from end `from` to the other. It may be changed.
+    /// Carries `packet` from end `from` to the other.
     pub fn carry(
         &mut self,
         from: usize,
-        packet: &mut [u8],
+        packet: &[u8],
         offload: &Offload,
         watch: &mut impl Watch,
         sink: &mut dyn Deliver,
     ) {
         let (end, out) = (&mut self.ends[from], &mut self.outs[from]);
-        watch.send(|| end.handle_packet(self.now, packet, offload, out));
+        let range = READ_AT..READ_AT + packet.len();
+        self.buffer[range.clone()].copy_from_slice(packet);
+        let buffer = &mut self.buffer;
+        watch.send(|| end.handle_buffer(self.now, buffer, range, offload, out));
         self.collect(from);
         let (end, out) = (&mut self.ends[1 - from], &mut self.outs[1 - from]);
         let (now, mut rest) = (self.now, &mut self.wire[..]);
@@ -146,6 +161,12 @@ impl TwoEnds {
                 ecn: lane.key.tos & 3,
             };
             for datagram in lane.datagrams() {
+                let data = MessageType::of(datagram) == Some(MessageType::Data);
+                self.data_datagrams += usize::from(data);
+                if data && self.lose_each > 0 && self.data_datagrams.is_multiple_of(self.lose_each)
+                {
+                    continue;
+                }
                 self.wire.extend_from_slice(datagram);
                 self.flights.push(Flight { to: 1 - from, meta, len: datagram.len() });
             }
@@ -186,6 +207,7 @@ pub fn small_super_packet(from: usize) -> (Vec<u8>, Offload) {
 }
 
 /// One segment.
+#[allow(dead_code, reason = "not all tests have some")]
 pub fn single_packet(from: usize) -> (Vec<u8>, Offload) {
     (tcp(from, SEGMENT_SIZE), PARTIAL)
 }

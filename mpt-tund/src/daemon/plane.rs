@@ -27,6 +27,9 @@ use std::time::Duration;
 /// Packets taken from TUN in one round.
 const TUN_BATCH: usize = 64;
 
+/// Super-packets of these that each have a buffer of their own, which the endpoint may keep.
+const TUN_WHOLES: usize = 2;
+
 /// Bytes taken from TUN until they are sent: a super-packet. More would leave the processor's cache.
 const TUN_BATCH_BYTES: usize = 64 * 1024;
 
@@ -86,6 +89,14 @@ pub(super) struct Counters {
     pub(super) offloads: Option<Offloads>,
 }
 
+/// A packet that was read from TUN.
+struct FromTun {
+    /// The buffer for super-packets that it stands in, or the one for small packets.
+    whole: Option<usize>,
+    range: Range<usize>,
+    offload: Offload,
+}
+
 /// One worker's part of the daemon.
 pub(super) struct Plane {
     pub(super) worker: WorkerId,
@@ -98,9 +109,12 @@ pub(super) struct Plane {
     sink: Sink,
     collected: Collected,
     received: RecvBatch,
+    /// Small packets, one after the other.
     tun_buffer: Box<[u8]>,
-    /// What was read into it.
-    from_tun: Vec<(Range<usize>, Offload)>,
+    /// For a super-packet each.
+    whole_buffers: [Box<[u8]>; TUN_WHOLES],
+    /// What was read.
+    from_tun: Vec<FromTun>,
     send_errors: SendErrors,
     read: TunStatus,
     strays: Strays,
@@ -135,6 +149,7 @@ impl Plane {
             collected: Collected::default(),
             received: RecvBatch::new(udp::MAX_BATCH, udp::MAX_DATAGRAM),
             tun_buffer: vec![0; TUN_BATCH_BYTES + TUN_BUFFER].into_boxed_slice(),
+            whole_buffers: std::array::from_fn(|_| vec![0; TUN_BUFFER].into_boxed_slice()),
             from_tun: Vec::with_capacity(TUN_BATCH),
             send_errors: SendErrors::default(),
             read: TunStatus::default(),
@@ -241,6 +256,7 @@ impl Plane {
                     endpoint.handle_datagram(now, &meta, datagram.data, out, collected);
                 }
             }
+            endpoint.handle_part_end(now, out);
             taken.ahead = endpoint.held_bytes() > held.max(AHEAD);
             drop(endpoint);
             collected.hand_out(batch.bytes(), |packet, checksum| sink.push(tun, packet, checksum));
@@ -286,16 +302,29 @@ impl Plane {
         if !self.tun_readable {
             return Ok(false);
         }
-        let mut used = 0;
+        let (mut used, mut bytes) = (0, 0);
+        // The next buffer for a super-packet; small packets come where the last packet was small too.
+        let mut whole = (self.tun.offloads().tso).then_some(0);
         self.from_tun.clear();
-        while used < TUN_BATCH_BYTES && self.from_tun.len() < TUN_BATCH {
-            match self.tun.read(&mut self.tun_buffer[used..][..TUN_BUFFER]) {
+        while bytes < TUN_BATCH_BYTES && self.from_tun.len() < TUN_BATCH {
+            let now_at = whole;
+            let buffer = match whole {
+                Some(i) => &mut self.whole_buffers[i][..],
+                None => &mut self.tun_buffer[used..][..TUN_BUFFER],
+            };
+            match self.tun.read(buffer) {
                 Ok((packet, offload)) => {
-                    let start = used + self.tun.header_len();
-                    used = start + packet.len();
-                    self.from_tun.push((start..used, offload));
+                    let start = self.tun.header_len() + if whole.is_some() { 0 } else { used };
+                    let range = start..start + packet.len();
+                    bytes += packet.len();
                     self.read.read_packets += offload.packets(packet);
                     self.read.read_bytes += packet.len() as u64;
+                    let large = packet.len() >= TUN_BUFFER / 2;
+                    match whole {
+                        Some(i) => whole = Some(i + 1).filter(|&i| large && i < TUN_WHOLES),
+                        None => used = range.end,
+                    }
+                    self.from_tun.push(FromTun { whole: now_at, range, offload });
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.tun_readable = false;
@@ -316,9 +345,13 @@ impl Plane {
             let now = self.clock.now();
             self.busy = now;
             let mut endpoint = self.shared.lock(self.worker);
-            for (range, offload) in &self.from_tun {
-                let packet = &mut self.tun_buffer[range.clone()];
-                endpoint.handle_packet(now, packet, offload, &mut self.out);
+            for FromTun { whole, range, offload } in self.from_tun.drain(..) {
+                let out = &mut self.out;
+                if let Some(buffer) = whole.map(|i| &mut self.whole_buffers[i]) {
+                    endpoint.handle_buffer(now, buffer, range, &offload, out);
+                } else {
+                    endpoint.handle_packet(now, &mut self.tun_buffer[range], &offload, out);
+                }
             }
         }
         Ok(self.tun_readable)

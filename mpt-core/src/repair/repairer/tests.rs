@@ -41,7 +41,14 @@ fn sent(packets: u64) -> Repairer {
     for pn in 1..=packets {
         let path = if pn % 2 == 1 { A } else { B };
         let seq = pn.div_ceil(2) as u32;
-        r.on_sent(ms(pn), path, seq, PacketNumber(pn), kept(Handling::NONE), &[pn as u8; 100]);
+        r.on_sent(
+            ms(pn),
+            path,
+            seq,
+            PacketNumber(pn),
+            kept(Handling::NONE),
+            Content::Packet(&[pn as u8; 100]),
+        );
     }
     r
 }
@@ -85,7 +92,7 @@ fn what_a_path_lost_goes_by_the_other_one_once() {
     r.on_arrived(ms(31), &arrived(A, 6, &[(2, 3)], 2));
     assert_eq!(steps(&mut r, ms(31), &both()), []);
     let (sent, bytes) = r.packet(PacketNumber(5)).unwrap();
-    assert_eq!((sent.copy, sent.distance, sent.open_paths, bytes), (1, 1, 3, &[5; 100][..]));
+    assert_eq!((sent.copy, sent.distance, sent.open_paths, bytes.head()), (1, 1, 3, &[5; 100][..]));
     r.on_arrived(ms(60), &arrived(B, 1_005, &[], 20));
     assert_eq!(steps(&mut r, ms(60), &both()), []);
     assert_eq!((r.stats().sent_again, r.stats().abandoned), (2, 0));
@@ -166,7 +173,14 @@ fn what_would_come_too_late_for_its_class_is_abandoned_at_once() {
     let patience = ClassPatience::from_millis(40);
     for (lost_at, again) in [(20, true), (40, false)] {
         let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
-        r.on_sent(ms(0), A, 1, PacketNumber(1), kept(Handling::within(patience)), &[1; 100]);
+        r.on_sent(
+            ms(0),
+            A,
+            1,
+            PacketNumber(1),
+            kept(Handling::within(patience)),
+            Content::Packet(&[1; 100]),
+        );
         r.on_arrived(ms(lost_at), &arrived(A, 1, &[(1, 1)], 0));
         // The copy takes half of B's round trip, 15 ms.
         let want = match again {
@@ -180,7 +194,14 @@ fn what_would_come_too_late_for_its_class_is_abandoned_at_once() {
 #[test]
 fn a_duplicate_is_lost_when_both_are_and_goes_on_both_paths_again() {
     let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
-    r.on_sent(ms(0), A, 1, PacketNumber(1), kept(Handling::NONE.twice()), &[1; 100]);
+    r.on_sent(
+        ms(0),
+        A,
+        1,
+        PacketNumber(1),
+        kept(Handling::NONE.twice()),
+        Content::Packet(&[1; 100]),
+    );
     r.on_copy(B, 1, PacketNumber(1));
     r.on_arrived(ms(20), &arrived(A, 1, &[(1, 1)], 0));
     assert_eq!(steps(&mut r, ms(20), &both()), []);
@@ -194,9 +215,37 @@ fn a_duplicate_is_lost_when_both_are_and_goes_on_both_paths_again() {
 fn a_pinned_packet_is_sent_again_where_it_was_lost() {
     for (rank, path) in [(Rank::Preferred, A), (Rank::Suspected, B)] {
         let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
-        r.on_sent(ms(0), A, 1, PacketNumber(1), kept(Handling::NONE.stays()), &[1; 100]);
+        r.on_sent(
+            ms(0),
+            A,
+            1,
+            PacketNumber(1),
+            kept(Handling::NONE.stays()),
+            Content::Packet(&[1; 100]),
+        );
         r.on_arrived(ms(20), &arrived(A, 1, &[(1, 1)], 0));
         let views = [view(A, rank, 20), view(B, Rank::Preferred, 30)];
         assert_eq!(steps(&mut r, ms(20), &views), [Step::Resend { pn: PacketNumber(1), path }]);
     }
+}
+
+#[test]
+fn what_made_room_is_abandoned_when_it_is_lost() {
+    // Room for two of ten.
+    let mut r = Repairer::new(2_500, Duration::from_secs(1), 500 * MS);
+    for pn in 1..=10 {
+        let content = Content::Packet(&[1; 1_000]);
+        r.on_sent(ms(0), A, pn as u32, PacketNumber(pn), kept(Handling::NONE), content);
+    }
+    r.on_arrived(ms(10), &arrived(A, 10, &[(10, 10), (3, 4)], 2));
+    let mut steps = Vec::new();
+    while let Some(step) = r.poll(ms(10), &both()) {
+        if let Step::Resend { pn, path } = step {
+            r.on_copy(path, 1_000, pn);
+        }
+        steps.push(step);
+    }
+    let abandon = |pn| Step::Abandon { pn: PacketNumber(pn), distance: 1 };
+    let resend = Step::Resend { pn: PacketNumber(10), path: B };
+    assert_eq!(steps, [abandon(3), abandon(4), resend]);
 }
