@@ -14,11 +14,17 @@ pub enum Pass {
     /// network card.
     #[value(name = "off")]
     PlainNic,
+    /// The same, and what comes in is joined again (GRO), as the drivers of network cards do unless told otherwise.
+    #[value(name = "gro")]
+    Gro,
 }
 
 impl Pass {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Veth, Self::PlainNic];
+    pub const ALL: [Self; 3] = [Self::Veth, Self::PlainNic, Self::Gro];
+
+    /// Those that are run when nothing else is asked for.
+    pub const DEFAULT: [Self; 2] = [Self::Veth, Self::PlainNic];
 
     /// Its name in tables.
     #[must_use]
@@ -26,6 +32,7 @@ impl Pass {
         match self {
             Self::Veth => "offloads on (veth as it is)",
             Self::PlainNic => "offloads off (a plain NIC)",
+            Self::Gro => "transmit offloads off, GRO on (a NIC whose driver joins)",
         }
     }
 
@@ -35,6 +42,7 @@ impl Pass {
         match self {
             Self::Veth => "on",
             Self::PlainNic => "off",
+            Self::Gro => "gro",
         }
     }
 }

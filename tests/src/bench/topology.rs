@@ -32,10 +32,15 @@ impl Topology {
                 .map(|namespace| VethEnd { namespace, interface: &interface });
             add_veth(a, b, MTU, Offloads::On)?;
             for (end, namespace) in topology.ends().into_iter().enumerate() {
-                if pass == Pass::PlainNic {
+                if pass != Pass::Veth {
                     namespace
                         .run(|| ethtool::disable_transmit_offloads(&interface))
                         .with_context(|| format!("cannot turn off offloads of {interface}"))?;
+                }
+                if pass == Pass::Gro {
+                    namespace
+                        .run(|| ethtool::enable_gro(&interface))
+                        .with_context(|| format!("cannot turn on GRO of {interface}"))?;
                 }
                 namespace.add_address(&interface, outer(number, end).into(), 24)?;
             }

@@ -20,20 +20,25 @@ struct Value {
 /// Turns off what would hand frames on unfinished: without a checksum, larger than the MTU, or
 /// merged. Works in the calling thread's namespace.
 pub(crate) fn disable_offloads(interface: &str) -> io::Result<()> {
-    disable(interface, &[ETHTOOL_SGRO])?;
+    set(interface, &[ETHTOOL_SGRO], false)?;
     disable_transmit_offloads(interface)
 }
 
 /// Turns off what a plain network card would not do for the sender; what it receives may still be
 /// merged. Works in the calling thread's namespace.
 pub(crate) fn disable_transmit_offloads(interface: &str) -> io::Result<()> {
-    disable(interface, &[ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM])
+    set(interface, &[ETHTOOL_SGSO, ETHTOOL_STSO, ETHTOOL_SSG, ETHTOOL_STXCSUM], false)
 }
 
-fn disable(interface: &str, commands: &[u32]) -> io::Result<()> {
+/// Lets what comes in be joined, which veth does not do by itself. Works in the calling thread's namespace.
+pub(crate) fn enable_gro(interface: &str) -> io::Result<()> {
+    set(interface, &[ETHTOOL_SGRO], true)
+}
+
+fn set(interface: &str, commands: &[u32], on: bool) -> io::Result<()> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
     for &command in commands {
-        let mut value = Value { command, data: 0 };
+        let mut value = Value { command, data: on.into() };
         let mut request = super::packet::interface_request(interface);
         request.ifr_ifru.ifru_data = (&raw mut value).cast();
         // SAFETY: `request` and the value it points to live through the call and are what this
