@@ -38,6 +38,6 @@ pub use endpoint::{AddPeerError, Endpoint, SendError};
 pub use event::{DownReason, Event};
 pub use id::{MAX_PATHS, PacketNumber, PathId, PeerId, SocketId, Weight, WorkerId};
 pub use outbox::{Fragment, Lane, LaneKey, LaneRef, Outbox, Run};
-pub use peer::DatagramMeta;
+pub use peer::{DatagramMeta, Incoming};
 pub use rate::{Rate, RateError, RateLimit};
 pub use time::Time;

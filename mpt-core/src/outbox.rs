@@ -1,5 +1,6 @@
 //! Datagrams on their way out: per-path batches, filled in place.
 
+use crate::session::{Seal, Seals};
 use crate::{PathId, PeerId, SocketId};
 use std::net::{IpAddr, SocketAddr};
 
@@ -76,6 +77,11 @@ impl Lane {
         &self.buf[self.start(i)..self.ends[i] as usize]
     }
 
+    fn datagram_mut(&mut self, i: usize) -> &mut [u8] {
+        let start = self.start(i);
+        &mut self.buf[start..self.ends[i] as usize]
+    }
+
     /// The longest run of datagrams from number `first` on that can leave as one super-packet: all of one
     /// size, save the last, which may be shorter; at most `count` of them and `bytes` in all, but at
     /// least one.
@@ -147,6 +153,9 @@ pub struct Outbox {
     used: usize,
     datagrams: usize,
     bytes: usize,
+    /// To be done before anything is sent, by lane and number of the datagram there.
+    seals: Seals<(u32, u32)>,
+    seals_later: bool,
 }
 
 /// Names a lane of an [`Outbox`] for as long as nothing but [`Outbox::push_at`] is called.
@@ -181,10 +190,19 @@ impl Outbox {
         Self::default()
     }
 
-    /// The lanes that hold datagrams.
+    /// An outbox whose datagrams are sealed only when [`lanes`](Self::lanes) is asked for them: outside of a lock
+    /// on the endpoint, so that several threads seal at once.
     #[must_use]
-    pub fn lanes(&self) -> &[Lane] {
-        &self.lanes[..self.used]
+    pub fn sealing_later() -> Self {
+        Self { seals_later: true, ..Self::default() }
+    }
+
+    /// The lanes that hold datagrams, sealed.
+    #[must_use]
+    pub fn lanes(&mut self) -> &[Lane] {
+        let lanes = &mut self.lanes[..self.used];
+        self.seals.run(|(lane, i), seal| seal(lanes[lane as usize].datagram_mut(i as usize)));
+        lanes
     }
 
     /// Datagrams in all lanes.
@@ -217,6 +235,7 @@ impl Outbox {
             lane.ends.clear();
         }
         self.lanes.truncate(LANES_KEEP);
+        self.seals.clear();
         self.used = 0;
         self.datagrams = 0;
         self.bytes = 0;
@@ -247,6 +266,26 @@ impl Outbox {
         self.datagrams += 1;
         self.bytes += len;
         self.lanes[..self.used][lane.0].push(len)
+    }
+
+    /// The last datagram of `lane` is complete, but for this.
+    #[inline]
+    pub(crate) fn seal_last(&mut self, lane: LaneRef, seal: Seal<'_>) {
+        let last = &mut self.lanes[lane.0];
+        let number = last.ends.len() - 1;
+        if self.seals_later && seal.is_work() {
+            self.seals.push((lane.0 as u32, number as u32), seal);
+        } else {
+            seal.seal(last.datagram_mut(number));
+        }
+    }
+
+    /// The last datagram of `lane` cannot be sealed: it leaves as noise.
+    #[cold]
+    pub(crate) fn spoil_last(&mut self, lane: LaneRef) {
+        let last = &mut self.lanes[lane.0];
+        let number = last.ends.len() - 1;
+        last.datagram_mut(number).fill(0);
     }
 
     fn open_lane(&mut self, key: LaneKey) -> LaneRef {

@@ -100,7 +100,10 @@ fn run(
 }
 
 fn allocate_nothing(cipher: CipherChoice, limit: RateLimit) {
-    let mut ends = TwoEnds::new(cipher);
+    allocate_nothing_between(TwoEnds::new(cipher), cipher, limit);
+}
+
+fn allocate_nothing_between(mut ends: TwoEnds, cipher: CipherChoice, limit: RateLimit) {
     ends.set_rate_limit(limit);
     let mut sink = Joined { merger: Merger::new(), packets: 0, written: 0 };
     for (make, each) in [(super_packet as fn(usize) -> _, SEGMENTS), (single_packet, 1)] {
@@ -122,6 +125,14 @@ fn plain_packets_allocate_nothing() {
 #[test]
 fn encrypted_packets_allocate_nothing() {
     allocate_nothing(CipherChoice::Aes256Gcm, RateLimit::Off);
+}
+
+#[test]
+fn packets_sealed_and_opened_apart_allocate_nothing() {
+    let cipher = CipherChoice::ChaCha20Poly1305;
+    let mut ends = TwoEnds::new(cipher);
+    ends.seal_and_open_apart();
+    allocate_nothing_between(ends, cipher, RateLimit::Off);
 }
 
 /// Through the queue, but never for long.

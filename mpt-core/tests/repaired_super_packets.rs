@@ -11,8 +11,13 @@ use two_ends::{SEGMENTS, TwoEnds, Unwatched, super_packet};
 
 #[test]
 fn lost_segments_come_again_as_they_were() {
-    for cipher in [CipherChoice::None, CipherChoice::Aes256Gcm] {
+    let none = CipherChoice::None;
+    let aes = CipherChoice::Aes256Gcm;
+    for (cipher, apart) in [(none, false), (aes, false), (none, true), (aes, true)] {
         let mut ends = TwoEnds::new(cipher);
+        if apart {
+            ends.seal_and_open_apart();
+        }
         let mut got: Vec<Vec<u8>> = Vec::new();
         let mut wanted: Vec<Vec<u8>> = Vec::new();
         ends.lose_each = 23;

@@ -13,9 +13,9 @@ use crate::handshake::Gate;
 use crate::inner::{FlowHasher, InnerPacket, Offload};
 use crate::order::HeldBudget;
 use crate::path::TunnelMtu;
-use crate::peer::{Adopted, Context, DatagramMeta, Indexed, Outgoing, Peer};
+use crate::peer::{Adopted, Context, DatagramMeta, Incoming, Indexed, Outgoing, Peer};
 use crate::policy::{Facts, PolicyTable};
-use crate::session::IndexTable;
+use crate::session::{IndexTable, Open};
 use crate::wire::{CloseReason, MessageType};
 use crate::{
     Deliver, DropCounters, DropReason, Event, LaneKey, Outbox, PathId, PeerId, Rate, RateLimit,
@@ -244,9 +244,34 @@ impl Endpoint {
         out: &mut Outbox,
         sink: &mut dyn Deliver,
     ) {
-        let result = match MessageType::of(datagram) {
-            Some(kind) if kind.is_handshake() => self.handshake(now, meta, datagram, out, sink),
-            Some(kind) => return self.session_datagram(now, kind, meta, datagram, out, sink),
+        self.handle_incoming(now, Incoming { meta, datagram, opened: None }, out, sink);
+    }
+
+    /// What opens `datagram` outside of here, so that several threads do that at once: then
+    /// [`handle_incoming`](Self::handle_incoming) is to be told. Nothing where that is no work, or of no use;
+    /// [`handle_datagram`](Self::handle_datagram) does everything then.
+    #[must_use]
+    pub fn begin_open(&self, datagram: &[u8]) -> Option<Open> {
+        let data = MessageType::of(datagram) == Some(MessageType::Data);
+        let index = crate::wire::receiver_index(datagram).filter(|_| data)?;
+        let &(id, session, path) = self.indices.get(index)?;
+        self.peers[id.0 as usize].begin_open(session, path, datagram)
+    }
+
+    /// Like [`handle_datagram`](Self::handle_datagram), for one that may have been opened before.
+    pub fn handle_incoming(
+        &mut self,
+        now: Time,
+        incoming: Incoming<'_>,
+        out: &mut Outbox,
+        sink: &mut dyn Deliver,
+    ) {
+        let meta = incoming.meta;
+        let result = match MessageType::of(incoming.datagram) {
+            Some(kind) if kind.is_handshake() => {
+                self.handshake(now, meta, incoming.datagram, out, sink)
+            }
+            Some(kind) => return self.session_datagram(now, kind, incoming, out, sink),
             None => Err(DropReason::Malformed),
         };
         if let Err(reason) = result {
@@ -259,12 +284,11 @@ impl Endpoint {
         &mut self,
         now: Time,
         kind: MessageType,
-        meta: &DatagramMeta,
-        datagram: &mut [u8],
+        incoming: Incoming<'_>,
         out: &mut Outbox,
         sink: &mut dyn Deliver,
     ) {
-        let Some(index) = crate::wire::receiver_index(datagram) else {
+        let Some(index) = crate::wire::receiver_index(incoming.datagram) else {
             return self.drops.count(DropReason::Malformed);
         };
         let Some(&(id, session, path)) = self.indices.get(index) else {
@@ -272,9 +296,11 @@ impl Endpoint {
         };
         self.touch(id);
         let (peer, mut cx) = self.lend(id, sink);
+        let meta = incoming.meta;
         let result = if kind == MessageType::Data {
-            peer.receive_data(now, session, path, meta, datagram, &mut cx)
+            peer.receive_data(now, session, path, incoming, &mut cx)
         } else {
+            let Incoming { datagram, .. } = incoming;
             peer.receive_control(now, session, path, meta, datagram, out, &mut cx)
         };
         if let Err(reason) = result {

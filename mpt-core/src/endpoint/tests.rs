@@ -203,7 +203,7 @@ impl World {
     }
 
     fn flush(&mut self, end: usize) {
-        let out = std::mem::take(&mut self.ends[end].out);
+        let mut out = std::mem::take(&mut self.ends[end].out);
         for lane in out.lanes() {
             let source = self.ends[end].sockets[usize::from(lane.key.socket.0)];
             let destination = lane.key.destination;

@@ -23,6 +23,7 @@ mod status;
 mod tick;
 mod waiting;
 
+pub use receive::Incoming;
 pub use send::{Adopted, Outgoing};
 pub use sessions::SessionId;
 

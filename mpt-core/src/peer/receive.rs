@@ -13,11 +13,40 @@ use super::{Context, DatagramMeta, Peer};
 use crate::inner::{Checksum, InnerPacket, clamp_mss, decapsulate_ecn, transport_checksum_at};
 use crate::order::{Arrival, Disposition};
 use crate::path::Freshness;
+use crate::session::{Open, Opened};
 use crate::wire::{Beside, DataHeader, HeaderFlags};
 use crate::{Deliver, DropReason, PacketNumber, PathId, PeerId, Time};
 use std::net::IpAddr;
 
+/// A datagram from the network.
+#[derive(Debug)]
+pub struct Incoming<'d> {
+    /// Where it came from.
+    pub meta: &'d DatagramMeta,
+    /// The datagram. It is decrypted in place, if that was not done.
+    pub datagram: &'d mut [u8],
+    /// It was [opened](crate::Endpoint::begin_open) before, and how that went.
+    pub opened: Option<Opened>,
+}
+
 impl Peer {
+    /// What opens a data packet outside of here, if that is work, and as far as can be told it is no replay.
+    #[must_use]
+    pub fn begin_open(&self, id: SessionId, path: PathId, datagram: &[u8]) -> Option<Open> {
+        let header = DataHeader::decode(datagram)?;
+        let slot = self.sessions.peek(id)?;
+        let fresh = self.association != Some(slot.instances);
+        let worker = self.receive_workers[usize::from(header.worker.get())].as_deref();
+        let known = worker.filter(|_| !fresh);
+        let pn = known.map_or(PacketNumber(0), ReceiveWorker::highest).expand(header.pn);
+        let again = known.is_some_and(|w| w.replay.check(pn.0).is_err());
+        if pn == PacketNumber(0) || again && !known.is_some_and(|w| w.lacks(path, header.sequence))
+        {
+            return None;
+        }
+        slot.session.open_later(path, header.worker, header.copy, pn)
+    }
+
     /// Handles a data packet of the peer's path `path`, sealed in session `id`.
     ///
     /// # Errors
@@ -27,10 +56,10 @@ impl Peer {
         now: Time,
         id: SessionId,
         path: PathId,
-        meta: &DatagramMeta,
-        datagram: &mut [u8],
+        incoming: Incoming<'_>,
         cx: &mut Context<'_>,
     ) -> Result<(), DropReason> {
+        let Incoming { meta, datagram, opened } = incoming;
         let header = DataHeader::decode(datagram).ok_or(DropReason::Malformed)?;
         let len = datagram.len();
         let (slot, standing) = self.sessions.find(id).ok_or(DropReason::UnknownIndex)?;
@@ -55,7 +84,10 @@ impl Peer {
         }
 
         // 2. Authentic?
-        let inner = slot.session.open_data(path, worker, header.copy, pn, datagram)?;
+        let inner = match opened {
+            None => slot.session.open_data(path, worker, header.copy, pn, datagram)?,
+            Some(opened) => slot.session.opened(opened, pn, datagram)?,
+        };
         slot.heard.get_or_insert(now);
 
         // 3. From here on it is the peer who speaks.

@@ -217,12 +217,13 @@ impl Peer {
             open_paths: sent.open_paths,
             sequence,
         };
-        let datagram = out.push(key, len);
+        let lane = out.lane(key);
+        let datagram = out.push_at(lane, len);
         header.encode(datagram);
         packet.write(&mut datagram[DATA_HEADER_LEN..][..packet.len()]);
-        if let Err(reason) = slot.session.seal_data(path_id, worker, copy, pn, datagram) {
-            debug_assert!(false, "{reason}");
-            datagram.fill(0);
+        match slot.session.seal_later(path_id, worker, copy, pn) {
+            Ok(seal) => out.seal_last(lane, seal),
+            Err(_) => out.spoil_last(lane),
         }
         repairer.on_copy(path_id, sequence, pn);
         path.count_data_sent(now, worker, sequence, len);

@@ -349,11 +349,10 @@ impl<'p> Batch<'p> {
             let beside = Beside { len: inner as u16, distance, flags: self.flags.checksum_bits() };
             protector.add(self.now, path_id, pn.0, beside, packet);
         }
-        if let Err(reason) = slot.session.seal_data(path_id, self.worker, 0, pn, datagram) {
-            // Cannot happen with a datagram of this shape and a session that has not expired; what
-            // stands there is noise to the receiver.
-            debug_assert!(false, "{reason}");
-            datagram.fill(0);
+        match slot.session.seal_later(path_id, self.worker, 0, pn) {
+            Ok(seal) => out.seal_last(lane, seal),
+            // A session that has not expired seals.
+            Err(_) => out.spoil_last(lane),
         }
 
         path.health.on_sent_data(self.now, self.worker, sequence);

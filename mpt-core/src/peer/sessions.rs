@@ -100,6 +100,13 @@ impl Sessions {
         Some((&mut pending.slot, Standing::Pending))
     }
 
+    /// The session of that number, for a look.
+    pub fn peek(&self, id: SessionId) -> Option<&Slot> {
+        let agreed = [self.current.as_ref(), self.previous.as_ref().map(|(slot, _)| slot)];
+        let pending = self.pending.iter().map(|p| &p.slot);
+        agreed.into_iter().flatten().chain(pending).find(|slot| slot.id == id)
+    }
+
     /// The answer already given to the initiation with this ephemeral key.
     pub fn answer_to(&self, ephemeral: &[u8; 32]) -> Option<&[u8]> {
         self.pending.iter().find(|p| p.ephemeral == *ephemeral).map(|p| p.response.as_slice())

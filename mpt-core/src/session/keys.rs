@@ -5,6 +5,7 @@ use super::aead::{Aead, NONCE_LEN, PlainMac, Protect};
 use crate::DropReason;
 use crate::id::MAX_PATHS;
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// What all labels of the derivation begin with; changes with the meaning of any key.
@@ -50,7 +51,7 @@ impl SessionSecret {
 
 /// Keys and receiver indices of one direction.
 pub(super) struct DirectionKeys {
-    pub(super) data: DataKey,
+    pub(super) data: Arc<DataKey>,
     pub(super) control: Aead,
     pub(super) indices: [u32; MAX_PATHS],
 }
@@ -60,7 +61,7 @@ impl DirectionKeys {
         let indices = expand::<{ 4 * MAX_PATHS }>(prk, direction, b"index");
         let index = |path| u32::from_be_bytes(std::array::from_fn(|i| indices[4 * path + i]));
         Self {
-            data: DataKey::derive(prk, direction, cipher),
+            data: Arc::new(DataKey::derive(prk, direction, cipher)),
             control: Aead::chacha20_poly1305(&expand(prk, direction, b"control")),
             indices: std::array::from_fn(index),
         }

@@ -113,6 +113,7 @@
 mod aead;
 mod indices;
 mod keys;
+mod later;
 mod replay;
 #[allow(clippy::module_inception, reason = "one file, one noun: here it is the room's own")]
 mod session;
@@ -122,6 +123,8 @@ mod tests;
 pub use aead::Cipher;
 pub use indices::{IndexCollision, IndexTable};
 pub use keys::{Role, SessionSecret};
+pub use later::{Open, Opened};
+pub(crate) use later::{Seal, Seals};
 pub use replay::{CONTROL_WINDOW_WORDS, DATA_WINDOW_BITS, DATA_WINDOW_WORDS, ReplayWindow};
 pub use session::{
     CONTROL_HEADER_LEN, CONTROL_TAG_LEN, DATA_HEADER_LEN, REJECT_AFTER, REJECT_AFTER_PACKETS,

@@ -2,11 +2,13 @@
 
 use super::aead::{AEAD_TAG_LEN, NONCE_LEN, Protect};
 use super::keys::DirectionKeys;
+use super::later::{Open, Opened, Seal};
 use super::{CONTROL_WINDOW_WORDS, Cipher, ReplayWindow, Role, SessionSecret};
 use crate::id::MAX_PATHS;
 use crate::{DropReason, PacketNumber, PathId, Time, WorkerId};
 use std::cell::Cell;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 // Wire format.
@@ -107,12 +109,30 @@ impl Session {
         let Parts { header, body, tag } =
             Parts::of(datagram, DATA_HEADER_LEN, self.cipher.tag_len())?;
         debug_assert_eq!(header[1], worker.get() << 4 | copy, "the header names worker and copy");
+        let Seal { key, nonce, .. } = self.seal_later(path, worker, copy, number)?;
+        key.seal(nonce, header, body, tag)
+    }
+
+    /// What seals a data packet, whenever that is done. The four must never be given twice, as with
+    /// [`seal_data`](Self::seal_data).
+    ///
+    /// # Errors
+    /// [`DropReason::NoSession`] when the session has sealed all it may.
+    #[inline]
+    pub(crate) fn seal_later(
+        &self,
+        path: PathId,
+        worker: WorkerId,
+        copy: u8,
+        number: PacketNumber,
+    ) -> Result<Seal<'_>, DropReason> {
         let sealed = self.sealed.get();
         if sealed >= REJECT_AFTER_PACKETS {
             return Err(DropReason::NoSession);
         }
         self.sealed.set(sealed + 1);
-        self.ours.data.seal(data_nonce(path, worker, copy, number), header, body, tag)
+        let nonce = data_nonce(path, worker, copy, number);
+        Ok(Seal { key: &self.ours.data, nonce, cipher: self.cipher })
     }
 
     /// Takes the protection off a data packet in place and returns the inner packet. `path`,
@@ -134,6 +154,38 @@ impl Session {
             Parts::of(datagram, DATA_HEADER_LEN, self.cipher.tag_len())?;
         self.theirs.data.open(data_nonce(path, worker, copy, number), header, body, tag)?;
         Ok(body)
+    }
+
+    /// What opens a data packet, apart from the session; nothing where that is no work. The arguments are
+    /// those of [`open_data`](Self::open_data).
+    pub(crate) fn open_later(
+        &self,
+        path: PathId,
+        worker: WorkerId,
+        copy: u8,
+        number: PacketNumber,
+    ) -> Option<Open> {
+        let nonce = data_nonce(path, worker, copy, number);
+        let open = || Open { key: self.theirs.data.clone(), nonce, cipher: self.cipher, number };
+        (self.cipher != Cipher::None).then(open)
+    }
+
+    /// The inner packet of a data packet that was opened.
+    ///
+    /// # Errors
+    /// As [`open_data`](Self::open_data); [`DropReason::BadTag`] also when it was opened under another
+    /// key or number, which makes noise of it.
+    pub(crate) fn opened<'d>(
+        &self,
+        opened: Opened,
+        number: PacketNumber,
+        datagram: &'d mut [u8],
+    ) -> Result<&'d mut [u8], DropReason> {
+        opened.done?;
+        if !Arc::ptr_eq(&opened.key, &self.theirs.data) || opened.number != number {
+            return Err(DropReason::BadTag);
+        }
+        Parts::of(datagram, DATA_HEADER_LEN, self.cipher.tag_len()).map(|parts| parts.body)
     }
 
     /// Bytes of tag at the end of each data packet.
@@ -253,16 +305,20 @@ impl fmt::Debug for Session {
 }
 
 /// A datagram by what stands in it.
-struct Parts<'d> {
-    header: &'d mut [u8],
-    body: &'d mut [u8],
-    tag: &'d mut [u8],
+pub(super) struct Parts<'d> {
+    pub(super) header: &'d mut [u8],
+    pub(super) body: &'d mut [u8],
+    pub(super) tag: &'d mut [u8],
 }
 
 impl<'d> Parts<'d> {
     /// Header and tag have these lengths, the body is what remains.
     #[inline]
-    fn of(datagram: &'d mut [u8], header: usize, tag: usize) -> Result<Self, DropReason> {
+    pub(super) fn of(
+        datagram: &'d mut [u8],
+        header: usize,
+        tag: usize,
+    ) -> Result<Self, DropReason> {
         let (header, rest) = datagram.split_at_mut_checked(header).ok_or(DropReason::Malformed)?;
         let body = rest.len().checked_sub(tag).ok_or(DropReason::Malformed)?;
         let (body, tag) = rest.split_at_mut(body);

@@ -7,7 +7,7 @@ use mpt_core::inner::{Checksum, Offload, Segments};
 use mpt_core::keys::{PresharedKey, PrivateKey};
 use mpt_core::wire::MessageType;
 use mpt_core::{
-    DatagramMeta, Deliver, Endpoint, Outbox, PathId, PeerId, RateLimit, SocketId, Time,
+    DatagramMeta, Deliver, Endpoint, Incoming, Outbox, PathId, PeerId, RateLimit, SocketId, Time,
 };
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub struct TwoEnds {
     ends: [Endpoint; 2],
     /// Of the sending end, and of the other.
     outs: [Outbox; 2],
+    /// Datagrams are sealed and opened apart from the endpoints, as with several workers.
+    apart: bool,
     /// Each datagram with data whose number, in all, this divides is lost; 0: none is.
     pub lose_each: usize,
     data_datagrams: usize,
@@ -61,12 +63,18 @@ struct Flight {
 impl TwoEnds {
     /// They have talked long enough for the paths' MTU to be known.
     pub fn new(cipher: CipherChoice) -> Self {
+        Self::with_workers(cipher, WorkerCount::ONE)
+    }
+
+    /// The same, of so many workers each; the first one does all that is done here.
+    pub fn with_workers(cipher: CipherChoice, workers: WorkerCount) -> Self {
         let now = Time::from_millis(1_000);
         let mut ends = Self {
             now,
             buffer: vec![0; READ_AT + (1 << 16)].into_boxed_slice(),
-            ends: [0, 1].map(|i| endpoint(now, i, cipher)),
+            ends: [0, 1].map(|i| endpoint(now, i, cipher, workers)),
             outs: [Outbox::new(), Outbox::new()],
+            apart: false,
             lose_each: 0,
             data_datagrams: 0,
             wire: Vec::with_capacity(1 << 20),
@@ -76,6 +84,19 @@ impl TwoEnds {
             ends.pass_time(&mut Unwatched, &mut |_: PeerId, _: &[u8]| ());
         }
         ends
+    }
+
+    /// The endpoints, and the time.
+    #[allow(dead_code, reason = "for the benchmark of workers")]
+    pub fn into_ends(self) -> ([Endpoint; 2], Time) {
+        (self.ends, self.now)
+    }
+
+    /// From now on what they send is sealed, and what comes is opened, outside of the endpoints.
+    #[allow(dead_code, reason = "not all tests do that")]
+    pub fn seal_and_open_apart(&mut self) {
+        self.apart = true;
+        self.outs = [Outbox::sealing_later(), Outbox::sealing_later()];
     }
 
     /// All paths of both ends keep to this from now on.
@@ -121,7 +142,10 @@ impl TwoEnds {
                 let (datagram, behind) = std::mem::take(&mut rest).split_at_mut(flight.len);
                 let kind = MessageType::of(datagram);
                 debug_assert!(matches!(kind, Some(MessageType::Data | MessageType::Parity)));
-                end.handle_datagram(now, &flight.meta, datagram, out, sink);
+                let open = if self.apart { end.begin_open(datagram) } else { None };
+                let opened = open.map(|open| open.open(datagram));
+                let incoming = Incoming { meta: &flight.meta, datagram, opened };
+                end.handle_incoming(now, incoming, out, sink);
                 rest = behind;
             }
         });
@@ -142,7 +166,10 @@ impl TwoEnds {
             for flight in self.flights.drain(..) {
                 let (datagram, behind) = std::mem::take(&mut rest).split_at_mut(flight.len);
                 let (end, out) = (&mut self.ends[flight.to], &mut self.outs[flight.to]);
-                end.handle_datagram(self.now, &flight.meta, datagram, out, sink);
+                let open = if self.apart { end.begin_open(datagram) } else { None };
+                let opened = open.map(|open| open.open(datagram));
+                let incoming = Incoming { meta: &flight.meta, datagram, opened };
+                end.handle_incoming(self.now, incoming, out, sink);
                 rest = behind;
             }
             self.wire.clear();
@@ -243,7 +270,7 @@ fn sum(bytes: &[u8], more: u32) -> u16 {
     sum as u16
 }
 
-fn endpoint(now: Time, end: usize, cipher: CipherChoice) -> Endpoint {
+fn endpoint(now: Time, end: usize, cipher: CipherChoice, workers: WorkerCount) -> Endpoint {
     let key = |i: usize| PrivateKey::from_random([i as u8 + 1; 32]);
     let config = EndpointConfig {
         private_key: key(end),
@@ -254,7 +281,7 @@ fn endpoint(now: Time, end: usize, cipher: CipherChoice) -> Endpoint {
         probe: Default::default(),
         mss_clamp: MssClamp::Auto,
         mtu: None,
-        workers: WorkerCount::ONE,
+        workers,
         memory: Default::default(),
         repair: Default::default(),
         policies: Default::default(),

@@ -12,6 +12,7 @@ mod commands;
 mod errors;
 mod events;
 mod machine;
+mod opening;
 mod plane;
 mod run;
 mod sink;

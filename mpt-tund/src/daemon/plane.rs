@@ -10,6 +10,7 @@ use super::alarm::Alarm;
 use super::clock::Clock;
 use super::collected::Collected;
 use super::errors::SendErrors;
+use super::opening::{Opening, Step, meta};
 use super::sink::Sink;
 use super::sockets::{Sockets, Taken};
 use super::stray::{Stray, Strays};
@@ -17,7 +18,7 @@ use crate::tun::{Offloads, TunDevice};
 use crate::udp::{self, RecvBatch};
 use mpt_core::control::TunStatus;
 use mpt_core::inner::Offload;
-use mpt_core::{DatagramMeta, DropReason, Endpoint, Outbox, SendError, SocketId, Time, WorkerId};
+use mpt_core::{DropReason, Endpoint, Incoming, Outbox, SendError, SocketId, Time, WorkerId};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -109,6 +110,7 @@ pub(super) struct Plane {
     sink: Sink,
     collected: Collected,
     received: RecvBatch,
+    opening: Opening,
     /// Small packets, one after the other.
     tun_buffer: Box<[u8]>,
     /// For a super-packet each.
@@ -145,9 +147,10 @@ impl Plane {
             sink: Sink::new(&tun),
             tun,
             tun_readable: true,
-            out: Outbox::new(),
+            out: if strays.has_others() { Outbox::sealing_later() } else { Outbox::new() },
             collected: Collected::default(),
             received: RecvBatch::new(udp::MAX_BATCH, udp::MAX_DATAGRAM),
+            opening: Opening::default(),
             tun_buffer: vec![0; TUN_BATCH_BYTES + TUN_BUFFER].into_boxed_slice(),
             whole_buffers: std::array::from_fn(|_| vec![0; TUN_BUFFER].into_boxed_slice()),
             from_tun: Vec::with_capacity(TUN_BATCH),
@@ -230,7 +233,8 @@ impl Plane {
 
     /// A batch from each readable socket; true while there may be more.
     fn receive(&mut self) -> bool {
-        let Self { sockets, shared, out, sink, tun, clock, collected, strays, received, .. } = self;
+        let Self { sockets, shared, out, sink, tun, clock, collected, strays, .. } = self;
+        let (received, opening) = (&mut self.received, &mut self.opening);
         let worker = self.worker;
         let mut any = false;
         let more = sockets.receive(received, |socket, batch| {
@@ -238,23 +242,22 @@ impl Plane {
             let now = clock.now();
             let mut taken = Taken::default();
             collected.begin(batch.addresses());
+            let steps = opening.run(worker, shared, strays, socket, batch);
             let mut endpoint = shared.lock(worker);
             let held = endpoint.held_bytes();
-            for datagram in batch.datagrams() {
-                let meta = DatagramMeta {
-                    socket,
-                    source: datagram.source,
-                    destination: datagram.destination,
-                    ecn: datagram.ecn(),
-                };
+            for (datagram, step) in batch.datagrams().zip(steps) {
                 if datagram.truncated {
                     endpoint.count_drops(DropReason::Malformed, 1);
                     continue;
                 }
                 taken.kernel_drops = datagram.kernel_drops.or(taken.kernel_drops);
-                if !strays.take(worker, &meta, datagram.data) {
-                    endpoint.handle_datagram(now, &meta, datagram.data, out, collected);
-                }
+                let opened = match step {
+                    Step::HandedOn => continue,
+                    Step::Opened(opened) => Some(opened),
+                    Step::Nothing | Step::Ready(_) => None,
+                };
+                let (meta, datagram) = (&meta(socket, &datagram), datagram.data);
+                endpoint.handle_incoming(now, Incoming { meta, datagram, opened }, out, collected);
             }
             endpoint.handle_part_end(now, out);
             taken.ahead = endpoint.held_bytes() > held.max(AHEAD);

@@ -34,6 +34,11 @@ impl Strays {
         own.into_iter().map(|own| Self { to: to.clone(), own, first: None }).collect()
     }
 
+    /// Whether there are other workers.
+    pub(super) fn has_others(&self) -> bool {
+        self.to.len() > 1
+    }
+
     /// Hands a datagram on if it is another's than `worker`'s; whether it was.
     #[inline]
     pub(super) fn take(&self, worker: WorkerId, meta: &DatagramMeta, datagram: &[u8]) -> bool {

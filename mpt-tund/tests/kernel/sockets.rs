@@ -40,7 +40,7 @@ async fn receive(socket: &PathSocket, batch: &mut RecvBatch) -> usize {
 }
 
 /// Sends all of the outbox; returns what was refused, by number.
-fn send(socket: &PathSocket, out: &Outbox) -> Vec<(usize, SendError)> {
+fn send(socket: &PathSocket, out: &mut Outbox) -> Vec<(usize, SendError)> {
     let mut errors = Vec::new();
     for lane in out.lanes() {
         let done = socket.send(lane, 0, |i, e| errors.push((i, e)));
@@ -59,7 +59,7 @@ async fn round_trip(local: &str, second: &str) {
         let key = LaneKey { tos: 0xb8 | 2, ..key(SocketAddr::new(second, 4511)) };
         out.push(key, 1200).fill(i);
     }
-    assert_eq!(send(&client, &out), []);
+    assert_eq!(send(&client, &mut out), []);
     let mut batch = RecvBatch::new(64, MAX_DATAGRAM);
     let mut next = 0;
     while next < 150 {
@@ -78,7 +78,7 @@ async fn round_trip(local: &str, second: &str) {
     // The answer leaves from the address that was addressed, though the socket is bound to none.
     out.clear();
     out.push(LaneKey { source: Some(second), ..key(client.local_address()) }, 3000);
-    assert_eq!(send(&server, &out), []);
+    assert_eq!(send(&server, &mut out), []);
     let mut batch = RecvBatch::new(64, 2048);
     receive(&client, &mut batch).await;
     let answer = batch.datagrams().next().unwrap();
@@ -89,7 +89,7 @@ async fn round_trip(local: &str, second: &str) {
     out.clear();
     out.push(LaneKey { source: Some(foreign), ..key(client.local_address()) }, 10);
     let expected = if second.is_ipv4() { SendError::Unreachable } else { SendError::SourceGone };
-    assert_eq!(send(&server, &out), [(0, expected)]);
+    assert_eq!(send(&server, &mut out), [(0, expected)]);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn one_datagram_too_large_does_not_end_the_batch() {
                 out.push(key, len).fill(i as u8);
             }
             let refused = [(1, SendError::TooLarge), (3, SendError::TooLarge)];
-            assert_eq!(send(&client, &out), refused);
+            assert_eq!(send(&client, &mut out), refused);
             let mut lengths = Vec::new();
             let mut batch = RecvBatch::new(64, 9000);
             while lengths.len() < 3 {
@@ -133,12 +133,12 @@ fn one_datagram_too_large_does_not_end_the_batch() {
             // With fragments allowed it passes, and afterwards it is as before.
             let mut out = Outbox::new();
             out.push(LaneKey { fragment: Fragment::Allow, ..key }, 5000);
-            assert_eq!(send(&client, &out), []);
+            assert_eq!(send(&client, &mut out), []);
             receive(&server, &mut batch).await;
             assert_eq!(batch.datagrams().next().unwrap().data.len(), 5000);
             out.clear();
             out.push(key, 5000);
-            assert_eq!(send(&client, &out), [(0, SendError::TooLarge)]);
+            assert_eq!(send(&client, &mut out), [(0, SendError::TooLarge)]);
         }
     });
 }
@@ -192,7 +192,7 @@ fn the_socket_bound_to_the_interface_gets_what_comes_in_there() {
                 let client = far.enter(|| open(&at(&format!("10.{n}.0.2"), 0)));
                 let mut out = Outbox::new();
                 out.push(key(format!("10.{n}.0.1:4511").parse().unwrap()), 50);
-                assert_eq!(send(&client, &out), []);
+                assert_eq!(send(&client, &mut out), []);
                 receive(expected, &mut batch).await;
                 assert!(other.receive(&mut batch).is_err(), "one copy only");
             }
@@ -231,7 +231,7 @@ fn buffers_are_large_and_overflows_counted() {
             out.push(key(server.local_address()), 1400);
         }
         for _ in 0..400 {
-            assert_eq!(send(&client, &out), []);
+            assert_eq!(send(&client, &mut out), []);
             sent += 60;
         }
         let mut received = receive(&server, &mut batch).await as u32;
@@ -240,7 +240,7 @@ fn buffers_are_large_and_overflows_counted() {
         }
         assert!(received < sent, "the test must overflow the buffer");
         // The counter comes with the next datagram that finds room.
-        send(&client, &out);
+        send(&client, &mut out);
         let limit = Duration::from_secs(2);
         tokio::time::timeout(limit, receive(&server, &mut batch)).await.unwrap();
         assert_eq!(batch.datagrams().next().unwrap().kernel_drops, Some(sent - received));
@@ -261,7 +261,7 @@ fn super_packets_are_one_call_and_one_buffer_and_can_be_done_without() {
                 let len = if i == 149 { 500 } else { 1300 };
                 out.push(key(server.local_address()), len).fill(i);
             }
-            assert_eq!(send(&client, &out), []);
+            assert_eq!(send(&client, &mut out), []);
             let mut batch = RecvBatch::new(64, MAX_DATAGRAM);
             let (mut got, mut filled) = (Vec::new(), 0);
             while got.len() < 150 {
@@ -288,7 +288,7 @@ fn a_vanished_interface_is_an_error_of_the_datagram() {
         let mut out = Outbox::new();
         out.push(key("10.1.0.2:4511".parse().unwrap()), 50);
         out.push(key("10.1.0.2:4511".parse().unwrap()), 50);
-        let errors = send(&socket, &out);
+        let errors = send(&socket, &mut out);
         assert_eq!(errors.iter().map(|e| e.0).collect::<Vec<_>>(), [0, 1]);
         assert!(
             matches!(errors[0].1, SendError::InterfaceGone | SendError::Unreachable),

@@ -85,9 +85,9 @@ impl Batch<'_> {
         let datagram = out.push_at(lane, len);
         header.encode(datagram);
         write(&mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner]);
-        if let Err(reason) = slot.session.seal_data(id, self.worker, COPY, pn, datagram) {
-            debug_assert!(false, "{reason}");
-            datagram.fill(0);
+        match slot.session.seal_later(id, self.worker, COPY, pn) {
+            Ok(seal) => out.seal_last(lane, seal),
+            Err(_) => out.spoil_last(lane),
         }
         if let Some(repairer) = &mut self.numbers.repairer {
             repairer.on_copy(id, sequence, pn);

@@ -77,7 +77,7 @@ impl End {
             ahead,
             bindings: Vec::new(),
             listens: Vec::new(),
-            out: Outbox::new(),
+            out: Outbox::sealing_later(),
             touched: true,
             timeout: None,
         };

@@ -41,7 +41,7 @@ use end::{Binding, Bound, path_config, peer_config};
 use line::{DOWN, UP};
 use mpt_core::config::LocalEnd;
 use mpt_core::wire::MessageType;
-use mpt_core::{DatagramMeta, Fragment, Lane, PathId, PeerId, SocketId, Time};
+use mpt_core::{DatagramMeta, Fragment, Incoming, Lane, PathId, PeerId, SocketId, Time};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::cmp::Reverse;
@@ -289,7 +289,10 @@ impl World {
         let mut bytes = bytes.to_vec();
         let clock = self.ends[to].clock(self.now);
         self.with(to, |endpoint, out, sink| {
-            endpoint.handle_datagram(clock, &meta, &mut bytes, out, sink);
+            // As a daemon with several workers does.
+            let opened = endpoint.begin_open(&bytes).map(|open| open.open(&mut bytes));
+            let incoming = Incoming { meta: &meta, datagram: &mut bytes, opened };
+            endpoint.handle_incoming(clock, incoming, out, sink);
         });
     }
 
@@ -354,7 +357,10 @@ impl World {
             if self.ends[to].running {
                 let clock = self.ends[to].clock(self.now);
                 self.with(to, |endpoint, out, sink| {
-                    endpoint.handle_datagram(clock, &meta, &mut bytes, out, sink);
+                    // As a daemon with several workers does.
+                    let opened = endpoint.begin_open(&bytes).map(|open| open.open(&mut bytes));
+                    let incoming = Incoming { meta: &meta, datagram: &mut bytes, opened };
+                    endpoint.handle_incoming(clock, incoming, out, sink);
                 });
             }
         }
