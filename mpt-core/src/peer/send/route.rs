@@ -74,7 +74,7 @@ impl Batch<'_> {
         if !path.remote.may_send(remote, len) {
             return;
         }
-        let sequence = self.numbers.open_paths.on_copy(self.now, id);
+        let sequence = self.numbers.open_paths.on_copy(id);
         let header = DataHeader {
             flags: header.flags.with(HeaderFlags::DUPLICATE),
             copy: COPY,
