@@ -12,7 +12,10 @@ use crate::{Outbox, PacketNumber, PathId, Time};
 
 /// What repair has to know of it.
 pub(super) fn handling(treatment: Treatment) -> Handling {
-    let handling = Handling::within(treatment.patience);
+    let mut handling = Handling::within(treatment.patience);
+    if treatment.protected {
+        handling = handling.protected();
+    }
     match treatment.route {
         Route::Spread | Route::Fastest => handling,
         Route::Duplicate => handling.twice(),
