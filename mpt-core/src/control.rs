@@ -97,8 +97,10 @@ pub struct Status {
     pub uptime: f64,
     /// The TUN device's MTU now.
     pub mtu: u16,
-    /// Name of the scheduler.
+    /// Name of the scheduler in force; several where `auto` chose another one for another peer.
     pub scheduler: String,
+    /// The scheduler as configured, which may be `auto`.
+    pub scheduler_configured: String,
     /// The cipher as configured.
     pub cipher: String,
     /// Our public key.
@@ -205,6 +207,8 @@ pub struct PeerStatus {
     pub session_age: Option<f64>,
     /// The session's cipher.
     pub cipher: Option<String>,
+    /// The scheduler in force for what goes to it.
+    pub scheduler: String,
     /// Prefixes, as configured.
     pub allowed_ips: Vec<String>,
     /// Inner packets and bytes to and from the peer.

@@ -213,12 +213,14 @@ fn data_header() {
 
 #[test]
 fn control_header() {
-    let valid: Vec<_> = (5..=10)
-        .map(|kind| [&[kind, 0, 0, 0][..], &[1, 2, 3, 4], &[0, 0, 0, 0, 0, 0, 0, 9, 7]].concat())
-        .collect();
+    let valid: Vec<_> = [(5, 0), (6, 0), (7, 0), (8, 0), (9, 0x30), (10, 0xf0), (11, 0)]
+        .map(|(kind, worker)| {
+            [&[kind, worker, 0, 0][..], &[1, 2, 3, 4], &[0, 0, 0, 0, 0, 0, 0, 9, 7]].concat()
+        })
+        .to_vec();
     smoke("control header", &valid, |bytes| {
         let Some(header) = ControlHeader::decode(bytes) else { return false };
-        assert_eq!(header.kind.byte(), bytes[0]);
+        assert_eq!(ControlHeader::head(header.kind, header.worker), bytes[..2]);
         assert_eq!(header.index.to_be_bytes(), bytes[4..8]);
         assert_eq!(header.counter.to_be_bytes(), bytes[8..16]);
         true

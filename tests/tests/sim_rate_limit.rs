@@ -421,3 +421,29 @@ fn data_is_numbered_when_it_goes() {
     assert!(numbers.len() > 400 && numbers.windows(2).all(|n| n[1] == n[0] + 1), "no holes");
     assert!(w.ends[0].drops(w.now, DropReason::QueueFull) > 1_000, "though many were dropped");
 }
+
+#[test]
+fn who_is_pinned_to_a_path_without_tokens_does_not_keep_the_others_waiting() {
+    const AF41: u8 = 34 << 2;
+    sweep("a pinned flood beside others", 4, |seed| {
+        let mut w = limited(seed, &[mbit(2), mbit(20)], SchedulerKind::Weighted);
+        w.operate(0, |endpoint, _, _| {
+            endpoint.add_policy("dscp af41 send pin path-0".parse().unwrap(), None).unwrap();
+        });
+        w.stream(Traffic { tos: AF41, flows: 3, ..greedy(6.0) });
+        w.stream(greedy(12.0));
+        w.stream(call());
+        w.run(S);
+        let before = w.streams[1].delivered;
+        let pinned = carried(&mut w, 0, 4 * S);
+        let packets = w.streams[1].delivered - before;
+        let others = packets as f64 * OUTER as f64 * 8.0 / 4e6;
+        w.stop_streams();
+        w.run(S);
+        let what = format!("pinned {pinned:.2}, others {others:.2} Mbit/s; {}", account(&w));
+        // It shares its path with the others, in turn.
+        assert!((1.0..2.2).contains(&pinned), "{what}");
+        assert!(others > 11.5, "{what}");
+        assert!(w.streams[2].missing() == 0 && p99(&w.streams[2]) < 40 * MS, "{what}");
+    });
+}

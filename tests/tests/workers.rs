@@ -5,6 +5,7 @@
 
 mod support;
 
+use mpt_lab::emulator::Direction;
 use mpt_lab::measure::peer;
 use mpt_lab::stream::{Stream, StreamConfig};
 use mpt_lab::testbed::{LinkSpec, Testbed};
@@ -63,6 +64,42 @@ fn one_against_three_over_unequal_delays() {
 #[test]
 fn more_than_processors() {
     in_order(vec![LinkSpec::plain()], [4, 2], 60_000_000);
+}
+
+/// Markers are for the worker that restores the order of the one that sent them: they are acknowledged at once, and an
+/// idle tunnel is quiet.
+#[test]
+fn an_idle_tunnel_repeats_no_markers() {
+    // A marker on a link: IPv4, UDP, control header, message, tag.
+    const MARKER: u32 = 28 + 16 + 15 + 16;
+    let links = vec![LinkSpec::new(20_000_000, ms(3)).weight(1); 2];
+    let testbed = workers(links, [2, 2]);
+    [1, 2].into_iter().for_each(|link| testbed.link(link).record());
+    let (a, b) = (testbed.a(), testbed.b());
+    let config = StreamConfig {
+        flows: 16,
+        duration: Duration::from_secs(1),
+        ..StreamConfig::new(b.host_port(5000), 4_000_000)
+    };
+    let there = Stream::start(a.host(), b.host(), &config).unwrap();
+    let destination = a.host_port(5001);
+    let back =
+        Stream::start(b.host(), a.host(), &StreamConfig { destination, ..config.clone() }).unwrap();
+    assert_eq!((there.finish().lost, back.finish().lost), (0, 0));
+    support::sleep(ms(1_500));
+    let markers = |testbed: &Testbed| -> usize {
+        let ways = [Direction::Forward, Direction::Backward];
+        let on = |link| ways.map(|way| testbed.link(link).records(way));
+        let all = [1, 2].into_iter().flat_map(on).flatten();
+        all.filter(|record| record.bytes == MARKER).count()
+    };
+    let before = markers(&testbed);
+    support::sleep(ms(3_000));
+    let since = markers(&testbed) - before;
+    println!("{before} markers, and {since} in 3 s without traffic");
+    // The kernel itself may send a packet now and then.
+    assert!(before >= 2, "both ends had two paths open");
+    assert!(since <= 6, "{since} markers in 3 s without traffic");
 }
 
 /// A path that dies and returns under the traffic of both workers.

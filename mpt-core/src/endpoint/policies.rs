@@ -34,7 +34,7 @@ impl Endpoint {
         let peer = self.allowed.lookup(facts.destination);
         let peer = peer.and_then(|id| self.peers.get(id.0 as usize));
         let happens = match peer {
-            Some(peer) => peer.explain(now, class, usize::from(facts.size), self.config.scheduler),
+            Some(peer) => peer.explain(now, class, usize::from(facts.size), peer.scheduler_kind()),
             None => {
                 vec![format!("dropped: no peer's allowed_ips hold {} (no-peer)", facts.destination)]
             }

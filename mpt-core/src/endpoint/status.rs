@@ -10,13 +10,29 @@ impl Endpoint {
     pub fn status(&self, now: Time) -> Status {
         Status {
             mtu: self.mtu,
-            scheduler: self.config.scheduler.to_string(),
+            scheduler: self.schedulers(),
+            scheduler_configured: self.config.scheduler.to_string(),
             cipher: self.config.cipher.to_string(),
             public_key: self.config.private_key.public_key().to_string(),
             drops: (&self.drops).into(),
             policies: self.policies.status(),
             peers: self.peers.iter().map(|p| p.status(now)).collect(),
             ..Status::default()
+        }
+    }
+
+    /// Those in force, each once.
+    fn schedulers(&self) -> String {
+        let mut names = Vec::new();
+        for peer in &self.peers {
+            let name = peer.scheduler_kind().to_string();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        match names.is_empty() {
+            true => self.config.scheduler.to_string(),
+            false => names.join(" and "),
         }
     }
 

@@ -67,11 +67,15 @@ fn keys(n: u8) -> PrivateKey {
 }
 
 fn endpoint(end: usize, paths: &[&str], instance: u8) -> Endpoint {
+    endpoint_with(end, paths, instance, SchedulerKind::Weighted)
+}
+
+fn endpoint_with(end: usize, paths: &[&str], instance: u8, scheduler: SchedulerKind) -> Endpoint {
     let config = EndpointConfig {
         private_key: keys(end as u8 + 1),
         cipher: CipherChoice::Auto,
         aes_in_hardware: true,
-        scheduler: SchedulerKind::Weighted,
+        scheduler,
         max_hold: ms(500),
         probe: ProbeIntervals::default(),
         mss_clamp: MssClamp::Auto,
@@ -479,4 +483,30 @@ fn an_error_towards_an_address_that_is_only_a_candidate_is_not_the_paths() {
     world.ends[CLIENT].endpoint.handle_send_error(world.now, &key, error);
     world.run(ms(1));
     assert_eq!(world.path_status(CLIENT, 0).state, "down");
+}
+
+#[test]
+fn the_status_names_the_scheduler_in_force() {
+    let mut world = World::new(&["a", "b"], &[]);
+    let status = world.ends[CLIENT].endpoint.status(world.now);
+    assert_eq!((&status.scheduler[..], &status.scheduler_configured[..]), ("weighted", "weighted"));
+    let mut client = endpoint_with(CLIENT, &["a", "b"], 10, SchedulerKind::Auto);
+    for (n, address) in [client_address(0), client_address(1)].into_iter().enumerate() {
+        client.set_remote(world.now, PEER, path(n), hub_address());
+        client.set_local(world.now, PEER, path(n), ready(n as u16, address));
+    }
+    world.ends[CLIENT].endpoint = client;
+    world.ends[HUB].endpoint = endpoint_with(HUB, &[], 20, SchedulerKind::Auto);
+    world.run(s(1));
+    let names = |world: &World, end: usize| {
+        let status = world.ends[end].endpoint.status(world.now);
+        assert_eq!(status.scheduler_configured, "auto");
+        assert_eq!(status.scheduler, status.peers[0].scheduler);
+        status.scheduler
+    };
+    assert_eq!((&*names(&world, CLIENT), &*names(&world, HUB)), ("adaptive", "adaptive"));
+    let weight = Weight::new(3).unwrap();
+    world.ends[CLIENT].endpoint.set_weight(PEER, path(0), weight);
+    world.run(s(5));
+    assert_eq!((&*names(&world, CLIENT), &*names(&world, HUB)), ("weighted", "weighted"));
 }

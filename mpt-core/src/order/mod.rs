@@ -29,9 +29,9 @@
 //!
 //! With repair ([`repair`](crate::repair)) a lost number is not given up at once: it is waited for within the
 //! sender's round trip, and no longer than [`Patience`](crate::repair::Patience) says. Where the sender
-//! abandons it, whoever waits for it is linked to its predecessor instead; a stalled path is waited for up to
-//! the longest hold, since the sender will notice. While the sender says that it repairs nothing, for
-//! congestion, all is as without.
+//! abandons it, whoever waits for it is linked to its predecessor instead, and so is it itself if it comes after all;
+//! a stalled path is waited for up to the longest hold, since the sender will notice. While the sender says that
+//! it repairs nothing, for congestion, all is as without.
 //!
 //! Nothing held is ever dropped: where the ring or the memory is full, the oldest missing numbers are
 //! given up, which releases who waits for them. What comes after it was given up is delivered late.

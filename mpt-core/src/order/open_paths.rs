@@ -56,11 +56,12 @@ enum State {
     #[default]
     Closed,
     Open,
-    /// The marker has the path's present `seq`.
     Closing {
+        /// The marker's place in the path sequence. Copies may have come behind it.
+        seq: u32,
         next_marker: Time,
-        /// From that one to the one after it.
-        pause: Duration,
+        /// How often it was sent.
+        sent: u8,
     },
 }
 
@@ -87,18 +88,18 @@ impl OpenPaths {
         p.seq
     }
 
-    /// A copy of an earlier packet goes out on `path` now. Gives its number in the path sequence. It does
-    /// not open a path, for nobody waits for what a copy may bring; only, a marker that is due later is to
-    /// have a number of its own.
-    pub fn on_copy(&mut self, now: Time, path: PathId) -> u32 {
+    /// A copy of an earlier packet goes out on `path` now. Gives its number in the path sequence. It neither
+    /// opens a path nor keeps it from closing, for nobody waits for what a copy may bring.
+    pub fn on_copy(&mut self, path: PathId) -> u32 {
         let p = &mut self.paths[path.index()];
-        if matches!(p.state, State::Closing { .. }) {
-            p.epoch = p.epoch.wrapping_add(1);
-            p.state = State::Open;
-            p.last_data = now;
-        }
         p.seq = p.seq.wrapping_add(1);
         p.seq
+    }
+
+    /// The last number given out in the sequence of `path`.
+    #[must_use]
+    pub const fn last_seq(&self, path: PathId) -> u32 {
+        self.paths[path.index()].seq
     }
 
     /// A bit for each path on which packets may be under way, as it stands in the data header.
@@ -118,16 +119,16 @@ impl OpenPaths {
         let path =
             paths_in(self.bitmap).find(|&p| self.marker_due(p).is_some_and(|due| due <= now))?;
         let p = &mut self.paths[path.index()];
-        let pause = match p.state {
-            State::Closing { pause, .. } => pause,
+        let (seq, sent) = match p.state {
+            State::Closing { seq, sent, .. } => (seq, sent),
             State::Open | State::Closed => {
                 p.seq = p.seq.wrapping_add(1);
-                REPEAT
+                (p.seq, 0)
             }
         };
-        p.state =
-            State::Closing { next_marker: now + pause, pause: (pause * 2).min(SLOWEST_REPEAT) };
-        Some((path, Marker { epoch: p.epoch, last_pn: self.last_pn, seq: p.seq }))
+        let pause = (REPEAT * (1 << sent.min(7))).min(SLOWEST_REPEAT);
+        p.state = State::Closing { seq, next_marker: now + pause, sent: sent.saturating_add(1) };
+        Some((path, Marker { epoch: p.epoch, last_pn: self.last_pn, seq }))
     }
 
     /// The receiver has all it will get from `path` up to the marker of `epoch`.
@@ -239,6 +240,23 @@ mod tests {
         assert_eq!(o.bitmap(), A.bit() | B.bit());
         let (path, marker) = o.poll_marker(ms(12)).unwrap();
         assert_eq!((path, marker.epoch), (A, 2));
+    }
+
+    #[test]
+    fn a_copy_does_not_open_a_path_that_is_closing() {
+        let mut o = OpenPaths::new();
+        o.on_data(ms(0), A, pn(1));
+        o.on_data(ms(0), B, pn(2));
+        o.on_data(ms(6), B, pn(3));
+        let marker = Marker { epoch: 1, last_pn: pn(3), seq: 2 };
+        assert_eq!(o.poll_marker(ms(6)), Some((A, marker)));
+        assert_eq!((o.on_copy(A), o.last_seq(A)), (3, 3), "the marker had 2");
+        assert_eq!(o.poll_marker(ms(11)), Some((A, marker)), "a repeat keeps its place");
+        o.on_marker_ack(A, 1);
+        assert_eq!(o.bitmap(), B.bit());
+        assert_eq!((o.on_copy(A), o.bitmap()), (4, B.bit()));
+        assert_eq!(o.on_data(ms(20), A, pn(4)), 5);
+        assert_eq!(o.poll_marker(ms(25)).map(|(_, m)| (m.epoch, m.seq)), Some((2, 6)), "afresh");
     }
 
     #[test]

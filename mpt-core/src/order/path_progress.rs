@@ -199,8 +199,11 @@ impl Sequence {
         self.highest.wrapping_sub(self.settled).saturating_sub(self.came)
     }
 
+    /// Whether all up to `seq` came for sure: what came may be numbers behind it, as far as there are such.
     const fn is_complete_through(&self, seq: u32) -> bool {
-        self.came >= seq.wrapping_sub(self.settled)
+        let behind = self.highest.wrapping_sub(seq);
+        let behind = if behind as i32 > 0 { behind } else { 0 };
+        self.came.saturating_sub(behind) >= seq.wrapping_sub(self.settled)
     }
 
     const fn settle(&mut self, seq: u32) {
@@ -248,6 +251,18 @@ mod tests {
         p.on_original(ms(12), 50, 5, 0);
         p.settle_marker(ms(12));
         assert_eq!((p.acknowledged(), p.missing()), (Some(1), 0));
+    }
+
+    #[test]
+    fn a_copy_behind_the_marker_does_not_stand_for_what_is_missing_before_it() {
+        let mut p = reordering();
+        p.on_copy(ms(11), 7);
+        p.on_marker(ms(11), marker(1, 6));
+        p.settle_marker(ms(11));
+        assert_eq!(p.acknowledged(), None, "5 is missing");
+        p.on_original(ms(12), 50, 5, 0);
+        p.settle_marker(ms(12));
+        assert_eq!(p.acknowledged(), Some(1));
     }
 
     #[test]

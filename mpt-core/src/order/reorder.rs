@@ -248,9 +248,11 @@ impl Reorder {
         }
         let mut exit = Exit { now, budget, deliver };
         self.make_room(pn, &mut exit);
-        if self.ring.state(pn) == State::Skipped {
-            // It comes after all. Its flow may have gone on, or waits with it for its predecessor.
-            return self.on_resolved(arrival, packet, exit.deliver);
+        let skipped = self.ring.state(pn) == State::Skipped;
+        if skipped {
+            // It comes after all, while its flow waits for its predecessor: it has its place there.
+            self.ring.unskip(pn);
+            self.stats.given_up = self.stats.given_up.saturating_sub(1);
         }
         self.note_repair(now, arrival);
         self.ring.on_arrival(pn);
@@ -258,6 +260,14 @@ impl Reorder {
         if let Some(distance) = self.must_wait(pn, arrival.distance, packet.len(), &mut exit) {
             self.hold(path, Arrival { distance, ..arrival }, packet, &mut exit);
             return Disposition::Held;
+        }
+        if skipped {
+            // Room was made by giving up who it was to wait for, and its flow has gone on.
+            self.stats.given_up += 1;
+            self.ring.set(pn, State::GivenUp);
+            let disposition = self.on_resolved(arrival, packet, exit.deliver);
+            self.ring.advance();
+            return disposition;
         }
         (exit.deliver)(packet, arrival.checksum);
         self.stats.direct += 1;

@@ -13,6 +13,10 @@ const _: () = assert!(MOST_SLOTS * size_of::<Slot>() <= 1_536 * 1_024);
 // Within a slot, distances in the ring are 16 bits.
 const _: () = assert!(MOST_SLOTS - 1 <= u16::MAX as usize);
 
+/// So many steps are taken to find the place of a packet that comes though it was skipped, or of one behind such. Late
+/// packets of a FIFO path need one or two; nobody is to make us walk for each packet.
+const MOST_STEPS: usize = 64;
+
 /// What is known of a packet number in the ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum State {
@@ -32,7 +36,8 @@ pub(super) enum State {
 ///
 /// A slot belongs to the number that stands in it, so moving on needs no clearing. Packets that wait
 /// for the same predecessor are a list: the predecessor's slot has the distance to the first, each
-/// slot the distance from the predecessor to the next one.
+/// slot the distance from the predecessor to the next one. The lowest comes first: where several of a flow wait for
+/// one, as packets between were skipped, they are delivered in their order.
 #[derive(Debug)]
 pub(super) struct Ring {
     slots: Box<[Slot]>,
@@ -43,7 +48,12 @@ pub(super) struct Ring {
     known_from: u64,
     /// Numbers between base and head that are unseen.
     gaps: u64,
+    /// From the lowest to the highest of those that came though they had been skipped; none when the base is above.
+    returned: (u64, u64),
 }
+
+/// Nobody came who had been skipped.
+const NONE_RETURNED: (u64, u64) = (u64::MAX, 0);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
@@ -51,6 +61,8 @@ struct Slot {
     state: State,
     /// How far back the predecessor is, of a held packet or one that is skipped.
     distance: u16,
+    /// Of one that is skipped: how far back the first is that was not, when that was looked up.
+    jump: u16,
     /// How far ahead the first packet is that waits for this one; 0 when none does.
     waiters: u16,
     /// How far ahead *of the predecessor* the next packet is that waits for it too.
@@ -68,6 +80,7 @@ impl Ring {
             head: 0,
             known_from: 1,
             gaps: 0,
+            returned: NONE_RETURNED,
         }
     }
 
@@ -107,11 +120,19 @@ impl Ring {
     /// The number that stands for `pn`: itself, or the predecessor of those that are skipped; 0 when they
     /// have none.
     pub(super) fn behind_skipped(&self, mut pn: u64) -> u64 {
+        let (lowest, highest) = self.returned;
+        let mut steps = 0;
         while pn >= self.base && self.state(pn) == State::Skipped {
-            pn = match self.slots[self.index(pn)].distance {
+            let slot = &self.slots[self.index(pn)];
+            let far = pn.saturating_sub(u64::from(slot.jump));
+            // Who came in between may be who it has to wait for.
+            let careful = pn > lowest && far < highest && steps < MOST_STEPS;
+            pn = match slot.distance {
                 0 => 0,
-                distance => pn.saturating_sub(u64::from(distance)),
+                distance if careful => pn.saturating_sub(u64::from(distance)),
+                _ => far,
             };
+            steps += usize::from(careful);
         }
         pn
     }
@@ -154,14 +175,14 @@ impl Ring {
         self.gaps -= 1;
         let slot = self.slot(pn);
         slot.state = State::Skipped;
-        slot.distance = distance;
+        (slot.distance, slot.jump) = (distance, distance);
         let instead = self.behind_skipped(pn);
         // Past those skipped before it: chains would be walked again and again. Out of the ring: whatever is there is
         // resolved, as far back as it says now.
         if let Ok(distance) = u16::try_from(pn - instead)
             && instead > 0
         {
-            self.slot(pn).distance = distance;
+            self.slot(pn).jump = distance;
         }
         if self.is_resolved(instead) {
             return true;
@@ -174,10 +195,32 @@ impl Ring {
         false
     }
 
+    /// `pn`, which was skipped, came after all, and is to wait.
+    pub(super) fn unskip(&mut self, pn: u64) {
+        debug_assert_eq!(self.state(pn), State::Skipped);
+        self.gaps += 1;
+        self.set(pn, State::Unseen);
+        let (lowest, highest) = self.returned;
+        self.returned = (lowest.min(pn), highest.max(pn));
+    }
+
     /// `pn` waits for the number `distance` before it.
     pub(super) fn wait(&mut self, pn: u64, distance: u16, held: u32) {
-        let predecessor = self.slot(pn - u64::from(distance));
-        let next = std::mem::replace(&mut predecessor.waiters, distance);
+        let predecessor = pn - u64::from(distance);
+        let mut next = self.slot(predecessor).waiters;
+        let mut before = None;
+        for _ in 0..MOST_STEPS {
+            if next == 0 || next > distance {
+                break;
+            }
+            let lower = predecessor + u64::from(next);
+            next = self.slots[self.index(lower)].next;
+            before = Some(lower);
+        }
+        match before {
+            None => self.slot(predecessor).waiters = distance,
+            Some(lower) => self.slot(lower).next = distance,
+        }
         let slot = self.slot(pn);
         slot.state = State::Held(held);
         slot.distance = distance;
@@ -206,6 +249,9 @@ impl Ring {
         while self.base <= self.head && self.is_resolved(self.base) {
             self.base += 1;
         }
+        if self.base > self.returned.1 {
+            self.returned = NONE_RETURNED;
+        }
     }
 
     /// Resolves all numbers below `base`, of which none is held.
@@ -213,6 +259,7 @@ impl Ring {
         self.base = base;
         self.head = self.head.max(base - 1);
         self.gaps = 0;
+        self.returned = NONE_RETURNED;
     }
 
     const fn index(&self, pn: u64) -> usize {

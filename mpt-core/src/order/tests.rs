@@ -4,6 +4,7 @@ mod repair;
 
 use super::*;
 use crate::inner::Checksum;
+use crate::repair::Repair;
 use crate::{PacketNumber, PathId, Time};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -247,7 +248,8 @@ proptest! {
             1..300,
         ),
     ) {
-        let limits = ReorderLimits { slots: 4096, held_bytes: 2_000, ..Default::default() };
+        let repair = if packets.len() % 2 == 0 { Repair::On } else { Repair::Off };
+        let limits = ReorderLimits { slots: 4096, held_bytes: 2_000, repair, ..Default::default() };
         let mut rx = Receiver::new(limits, 1_500);
         let mut now = Time::ZERO;
         for (i, (jump, distance, bitmap, seq, send_time, copy, p, wait)) in
@@ -261,6 +263,10 @@ proptest! {
                 let last_pn = PacketNumber(pn.saturating_add_signed(jump));
                 let marker = Marker { epoch: send_time, last_pn, seq };
                 rx.reorder.on_marker(now, path(p), marker);
+            }
+            if i % 4 == 0 {
+                let around = u64::from(seq % 64);
+                rx.reorder.on_abandoned(PacketNumber(pn.saturating_sub(around)), distance);
             }
             if i % 3 == 0 {
                 rx.on_batch_end(now);

@@ -65,19 +65,22 @@ impl Peer {
                 Ok(())
             }
             MessageType::Marker => {
-                let marker = Marker::decode(message).ok_or(DropReason::Malformed)?;
+                let marker = Marker::decode(message).filter(|m| m.worker == header.worker);
+                let marker = marker.ok_or(DropReason::Malformed)?;
                 self.count_received(now, theirs, len);
                 self.on_marker(now, theirs, &marker);
                 Ok(())
             }
             MessageType::Abandon => {
-                let abandon = Abandon::decode(message).ok_or(DropReason::Malformed)?;
+                let abandon = Abandon::decode(message).filter(|a| a.worker == header.worker);
+                let abandon = abandon.ok_or(DropReason::Malformed)?;
                 self.count_received(now, theirs, len);
                 self.on_abandon(&abandon);
                 Ok(())
             }
             MessageType::Parity => {
-                let parity = Parity::decode(message).ok_or(DropReason::Malformed)?;
+                let parity = Parity::decode(message).filter(|p| p.worker == header.worker);
+                let parity = parity.ok_or(DropReason::Malformed)?;
                 self.count_received(now, theirs, len);
                 self.on_parity(now, theirs, &parity, meta, cx);
                 Ok(())

@@ -3,10 +3,10 @@
 use super::Peer;
 use crate::path::{ProbeToSend, Usability};
 use crate::wire::{
-    Abandon, Arrived, CONTROL_HEADER_LEN, CONTROL_TAG_LEN, Close, CloseReason, Echo, Marker,
-    MessageType, Open, Probe, Report,
+    Abandon, Arrived, CONTROL_HEADER_LEN, CONTROL_TAG_LEN, Close, CloseReason, ControlHeader, Echo,
+    Marker, MessageType, Open, Probe, Report,
 };
-use crate::{LaneKey, Outbox, PathId, Time};
+use crate::{LaneKey, Outbox, PathId, Time, WorkerId};
 use std::net::SocketAddr;
 
 /// Largest control plaintext that is not a padded probe: a report of 16 paths and 32 ranges.
@@ -46,7 +46,8 @@ impl Peer {
         if !p.remote.may_send(to, len.max(padded) + CONTROL_HEADER_LEN + CONTROL_TAG_LEN) {
             return;
         }
-        self.seal_control(now, path, MessageType::Probe, &buf[..len], padded, lane, out);
+        let head = head(MessageType::Probe);
+        self.seal_control(now, path, head, &buf[..len], padded, lane, out);
     }
 
     /// Answers a probe where it came from.
@@ -60,14 +61,15 @@ impl Peer {
     ) {
         let mut buf = [0; MAX_CONTROL];
         let Some(len) = echo.encode(&mut buf) else { return };
-        self.seal_control(now, path, MessageType::Echo, &buf[..len], 0, lane, out);
+        self.seal_control(now, path, head(MessageType::Echo), &buf[..len], 0, lane, out);
     }
 
     /// Sends a marker over the path it speaks for.
     pub(super) fn send_marker(&mut self, now: Time, path: PathId, m: Marker, out: &mut Outbox) {
         let mut buf = [0; MAX_CONTROL];
         let Some(len) = m.encode(&mut buf) else { return };
-        self.send_control(now, path, MessageType::Marker, &buf[..len], out);
+        let head = ControlHeader::head(MessageType::Marker, m.worker);
+        self.send_control(now, path, head, &buf[..len], out);
     }
 
     /// Sends `report` over `path`.
@@ -82,7 +84,7 @@ impl Peer {
         let mut buf = [0; MAX_CONTROL];
         let Some(mut len) = r.encode(&mut buf) else { return };
         len += arrived.and_then(|a| a.encode(&mut buf[len..])).unwrap_or(0);
-        let sent = self.send_control(now, path, MessageType::Report, &buf[..len], out);
+        let sent = self.send_control(now, path, head(MessageType::Report), &buf[..len], out);
         self.report_schedule.on_sent(now, sent);
     }
 
@@ -91,7 +93,8 @@ impl Peer {
         let Some(path) = self.report_path(now, None) else { return };
         let mut buf = [0; MAX_CONTROL];
         let Some(len) = a.encode(&mut buf) else { return };
-        self.send_control(now, path, MessageType::Abandon, &buf[..len], out);
+        let head = ControlHeader::head(MessageType::Abandon, a.worker);
+        self.send_control(now, path, head, &buf[..len], out);
     }
 
     /// Says goodbye on every path.
@@ -99,7 +102,7 @@ impl Peer {
         let mut buf = [0; MAX_CONTROL];
         let Some(len) = (Close { reason }).encode(&mut buf) else { return };
         for path in PathId::all() {
-            self.send_control(now, path, MessageType::Close, &buf[..len], out);
+            self.send_control(now, path, head(MessageType::Close), &buf[..len], out);
         }
     }
 
@@ -109,14 +112,14 @@ impl Peer {
         &mut self,
         now: Time,
         path: PathId,
-        kind: MessageType,
+        head: [u8; 2],
         plaintext: &[u8],
         out: &mut Outbox,
     ) -> usize {
         let Some(p) = self.paths[path.index()].as_ref() else { return 0 };
         let Some(to) = p.remote.current() else { return 0 };
         let Some(lane) = p.lane(self.id, to, 0) else { return 0 };
-        self.seal_control(now, path, kind, plaintext, 0, lane, out)
+        self.seal_control(now, path, head, plaintext, 0, lane, out)
     }
 
     #[expect(clippy::too_many_arguments, reason = "one datagram's whole description, internal")]
@@ -124,7 +127,7 @@ impl Peer {
         &mut self,
         now: Time,
         path: PathId,
-        kind: MessageType,
+        head: [u8; 2],
         plaintext: &[u8],
         padded: usize,
         lane: LaneKey,
@@ -133,7 +136,7 @@ impl Peer {
         let Some(slot) = self.sessions.current_mut() else { return 0 };
         let len = CONTROL_HEADER_LEN + plaintext.len().max(padded) + CONTROL_TAG_LEN;
         let datagram = out.push(lane, len);
-        datagram[0] = kind.byte();
+        datagram[..2].copy_from_slice(&head);
         let (text, padding) = datagram[CONTROL_HEADER_LEN..].split_at_mut(plaintext.len());
         text.copy_from_slice(plaintext);
         padding.fill(0);
@@ -145,4 +148,9 @@ impl Peer {
         }
         len
     }
+}
+
+/// Of messages that are about no worker's packets.
+fn head(kind: MessageType) -> [u8; 2] {
+    ControlHeader::head(kind, WorkerId::default())
 }

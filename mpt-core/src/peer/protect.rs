@@ -8,7 +8,7 @@ use crate::order::{Disposition, Remade};
 use crate::protect::{Block, Recovered};
 use crate::schedule::PathView;
 use crate::wire::{
-    CONTROL_HEADER_LEN, CONTROL_TAG_LEN, DATA_HEADER_LEN, HeaderFlags, MessageType,
+    CONTROL_HEADER_LEN, CONTROL_TAG_LEN, ControlHeader, DATA_HEADER_LEN, HeaderFlags, MessageType,
     PARITY_HEADER_LEN, Parity,
 };
 use crate::{DropReason, Outbox, PacketNumber, PathId, Time, WorkerId};
@@ -84,7 +84,7 @@ impl Peer {
             return;
         }
         let datagram = out.push(lane, len);
-        datagram[0] = MessageType::Parity.byte();
+        datagram[..2].copy_from_slice(&ControlHeader::head(MessageType::Parity, parity.worker));
         let written = parity.encode(&mut datagram[CONTROL_HEADER_LEN..CONTROL_HEADER_LEN + text]);
         debug_assert_eq!(written, Some(text));
         if let Err(reason) = slot.session.seal_control(id, datagram) {

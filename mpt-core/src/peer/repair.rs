@@ -205,7 +205,7 @@ impl Peer {
             return Err(DropReason::NoPath);
         }
         let copy = sent.copy + 1;
-        let sequence = open_paths.on_copy(now, path_id);
+        let sequence = open_paths.on_copy(path_id);
         let header = DataHeader {
             flags: sent.flags,
             worker,

@@ -135,8 +135,11 @@ impl Peer {
                     Ok((path, fragment)) => {
                         batch.emit(path, fragment, front.len, out, |to| queue.copy_front(to))
                     }
-                    // The paths that have tokens are too small for it.
-                    Err(DropReason::QueueFull) => break,
+                    // It is pinned to a path without tokens, or those that have some are too small for it.
+                    Err(DropReason::QueueFull) => {
+                        queue.pass_over();
+                        continue;
+                    }
                     Err(reason) => Err(reason),
                 };
                 queue.remove_front();
@@ -146,6 +149,7 @@ impl Peer {
                     Err(reason) => self.drops.count(reason),
                 }
             }
+            queue.take_back();
             if !queue.is_empty() {
                 self.shaper.wake = self.next_tokens();
             }

@@ -1,6 +1,7 @@
 //! A peer as the status shows it.
 
 use super::{Path, Peer};
+use crate::config::SchedulerKind;
 use crate::control::{CopyStatus, PathEstimate, PathStatus, PeerStatus, ReorderStatus};
 use crate::schedule::Rank;
 use crate::{PathId, Time};
@@ -23,6 +24,7 @@ impl Peer {
             why: (!established).then(|| self.why_not()),
             session_age: session.map(|s| now.since(s.session.created()).as_secs_f64()),
             cipher: session.map(|s| s.session.cipher().to_string()),
+            scheduler: self.scheduler.kind().to_string(),
             allowed_ips: self.config.allowed_ips.iter().map(ToString::to_string).collect(),
             tx_packets: self.tx_packets,
             tx_bytes: self.tx_bytes,
@@ -41,6 +43,11 @@ impl Peer {
             drops: (&self.drops).into(),
             paths: self.path_statuses(now),
         }
+    }
+
+    /// The scheduler in force.
+    pub const fn scheduler_kind(&self) -> SchedulerKind {
+        self.scheduler.kind()
     }
 
     /// Its paths by name.

@@ -309,7 +309,9 @@ impl Peer {
         for worker in (0..).map_while(WorkerId::new).take(self.send_workers.len()) {
             let i = usize::from(worker.get());
             while let Some((path, m)) = self.send_workers[i].open_paths.poll_marker(now) {
-                if let Some(p) = self.paths[path.index()].as_mut() {
+                // A repeat may have its place before copies that went out since: it is nothing new.
+                let newest = self.send_workers[i].open_paths.last_seq(path) == m.seq;
+                if let Some(p) = self.paths[path.index()].as_mut().filter(|_| newest) {
                     p.health.on_sent_data(now, worker, m.seq);
                     p.model.on_sent(now, worker, m.seq, 0);
                 }

@@ -77,7 +77,8 @@ pub struct Counts {
 /// The queue, as the [module](super) tells.
 ///
 /// Fed with [`push`](Self::push); drained by [`front`](Self::front), then [`copy_front`](Self::copy_front) and
-/// [`remove_front`](Self::remove_front).
+/// [`remove_front`](Self::remove_front), or [`pass_over`](Self::pass_over) where it may not go now; in the end
+/// [`take_back`](Self::take_back).
 #[derive(Debug)]
 pub struct FairQueue {
     blocks: Blocks,
@@ -88,8 +89,10 @@ pub struct FairQueue {
     new: VecDeque<u16>,
     /// The others that queue.
     old: VecDeque<u16>,
-    /// The flow of the front.
+    /// The flow of the front, which is the first of `new`, or else of `old`.
     chosen: Option<u16>,
+    /// Flows whose turn it is, but whose packet may not go now, and whether they were `new`.
+    passed_over: Vec<(u16, bool)>,
     /// The flow that had most bytes when that was looked up last, and half of what it had.
     fattest: (u16, u32),
     times: CodelTimes,
@@ -143,6 +146,7 @@ impl FairQueue {
             new: VecDeque::with_capacity(FLOWS),
             old: VecDeque::with_capacity(FLOWS),
             chosen: None,
+            passed_over: Vec::new(),
             fattest: (0, 0),
             times: CodelTimes::new(rate, rtt),
             cap: 0,
@@ -220,6 +224,28 @@ impl FairQueue {
             let len = self.packets[self.flows[usize::from(flow)].head as usize].len;
             self.drop_head(flow);
             self.flows[usize::from(flow)].deficit -= len as i32;
+        }
+    }
+
+    /// The front may not go now: it is the others' turn, until [`take_back`](Self::take_back).
+    pub fn pass_over(&mut self) {
+        let Some(flow) = self.chosen.take() else { return };
+        let is_new = self.new.front() == Some(&flow);
+        let list = if is_new { &mut self.new } else { &mut self.old };
+        debug_assert_eq!(list.front(), Some(&flow));
+        if list.pop_front().is_some() {
+            self.passed_over.push((flow, is_new));
+        }
+    }
+
+    /// Who was passed over is next, as before.
+    pub fn take_back(&mut self) {
+        if !self.passed_over.is_empty() {
+            // Who was chosen meanwhile is behind them.
+            self.chosen = None;
+        }
+        while let Some((flow, was_new)) = self.passed_over.pop() {
+            if was_new { &mut self.new } else { &mut self.old }.push_front(flow);
         }
     }
 

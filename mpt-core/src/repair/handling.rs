@@ -7,8 +7,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Handling(u16);
 
-/// Milliseconds of patience; 0 is no wish.
-const PATIENCE: u16 = 0x3fff;
+/// Patience in units of two milliseconds; 0 is no wish.
+const PATIENCE: u16 = 0x1fff;
+const PARITY: u16 = 0x2000;
 const TWICE: u16 = 0x4000;
 const STAYS: u16 = 0x8000;
 
@@ -19,7 +20,7 @@ impl Handling {
     /// What is not at the receiver by then is of no use.
     #[must_use]
     pub fn within(patience: Option<ClassPatience>) -> Self {
-        Self(patience.map_or(0, |p| p.millis().min(PATIENCE)))
+        Self(patience.map_or(0, |p| p.millis().div_ceil(2).min(PATIENCE)))
     }
 
     /// Sent again, it goes on two paths.
@@ -32,6 +33,18 @@ impl Handling {
     #[must_use]
     pub const fn stays(self) -> Self {
         Self(self.0 | STAYS)
+    }
+
+    /// A parity covers it.
+    #[must_use]
+    pub const fn protected(self) -> Self {
+        Self(self.0 | PARITY)
+    }
+
+    /// Whether a parity covers it.
+    #[must_use]
+    pub const fn is_protected(self) -> bool {
+        self.0 & PARITY != 0
     }
 
     /// Whether it goes on two paths.
@@ -51,7 +64,26 @@ impl Handling {
     pub fn allows(self, age: Duration) -> bool {
         match self.0 & PATIENCE {
             0 => true,
-            millis => age <= Duration::from_millis(u64::from(millis)),
+            twos => age <= Duration::from_millis(2 * u64::from(twos)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_do_not_disturb_one_another() {
+        for millis in [1, 2, 79, 10_000] {
+            let patience = ClassPatience::from_millis(millis);
+            let all = Handling::within(patience).twice().stays().protected();
+            assert!(all.is_twice() && all.is_staying() && all.is_protected());
+            let alone = Handling::within(patience);
+            assert!(!alone.is_twice() && !alone.is_staying() && !alone.is_protected());
+            let limit = Duration::from_millis(u64::from(millis));
+            assert!(all.allows(limit) && !all.allows(limit + Duration::from_millis(2)));
+        }
+        assert!(Handling::NONE.protected().allows(Duration::MAX));
     }
 }

@@ -161,6 +161,12 @@ impl Repairer {
                     return;
                 }
                 let given_up = pn <= arrived.resolved.0;
+                if given_up && sent.handling.is_protected() && !sent.unrepaired {
+                    // Made again from parity: the receiver would have waited for it longer than for this report. It
+                    // cost nothing here, and tells of no congestion.
+                    sent.done = true;
+                    return;
+                }
                 if given_up || sent.unrepaired {
                     yielding.on_lost(now);
                     // When it goes on like that it is congestion.

@@ -79,6 +79,18 @@ impl Scheduler {
         }
     }
 
+    /// Which one it is; never `auto`.
+    #[must_use]
+    pub const fn kind(&self) -> SchedulerKind {
+        match self {
+            Self::Weighted(_) => SchedulerKind::Weighted,
+            Self::Failover(_) => SchedulerKind::Failover,
+            Self::Flow(_) => SchedulerKind::Flow,
+            Self::Duplicate(_) => SchedulerKind::Duplicate,
+            Self::Adaptive(_) => SchedulerKind::Adaptive,
+        }
+    }
+
     /// Whether it goes by what is measured: paths are kept to that, too.
     #[must_use]
     pub const fn is_adaptive(&self) -> bool {

@@ -53,10 +53,10 @@
 //! can change datagrams on their way can change inner bytes from the 41st on; whoever cannot see them
 //! can neither inject nor replay.
 //!
-//! # Control packets (types 5 to 9)
+//! # Control packets (types 5 to 11)
 //!
 //! ```text
-//! 16 bytes  header: type u8, zero ×3, receiver index u32, counter u64
+//! 16 bytes  header: type u8, worker<<4 u8, zero ×2, receiver index u32, counter u64
 //! n bytes   ciphertext (ChaCha20-Poly1305, always)
 //! 16 bytes  tag
 //! ```

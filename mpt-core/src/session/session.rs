@@ -196,7 +196,7 @@ impl Session {
 
     /// Encrypts a control packet in place.
     ///
-    /// `datagram` is a header of 16 bytes of which the first says the type, the plaintext, and
+    /// `datagram` is a header of 16 bytes of which the first two say type and worker, the plaintext, and
     /// [`CONTROL_TAG_LEN`] bytes for the tag. Receiver index and counter are written here.
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl Session {
         let Parts { header, body, tag } = Parts::of(datagram, CONTROL_HEADER_LEN, CONTROL_TAG_LEN)?;
         let counter = self.control_sent[path.index()] + 1;
         self.control_sent[path.index()] = counter;
-        header[1..4].fill(0);
+        header[2..4].fill(0);
         header[4..8].copy_from_slice(&self.ours.indices[path.index()].to_be_bytes());
         header[8..].copy_from_slice(&counter.to_be_bytes());
         self.ours.control.seal(control_nonce(path, counter), header, body, tag)

@@ -55,6 +55,13 @@ impl MessageType {
         self as u8
     }
 
+    /// Whether it is about the order of a sending worker's packets: then that worker's number stands in the high
+    /// four bits of the second byte, and it is for whoever restores that order.
+    #[must_use]
+    pub const fn is_ordered(self) -> bool {
+        matches!(self, Self::Data | Self::Marker | Self::Abandon | Self::Parity)
+    }
+
     /// Whether it belongs to a handshake, before there is a session.
     #[must_use]
     pub const fn is_handshake(self) -> bool {

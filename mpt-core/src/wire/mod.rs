@@ -4,6 +4,8 @@
 //! place, so that one look finds session and path. All integers are big-endian. Decoders take any bytes,
 //! never panic, and ignore what stands behind the fields they know, so that later versions can add some.
 
+use crate::WorkerId;
+
 mod abandon;
 mod arrived;
 mod control_header;
@@ -31,6 +33,14 @@ pub use report::{DelayReport, PathReport, Report};
 pub fn receiver_index(datagram: &[u8]) -> Option<u32> {
     let bytes = datagram.get(4..8)?;
     Some(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+}
+
+/// The sending worker whose order a datagram is about: for whoever restores that order, before it is opened.
+#[must_use]
+pub fn ordered_worker(datagram: &[u8]) -> Option<WorkerId> {
+    let second = *datagram.get(1)?;
+    MessageType::of(datagram).filter(|kind| kind.is_ordered())?;
+    WorkerId::new(second >> 4)
 }
 
 #[cfg(test)]

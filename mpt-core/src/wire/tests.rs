@@ -160,7 +160,9 @@ fn gaps_beyond_the_room_are_said_to_be_left_out() {
 fn control_header_vector() {
     let bytes = [5, 0, 0, 0, 0xe7, 0x7b, 0x85, 0xc6, 0, 0, 0, 0, 0, 0, 0, 42];
     assert_vector(&bytes, "05 000000 e77b85c6 000000000000002a");
-    let header = ControlHeader { kind: MessageType::Probe, index: 0xe77b_85c6, counter: 42 };
+    let worker = WorkerId::default();
+    let header =
+        ControlHeader { kind: MessageType::Probe, worker, index: 0xe77b_85c6, counter: 42 };
     assert_eq!(ControlHeader::decode(&bytes), Some(header));
     assert_eq!(ControlHeader::decode(&bytes[..15]), None);
     for first in 0..=255 {
@@ -170,6 +172,28 @@ fn control_header_vector() {
     for reserved in 1..4 {
         let mut bytes = bytes;
         bytes[reserved] = 1;
+        assert_eq!(ControlHeader::decode(&bytes), None);
+    }
+}
+
+#[test]
+fn what_is_about_order_names_its_worker_where_data_does() {
+    let bytes = [9, 0x20, 0, 0, 0xe7, 0x7b, 0x85, 0xc6, 0, 0, 0, 0, 0, 0, 0, 43];
+    assert_vector(&bytes, "09 200000 e77b85c6 000000000000002b");
+    let worker = WorkerId::new(2).unwrap();
+    for first in 0..=255 {
+        let bytes = [&[first], &bytes[1..]].concat();
+        let header = ControlHeader::decode(&bytes);
+        assert_eq!(header.map(|h| h.worker), matches!(first, 9..=11).then_some(worker), "{first}");
+        let ordered = first & 0x0f == 4 || matches!(first, 9..=11);
+        assert_eq!(ordered_worker(&bytes), ordered.then_some(worker), "{first}");
+        if let Some(header) = header {
+            assert_eq!(ControlHeader::head(header.kind, worker), bytes[..2]);
+        }
+    }
+    for (at, byte) in [(1, 0x21), (2, 1), (3, 1)] {
+        let mut bytes = bytes;
+        bytes[at] = byte;
         assert_eq!(ControlHeader::decode(&bytes), None);
     }
 }

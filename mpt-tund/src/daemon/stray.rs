@@ -6,6 +6,7 @@
 
 use mpt_core::DatagramMeta;
 use mpt_core::WorkerId;
+use mpt_core::wire::ordered_worker;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 
@@ -45,10 +46,10 @@ impl Strays {
         if self.to.len() == 1 {
             return false;
         }
-        let &[first, second, ..] = datagram else { return false };
-        let theirs = usize::from(second >> 4) % self.to.len();
-        // Anything but data is for whoever gets it.
-        if first & 0x0f != 4 || theirs == usize::from(worker.get()) {
+        // What is about no order is for whoever gets it.
+        let Some(sender) = ordered_worker(datagram) else { return false };
+        let theirs = usize::from(sender.get()) % self.to.len();
+        if theirs == usize::from(worker.get()) {
             return false;
         }
         let stray = Stray { meta: *meta, datagram: datagram.to_vec() };
@@ -70,5 +71,36 @@ impl Strays {
     /// The next one.
     pub(super) fn next(&mut self) -> Option<Stray> {
         self.first.take().or_else(|| self.own.try_recv().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpt_core::SocketId;
+
+    #[test]
+    fn what_is_about_another_workers_order_is_handed_on() {
+        let mut workers = Strays::of(2);
+        let meta = DatagramMeta {
+            socket: SocketId(0),
+            source: ([10, 0, 0, 1], 4511).into(),
+            destination: None,
+            ecn: 0,
+        };
+        let first = WorkerId::default();
+        // Data, marker, abandon, parity.
+        for kind in [0x94, 9, 10, 11] {
+            assert!(
+                !workers[0].take(first, &meta, &[kind, 0x20, 0]),
+                "{kind}: by the third worker"
+            );
+            assert!(workers[0].take(first, &meta, &[kind, 0x30, 0]), "{kind}: by the fourth");
+            assert_eq!(workers[1].next().map(|s| s.datagram), Some(vec![kind, 0x30, 0]));
+        }
+        for kind in [1, 2, 3, 5, 6, 7, 8] {
+            assert!(!workers[0].take(first, &meta, &[kind, 0x10, 0]), "{kind}: anybody's");
+        }
+        assert!(!workers[0].take(first, &meta, &[4]));
     }
 }

@@ -1,22 +1,28 @@
 //! Several sockets on one port, one for each worker.
 //!
-//! The kernel hands each datagram to the socket of the worker that restores its order: data by the sending
-//! worker in its header, all else to the first one. A classic BPF program on the `SO_REUSEPORT` group says which;
+//! The kernel hands each datagram to the socket of the worker that restores its order: data, markers, abandons and
+//! parities by the sending worker in their header, all else to the first one. A classic BPF program on the `SO_REUSEPORT` group says which;
 //! it sees the UDP payload.
 
 use super::sys::{self, set_option};
+use mpt_core::wire::MessageType;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Low four bits of the first byte of a data datagram.
-const DATA: u32 = 4;
+/// What is about a sending worker's order, by the low four bits of the first byte: data, and the control messages
+/// that follow one another. As [`ordered_worker`](mpt_core::wire::ordered_worker) has it.
+const DATA: u32 = MessageType::Data as u32;
+const MARKER: u32 = MessageType::Marker as u32;
+const PARITY: u32 = MessageType::Parity as u32;
 
 const LOAD_BYTE: u16 = 0x30;
 const AND: u16 = 0x54;
 const SHIFT_RIGHT: u16 = 0x74;
 const MODULO: u16 = 0x94;
 const JUMP_EQUAL: u16 = 0x15;
+const JUMP_GREATER: u16 = 0x25;
+const JUMP_NOT_LESS: u16 = 0x35;
 const RETURN: u16 = 0x06;
 const RETURN_ACCUMULATOR: u16 = 0x16;
 
@@ -27,7 +33,9 @@ pub(super) fn steer(fd: BorrowedFd<'_>, count: usize) -> io::Result<()> {
     let mut program = [
         step(LOAD_BYTE, 0, 0, 0),
         step(AND, 0, 0, 0x0f),
-        step(JUMP_EQUAL, 0, 4, DATA),
+        step(JUMP_EQUAL, 2, 0, DATA),
+        step(JUMP_NOT_LESS, 0, 5, MARKER),
+        step(JUMP_GREATER, 4, 0, PARITY),
         step(LOAD_BYTE, 0, 0, 1),
         step(SHIFT_RIGHT, 0, 0, 4),
         step(MODULO, 0, 0, count as u32),

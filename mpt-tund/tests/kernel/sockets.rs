@@ -1,9 +1,11 @@
 //! Sockets and batches.
 
 use crate::lab::{Far, address, in_namespace};
+use mpt_core::wire::{MessageType, ordered_worker};
 use mpt_core::{Fragment, LaneKey, Outbox, SocketId};
 use mpt_tund::udp::{
     Family, MAX_DATAGRAM, OpenError, PathSocket, RecvBatch, SendError, SocketSpec, UdpOffloads,
+    UnwatchedSocket,
 };
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -272,6 +274,34 @@ fn super_packets_are_one_call_and_one_buffer_and_can_be_done_without() {
             assert!(got.into_iter().eq(sent), "gso {gso}, gro {gro}");
             // 50 datagrams of 1300 bytes are 65 000.
             assert_eq!(filled, buffers, "gso {gso}, gro {gro}");
+        }
+    });
+}
+
+#[test]
+fn what_is_about_order_reaches_the_worker_that_restores_it() {
+    in_namespace(|| async {
+        let group: Vec<_> = UnwatchedSocket::open_group(&at("127.0.0.1", 4511), &[], 3)
+            .unwrap()
+            .into_iter()
+            .map(|socket| socket.watch().unwrap())
+            .collect();
+        let client = open(&at("127.0.0.1", 0));
+        let mut batch = RecvBatch::new(8, 2048);
+        for kind in 0..=255u8 {
+            for sender in 0..=15u8 {
+                let mut out = Outbox::new();
+                let datagram = out.push(key("127.0.0.1:4511".parse().unwrap()), 20);
+                datagram[..2].copy_from_slice(&[kind, sender << 4 | 1]);
+                let expected = ordered_worker(datagram).map_or(0, |w| usize::from(w.get()) % 3);
+                // What no end sends may go anywhere.
+                if MessageType::of(datagram).is_none() {
+                    continue;
+                }
+                assert_eq!(send(&client, &mut out), []);
+                receive(&group[expected], &mut batch).await;
+                assert_eq!(batch.datagrams().next().unwrap().data[..1], [kind]);
+            }
         }
     });
 }

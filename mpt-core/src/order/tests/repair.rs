@@ -1,7 +1,6 @@
 //! Lost numbers that are sent again, abandoned, or waited for in vain.
 
 use super::*;
-use crate::repair::Repair;
 
 fn receiver() -> Receiver {
     let limits = ReorderLimits { repair: Repair::On, ..Default::default() };
@@ -18,6 +17,8 @@ enum Fate {
     Arrives,
     Repaired,
     Abandoned,
+    /// Abandoned, though it comes after all.
+    Late,
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
@@ -25,11 +26,13 @@ fn fate() -> impl Strategy<Value = Fate> {
         4 => Just(Fate::Arrives),
         2 => Just(Fate::Repaired),
         2 => Just(Fate::Abandoned),
+        2 => Just(Fate::Late),
     ]
 }
 
 proptest! {
-    /// In whatever order lost packets are sent again or abandoned: what comes is delivered, each flow in order.
+    /// In whatever order lost packets are sent again or abandoned: what comes is delivered, each flow in order. One
+    /// that was abandoned takes its place while its flow waits before it, and never overtakes who comes before it.
     #[test]
     fn repaired_or_abandoned_all_is_delivered_in_order(
         packets in prop::collection::vec((0..5u64, fate()), 1..200),
@@ -37,7 +40,7 @@ proptest! {
     ) {
         let (mut r, mut numbers) = (receiver(), Predecessors::new(1));
         let mut flows = BTreeMap::new();
-        let mut later = Vec::new();
+        let (mut later, mut late) = (Vec::new(), BTreeSet::new());
         let last = (9, Fate::Arrives);
         for (flow, fate) in packets.into_iter().chain([last]) {
             let (pn, distance) = numbers.next(flow);
@@ -56,22 +59,56 @@ proptest! {
             let (a, fate) = later.swap_remove((chance >> 33) as usize % later.len());
             match fate {
                 Fate::Abandoned => r.reorder.on_abandoned(a.pn, a.distance),
-                _ => { let _ = r.on_data(ms(1), path(1), Arrival { copy: 1, ..a }, 8); }
+                Fate::Late => {
+                    r.reorder.on_abandoned(a.pn, a.distance);
+                    later.push((a, Fate::Arrives));
+                }
+                Fate::Arrives => {
+                    if r.on_data(ms(1), path(0), a, 8) == Disposition::Late {
+                        late.insert(a.pn.0);
+                    }
+                }
+                Fate::Repaired => { let _ = r.on_data(ms(1), path(1), Arrival { copy: 1, ..a }, 8); }
             }
             r.on_batch_end(ms(1));
         }
         for wanted in [0, 1, 2, 3, 4, 9] {
             let of = |pn: &u64| flows[pn].0 == wanted;
-            let delivered: Vec<u64> = r.delivered.iter().copied().filter(of).collect();
+            let all: Vec<u64> = r.delivered.iter().copied().filter(of).collect();
+            let delivered: Vec<u64> = all.iter().copied().filter(|pn| !late.contains(pn)).collect();
             let came = |(pn, f): (&u64, &(u64, Fate))| {
-                (f.0 == wanted && f.1 != Fate::Abandoned).then_some(*pn)
+                let due = f.0 == wanted && f.1 != Fate::Abandoned && !late.contains(pn);
+                due.then_some(*pn)
             };
             let sent: Vec<u64> = flows.iter().filter_map(came).collect();
             prop_assert_eq!(delivered, sent, "flow {}", wanted);
+            for (i, pn) in all.iter().enumerate().filter(|(_, pn)| late.contains(pn)) {
+                let overtaken = all[i..].iter().find(|other| *other < pn && !late.contains(other));
+                prop_assert_eq!(overtaken, None, "by {}", pn);
+            }
         }
         prop_assert_eq!(r.reorder.resolved(), r.reorder.highest());
         prop_assert_eq!(r.budget.used(), 0);
     }
+}
+
+#[test]
+fn an_abandoned_packet_that_comes_waits_for_its_predecessor() {
+    let mut r = receiver();
+    // 1, 2, 3 and 4 are one flow; path 0 has them all but 4.
+    assert_eq!(r.on_data(ms(1), path(1), arrival(4, 1, 3), 8), Disposition::Held);
+    for pn in [2, 3] {
+        r.reorder.on_abandoned(PacketNumber(pn), 1);
+    }
+    r.on_batch_end(ms(2));
+    // Who comes first is not who goes first, wherever 4 waits by now.
+    assert_eq!(r.on_data(ms(3), path(0), arrival(3, 1, 3), 8), Disposition::Held);
+    assert_eq!(r.on_data(ms(3), path(0), arrival(2, 1, 3), 8), Disposition::Held);
+    assert_eq!(r.on_data(ms(4), path(0), arrival(2, 1, 3), 8), Disposition::Duplicate);
+    assert_eq!(r.on_data(ms(5), path(1), arrival(5, 1, 3), 8), Disposition::Held);
+    assert_eq!(r.on_data(ms(5), path(0), arrival(1, 0, 3), 8), Disposition::Delivered);
+    assert_eq!(r.delivered, [1, 2, 3, 4, 5]);
+    assert_eq!((r.reorder.stats().given_up, r.reorder.resolved()), (0, PacketNumber(5)));
 }
 
 /// 2 is lost, and 3 of the same flow waits for it.

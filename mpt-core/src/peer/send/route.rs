@@ -12,7 +12,10 @@ use crate::{Outbox, PacketNumber, PathId, Time};
 
 /// What repair has to know of it.
 pub(super) fn handling(treatment: Treatment) -> Handling {
-    let handling = Handling::within(treatment.patience);
+    let mut handling = Handling::within(treatment.patience);
+    if treatment.protected {
+        handling = handling.protected();
+    }
     match treatment.route {
         Route::Spread | Route::Fastest => handling,
         Route::Duplicate => handling.twice(),
@@ -74,7 +77,7 @@ impl Batch<'_> {
         if !path.remote.may_send(remote, len) {
             return;
         }
-        let sequence = self.numbers.open_paths.on_copy(self.now, id);
+        let sequence = self.numbers.open_paths.on_copy(id);
         let header = DataHeader {
             flags: header.flags.with(HeaderFlags::DUPLICATE),
             copy: COPY,

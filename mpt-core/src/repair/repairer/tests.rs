@@ -249,3 +249,33 @@ fn what_made_room_is_abandoned_when_it_is_lost() {
     let resend = Step::Resend { pn: PacketNumber(10), path: B };
     assert_eq!(steps, [abandon(3), abandon(4), resend]);
 }
+
+/// Of 2 000 packets on `A` alone one in five is lost and known to be resolved when the report comes.
+fn every_fifth_is_resolved(handling: Handling) -> Repairer {
+    let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
+    for pn in 1..=2_000 {
+        r.on_sent(
+            ms(pn),
+            A,
+            pn as u32,
+            PacketNumber(pn),
+            kept(handling),
+            Content::Packet(&[7; 100]),
+        );
+        if pn % 5 == 0 {
+            let lost = pn as u32 - 1;
+            r.on_arrived(ms(pn), &arrived(A, pn as u32, &[(lost, lost)], pn));
+            assert_eq!(steps(&mut r, ms(pn), &both()), []);
+        }
+    }
+    r
+}
+
+#[test]
+fn what_parity_made_good_is_not_charged() {
+    let r = every_fifth_is_resolved(Handling::NONE.protected());
+    assert_eq!((r.is_congested(), r.stats().abandoned), (false, 0));
+    // Without parity the receiver gave it up.
+    let r = every_fifth_is_resolved(Handling::NONE);
+    assert_eq!((r.is_congested(), r.stats().abandoned > 300), (true, true));
+}
