@@ -297,7 +297,7 @@ impl Peer {
         tracing::info!(peer = %self.name, path = open.name, "path opened by the peer");
         let path =
             super::Path::opened(now, id, open, cx.config.probe, &self.config.public_key, cx.rng);
-        self.paths[id.index()] = Some(path);
+        self.paths[id.index()] = Some(Box::new(path));
         self.views_dirty = true;
         Some(id)
     }

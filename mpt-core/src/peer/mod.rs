@@ -106,7 +106,8 @@ pub struct Peer {
     send_workers: Vec<SendWorker>,
     /// Of the peer's workers.
     receive_workers: [Option<Box<ReceiveWorker>>; 16],
-    paths: [Option<Path>; MAX_PATHS],
+    /// A path is kilobytes; most places are empty, and all are looked at in each batch.
+    paths: [Option<Box<Path>>; MAX_PATHS],
     /// By the peer's number: ours.
     remote_paths: [Option<PathId>; MAX_PATHS],
     scheduler: Scheduler,
@@ -159,10 +160,16 @@ impl Peer {
         endpoint: &EndpointConfig,
         rng: &mut ChaCha20Rng,
     ) -> Self {
-        let mut paths: [Option<Path>; MAX_PATHS] = Default::default();
+        let mut paths: [Option<Box<Path>>; MAX_PATHS] = Default::default();
         for (path, id) in config.paths.iter().zip(PathId::all()) {
-            paths[id.index()] =
-                Some(Path::configured(now, id, path, endpoint.probe, &config.public_key, rng));
+            paths[id.index()] = Some(Box::new(Path::configured(
+                now,
+                id,
+                path,
+                endpoint.probe,
+                &config.public_key,
+                rng,
+            )));
         }
         Self {
             id,

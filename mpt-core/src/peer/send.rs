@@ -168,7 +168,7 @@ pub(super) struct Batch<'p> {
     sessions: &'p Sessions,
     tag_len: usize,
     views: &'p [PathView],
-    paths: &'p mut [Option<Path>; MAX_PATHS],
+    paths: &'p mut [Option<Box<Path>>; MAX_PATHS],
     scheduler: &'p mut Scheduler,
     fastest: &'p mut Fastest,
     numbers: &'p mut SendWorker,

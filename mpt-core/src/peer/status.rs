@@ -103,7 +103,7 @@ impl Peer {
 
     fn path_estimate(&self, p: &Path) -> Option<PathEstimate> {
         let base = |p: &Path| p.model.delay().base_micros();
-        let fastest = self.paths.iter().flatten().filter_map(base).min()?;
+        let fastest = self.paths.iter().flatten().filter_map(|p| base(p)).min()?;
         let (loss_random, loss_congestive) = p.model.losses();
         Some(PathEstimate {
             rate: p.model.capacity()?,

@@ -277,7 +277,7 @@ impl Peer {
         }));
         if cx.config.scheduler == SchedulerKind::Auto {
             let weighted = |p: &Path| p.weight.or(p.wished_weight).is_some();
-            let any = self.paths.iter().flatten().any(weighted);
+            let any = self.paths.iter().flatten().any(|p| weighted(p));
             let weights = if any { Weights::Some } else { Weights::None };
             if self.scheduler.follow_weights(weights) {
                 // Only `adaptive` keeps paths to what was measured; it begins anew.
