@@ -5,6 +5,7 @@
 //! is no error, for the machine may have been busy.
 
 mod accident;
+mod comparisons;
 mod options;
 mod outcome;
 mod rows;
@@ -63,8 +64,11 @@ pub fn run(options: &FailuresOptions) -> Result<()> {
     if options.json {
         println!("{}", serde_json::to_string_pretty(&all)?);
     }
-    if options.wants("video") && !options.json {
-        video::compare(&program, options)?;
+    if !options.json {
+        comparisons::compare(&program, options)?;
+        if options.wants("video") {
+            video::compare(&program, options)?;
+        }
     }
     Ok(())
 }

@@ -5,7 +5,9 @@ use clap::Args;
 /// Lets paths fail and lose in every way, and shows what is lost with them.
 ///
 /// The stream takes 45, 60 or 80 % of what the links together carry; the tunnel has its default configuration. Each
-/// row says what was lost, what came out of order, and how long nothing arrived, beside its goal.
+/// row says what was lost, what came out of order, and how long nothing arrived, beside its goal. Behind them, without
+/// `--json`: 20 calls over two paths of 5 % loss each (`--only call`), 120 % of what the links carry (`--only overload`),
+/// and a video (`--only video`).
 #[derive(Args, Clone, Debug)]
 pub struct FailuresOptions {
     /// How many times a path fails, at random moments.
