@@ -446,7 +446,8 @@ impl SentStore {
             }
             if !fits && self.ring.len() > FIRST_BYTES && self.ring.used() < self.ring.len() / 4 {
                 self.resize_ring(self.ring.len() / 2);
-            } else if !self.release_one() {
+            } else if !fits && self.wholes.is_empty() || !self.release_one() {
+                // Single packets have the memory, and need it.
                 return false;
             }
         }

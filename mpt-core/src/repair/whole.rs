@@ -37,6 +37,11 @@ impl Wholes {
         self.memory
     }
 
+    /// Whether none is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// The bytes by which [`memory`](Self::memory) grows with another buffer of `len` bytes.
     pub(super) fn growth(&self, len: usize) -> usize {
         if self.spare.is_empty() { len } else { 0 }

@@ -201,6 +201,22 @@ fn super_packets_leave_memory_to_single_packets() {
 }
 
 #[test]
+fn single_packets_that_need_the_memory_keep_it() {
+    // Too little for a buffer, and a ring that is in use.
+    for (limit, before) in [(5_000, 3), (64 << 10, 50)] {
+        let mut s = SentStore::new(limit, Duration::from_secs(1));
+        let now = Time::from_millis(1);
+        let mut sent: Vec<_> = (1..=before).map(|pn| packet(pn, 1_200)).collect();
+        (1..).zip(&sent).for_each(|(pn, p)| push(&mut s, now, pn, p));
+        assert_eq!(assert_whole(&s, &sent), before as usize);
+        sent.extend(push_whole(&mut s, now, before + 1, 3_500, 700));
+        // The segments were copied, and took what room they needed.
+        let kept = assert_whole(&s, &sent);
+        assert!(kept >= before as usize + 5 - 2 && s.memory() <= limit, "{kept}");
+    }
+}
+
+#[test]
 fn of_what_made_room_the_header_is_remembered() {
     let mut s = SentStore::new(1_000, Duration::from_secs(1));
     push(&mut s, Time::ZERO, 1, &[1; 900]);
