@@ -203,7 +203,7 @@ fn super_packets_leave_memory_to_single_packets() {
 #[test]
 fn single_packets_that_need_the_memory_keep_it() {
     // Too little for a buffer, and a ring that is in use.
-    for (limit, before) in [(5_000, 3), (64 << 10, 50)] {
+    for (limit, before) in [(5_000, 1), (64 << 10, 50)] {
         let mut s = SentStore::new(limit, Duration::from_secs(1));
         let now = Time::from_millis(1);
         let mut sent: Vec<_> = (1..=before).map(|pn| packet(pn, 1_200)).collect();
@@ -212,7 +212,7 @@ fn single_packets_that_need_the_memory_keep_it() {
         sent.extend(push_whole(&mut s, now, before + 1, 3_500, 700));
         // The segments were copied, and took what room they needed.
         let kept = assert_whole(&s, &sent);
-        assert!(kept >= before as usize + 5 - 2 && s.memory() <= limit, "{kept}");
+        assert!(kept >= before as usize + 5 - 1 && s.memory() <= limit, "{kept}");
     }
 }
 
