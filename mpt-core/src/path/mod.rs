@@ -21,6 +21,7 @@
 //! a report, [`ReportSchedule`].
 
 mod bottleneck;
+mod bursts;
 mod delivery_rate;
 mod flap_guard;
 mod health;

@@ -1,6 +1,7 @@
 //! What is known of a path as a carrier: the estimators together, and what they say to schedulers.
 
 use super::bottleneck::{Bottleneck, Finding, Seen};
+use super::bursts::Bursts;
 use super::delivery_rate::DeliveryRate;
 use super::loss_kind::LossKind;
 use super::one_way_delay::{DelaySample, OneWayDelay};
@@ -64,6 +65,7 @@ pub struct PathModel {
     filled: bool,
     estimate: Estimate,
     bottleneck: Bottleneck,
+    bursts: Bursts,
     /// When the first report came.
     first: Option<Time>,
 }
@@ -88,6 +90,7 @@ impl PathModel {
             self.workers.push(Sent { log, resolved: 0, packets: 0, bytes: 0 });
         }
         self.workers[i].log.on_sent(now, sequence, bytes);
+        self.bursts.on_sent(now, bytes);
     }
 
     /// The peer reports on what `worker` sent. `srtt`: by probes.
@@ -123,14 +126,16 @@ impl PathModel {
         let jitter = self.delay.jitter();
         let (standing, uncertain) = (self.delay.standing(), self.delay.uncertain());
         let threshold = uncertain * 2;
-        let thin = Duration::from_secs_f64((LEAST_QUEUE / self.rate.latest().max(1.0)).min(1.0));
-        let uncertain = if jitter > STEADY { uncertain.max(thin) } else { uncertain };
+        let latest = self.rate.latest().max(1.0);
+        let none = self.bursts.on_report(latest).max(LEAST_QUEUE / latest).min(1.0);
+        let none = Duration::from_secs_f64(none);
+        let uncertain = if jitter > STEADY { uncertain.max(none) } else { uncertain };
         let all = self.workers.iter().map(|w| w.bytes).sum();
         let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
         let queues = if jitter > STEADY {
             // A reading is an average, and what it speaks of may be gone.
-            let under_way = srtt.unwrap_or(FIRST).as_secs_f64() / 2.0 * self.rate.latest();
-            standing > threshold.max(thin) && flying as f64 > under_way
+            let under_way = srtt.unwrap_or(FIRST).as_secs_f64() / 2.0 * latest;
+            standing > threshold.max(none) && flying as f64 > under_way
         } else {
             standing > uncertain
         };
