@@ -44,7 +44,7 @@ pub struct Seen {
 /// While a queue stands, what arrives is what the path can do, and less is given until the queue is gone. But a path that
 /// became longer looks the same, and what arrives is then what was given: giving less each time would starve it. The
 /// two are told apart by an experiment: when something has been standing for a second, the path is given
-/// [`LEAST_DRAINING`] of what arrives for as long as the queue takes to be gone. If it does not shrink, and all that was
+/// seven tenths of what arrives for as long as the queue takes to be gone. If it does not shrink, and all that was
 /// given arrived, it is none: [`Finding::Longer`]. So an estimate falls by no more than a second's error, and then recovers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bottleneck {
