@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "part of tests")]
 
-use mpt_lab::sim::profiles::{Profile, Tunnel, steady, world};
+use mpt_lab::sim::profiles::{Beside, Profile, Tunnel, bulk, call_alone, steady, world};
 use mpt_lab::sim::quic::{Achieved, Bulk, Control};
 use mpt_lab::sim::sweep::sweep;
 use mpt_lab::sim::world::{Way, World};
@@ -103,6 +103,36 @@ fn a_constant_stream_below_the_sum_is_carried_whole_and_in_order() {
             assert!(arrived.loss() < 0.001, "{name}: {} lost", arrived.loss());
             assert_eq!(arrived.out_of_order, 0, "{name}");
         }
+    });
+}
+
+/// What waits, waits in front of the paths, where the call passes it by: a queue on the path would take 100 ms and half of the packets.
+#[test]
+fn a_call_beside_a_bulk_flow_is_as_good_as_alone_where_paths_have_jitter() {
+    sweep("jittery call", 1, |seed| {
+        for (name, least) in [("jit_5", 70.0), ("lte_starlink", 50.0), ("dual_lte", 35.0)] {
+            let profile = Profile::named(name).unwrap();
+            let own = call_alone(&profile, 0, seed).delay(0.99);
+            let run = bulk(&profile, Tunnel::Adaptive, Control::Bbr, Beside::Call, seed);
+            let (call, flow) = (run.call.unwrap(), run.goodput / 1e6);
+            let p99 = call.delay(0.99);
+            let said = format!("{name}: {own:?} alone, {p99:?}, {} lost, {flow:.1}", call.loss());
+            assert!(p99 < own + 60 * MS && call.loss() < 0.01 && flow > least, "{said}");
+        }
+    });
+}
+
+#[test]
+fn capacity_of_jittery_paths_is_followed_too() {
+    sweep("jittery capacity", 1, |seed| {
+        let mut flow = Flow::new("jit_5", Tunnel::Adaptive, Control::Bbr, seed);
+        let before = flow.after(4 * S, 2 * S);
+        flow.world.lines[0].change(Way::Both, |p| p.rate_bps = Some(25_000_000));
+        let halved = flow.after(2 * S, 2 * S);
+        flow.world.lines[0].change(Way::Both, |p| p.rate_bps = Some(50_000_000));
+        let back = flow.after(2 * S, 2 * S);
+        let said = format!("{before:.1}, {halved:.1}, {back:.1}");
+        assert!(before > 75.0 && halved > 45.0 && back > 60.0, "{said}");
     });
 }
 

@@ -20,6 +20,8 @@
 //! **Measures**: [`Rtt`] (RFC 6298), [`RateMeter`], [`LossMeter`]; and when the receiving end owes
 //! a report, [`ReportSchedule`].
 
+mod bottleneck;
+mod bursts;
 mod delivery_rate;
 mod flap_guard;
 mod health;

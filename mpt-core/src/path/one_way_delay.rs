@@ -17,8 +17,21 @@ const STEADY: i64 = 500;
 /// Jitter of this much moves the base when it is seen first, microseconds.
 const MATTERS: i64 = 2_000;
 
-/// With more, the least of so many packets at least.
+/// With more, the mean of so many packets at least.
 const ENOUGH: u32 = 16;
+
+/// Then the mean is taken over as many packets as give it this error, microseconds and a part of the deviation …
+const ERROR: f64 = 500.0;
+const ERROR_PART: f64 = 0.04;
+
+/// … if that is so much more than was told, whose least counts.
+const DEVIATION: f64 = 1.4;
+
+/// The base is the least of some hundred such means, which lies so many errors below the middle; and what is read now has its own.
+const ERRORS: f64 = 4.5;
+
+/// Without jitter a reading is uncertain by so much, and with it by so much more: a burst's queue.
+const BURST: Duration = Duration::from_millis(2);
 
 /// Fewer packets in this time make no queue.
 const THIN: Duration = Duration::from_millis(500);
@@ -32,6 +45,8 @@ const STEP_AFTER: Duration = Duration::from_millis(400);
 pub struct DelaySample {
     /// The least of the packets reported.
     pub least: i64,
+    /// The mean of them.
+    pub mean: i64,
     /// How many they were.
     pub packets: u32,
     /// The mean difference of two packets that came one after the other, microseconds.
@@ -40,17 +55,19 @@ pub struct DelaySample {
 
 /// A path's one-way delay.
 ///
-/// Whatever jitter there is, the least delay of many packets hardly moves, while a standing queue moves it
-/// by its own length. (RFC 6817 §3.3 takes such minima of one-way delays; N. Cardwell et al., "BBR Congestion Control", ACM
-/// Queue 2016, of round trips.) How far below the mean the least lies depends on how many packets
-/// there were: for normal jitter of deviation σ about 0.57·σ·ln n (the expected extreme of n, to 10 % between 4 and 200). That
-/// is made up for, or a busier path would look shorter than a quiet one; and since the least of a few
-/// dozen packets still has a deviation of σ/2, it is smoothed where there is jitter.
+/// On a steady path each report's least delay counts: a burst of ours waits behind itself and is no standing queue. (RFC 6817
+/// §3.3 takes such minima of one-way delays; N. Cardwell et al., "BBR Congestion Control", ACM Queue 2016, of round trips.)
+///
+/// With jitter the mean counts. The least of n packets moves with n, by 0.57·σ·ln n for normal jitter of deviation σ, and has itself a
+/// deviation of about σ/2; the mean of n has one of σ/√n, whatever n is. It is averaged over as many packets, by count, as
+/// make it good to a millisecond or two, which takes 20 to 150 ms on paths that carry a bulk flow.
 #[derive(Clone, Debug, Default)]
 pub struct OneWayDelay {
-    /// Least and number of packets since the last reading, and since when.
-    gathered: Option<(Time, i64, u32)>,
+    /// What came since the last reading.
+    gathered: Option<Gathered>,
     smoothed: Option<i64>,
+    /// Packets that made it, where there is jitter.
+    averaged: f64,
     base: WindowedMin,
     jitter: WindowedMin,
     /// Jitter was seen that matters.
@@ -59,46 +76,77 @@ pub struct OneWayDelay {
     late_since: Option<Time>,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Gathered {
+    since: Time,
+    least: i64,
+    mean: i64,
+    packets: u32,
+}
+
+impl Gathered {
+    fn add(&mut self, sample: &DelaySample) {
+        self.least = self.least.min(sample.least);
+        self.packets = self.packets.saturating_add(sample.packets);
+        let above = (sample.mean - self.mean) as f64 * f64::from(sample.packets);
+        self.mean += (above / f64::from(self.packets.max(1))) as i64;
+    }
+}
+
 impl OneWayDelay {
     /// A report came. `busy`: the path carries enough for a queue to stand there.
     pub fn on_sample(&mut self, now: Time, sample: DelaySample, busy: bool) {
         self.jitter.update(now, sample.jitter, JITTER_WINDOW);
-        let (since, least, packets) = match self.gathered {
-            Some((since, least, packets)) => {
-                (since, least.min(sample.least), packets.saturating_add(sample.packets))
-            }
-            None => (now, sample.least, sample.packets),
-        };
-        self.gathered = Some((since, least, packets));
+        let DelaySample { least, mean, .. } = sample;
+        let mut gathered =
+            self.gathered.unwrap_or(Gathered { since: now, least, mean, packets: 0 });
+        gathered.add(&sample);
+        self.gathered = Some(gathered);
         let jitter = self.jitter_micros();
         if jitter > MATTERS && !self.jittery {
-            // What was read before jitter was known lies below the mean by all of it.
+            // What was read before jitter was known was the least.
             self.jittery = true;
             self.base = WindowedMin::default();
-            self.smoothed = None;
+            (self.smoothed, self.averaged) = (None, 0.0);
         }
-        if jitter > STEADY && packets < ENOUGH {
-            if now.since(since) > THIN {
+        if jitter > STEADY && gathered.packets < ENOUGH {
+            if now.since(gathered.since) > THIN {
                 self.gathered = None;
                 // Nothing stands there.
-                self.smoothed = self.base.get().or(Some(least));
+                self.smoothed = self.base.get().or(Some(gathered.mean));
                 if self.base.get().is_none() {
-                    self.base.update(now, least, BASE_WINDOW);
+                    self.base.update(now, gathered.mean, BASE_WINDOW);
                 }
             }
             return;
         }
         self.gathered = None;
-        let below =
-            if jitter > STEADY { sigma(jitter) * 0.57 * f64::from(packets).ln() } else { 0.0 };
-        let reading = least + below as i64;
+        let reading = if jitter > STEADY { gathered.mean } else { gathered.least };
+        let mut good = true;
         let smoothed = match self.smoothed {
-            Some(before) if jitter > STEADY => before + (reading - before) / 4,
+            Some(before) if jitter > STEADY => {
+                let packets = f64::from(gathered.packets);
+                let enough = averaged(sigma(jitter));
+                self.averaged = (self.averaged + packets).min(enough + packets);
+                good = self.averaged >= enough;
+                before + ((reading - before) as f64 * packets / self.averaged) as i64
+            }
             _ => reading,
         };
         self.smoothed = Some(smoothed);
-        self.base.update(now, smoothed, BASE_WINDOW);
+        if good || self.base.get().is_none() {
+            self.base.update(now, smoothed, BASE_WINDOW);
+        }
         self.follow_step(now, busy);
+    }
+
+    /// What stands is the path's, not a queue.
+    pub fn rebase(&mut self, now: Time) {
+        self.late_since = None;
+        self.base = WindowedMin::default();
+        if let Some(smoothed) = self.smoothed {
+            self.base.update(now, smoothed, BASE_WINDOW);
+        }
     }
 
     /// The queue of a path that carries little empties itself: what stays is the path.
@@ -108,12 +156,8 @@ impl OneWayDelay {
             return;
         }
         let since = *self.late_since.get_or_insert(now);
-        if now.since(since) >= STEP_AFTER
-            && let Some(smoothed) = self.smoothed
-        {
-            self.base = WindowedMin::default();
-            self.base.update(now, smoothed, BASE_WINDOW);
-            self.late_since = None;
+        if now.since(since) >= STEP_AFTER {
+            self.rebase(now);
         }
     }
 
@@ -128,6 +172,16 @@ impl OneWayDelay {
     pub fn standing(&self) -> Duration {
         let above = self.smoothed.zip(self.base.get()).map_or(0, |(now, base)| now - base);
         Duration::from_micros(u64::try_from(above).unwrap_or(0))
+    }
+
+    /// How much of what stands may be none.
+    #[must_use]
+    pub fn uncertain(&self) -> Duration {
+        let jitter = self.jitter_micros();
+        if jitter <= STEADY {
+            return BURST;
+        }
+        BURST + Duration::from_micros((ERRORS * error(sigma(jitter))) as u64)
     }
 
     /// The standard deviation of normal jitter.
@@ -146,6 +200,16 @@ fn sigma(difference: i64) -> f64 {
     difference as f64 * 0.886
 }
 
+/// The error that is aimed at.
+fn error(sigma: f64) -> f64 {
+    ERROR + ERROR_PART * sigma
+}
+
+/// Over how many packets to average: half their variance by their number is left in a moving average.
+fn averaged(sigma: f64) -> f64 {
+    (DEVIATION * sigma / error(sigma)).powi(2) / 2.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +221,7 @@ mod tests {
     }
 
     fn sample(least: i64, jitter: i64) -> DelaySample {
-        DelaySample { least, jitter, packets: 40 }
+        DelaySample { least, mean: least, jitter, packets: 40 }
     }
 
     #[test]
@@ -192,8 +256,10 @@ mod tests {
             let mut worst = Duration::ZERO;
             for t in (from..to).step_by(20) {
                 let delays = (0..packets).map(|_| (delay + 8e3 * normal(&mut x)) as i64);
-                let least = delays.min().unwrap();
-                d.on_sample(at(t), DelaySample { least, packets, jitter: 9 * MS }, true);
+                let delays: Vec<i64> = delays.collect();
+                let least = *delays.iter().min().unwrap();
+                let mean = delays.iter().sum::<i64>() / i64::from(packets);
+                d.on_sample(at(t), DelaySample { least, mean, packets, jitter: 9 * MS }, true);
                 if t > from + 2_000 {
                     worst = worst.max(d.standing());
                 }
@@ -203,7 +269,7 @@ mod tests {
         for packets in [1, 4, 40, 150, 3] {
             let from = u64::from(packets) * 60_000;
             let worst = run(&mut d, from, from + 30_000, packets, 45e3);
-            assert!(worst < Duration::from_millis(10), "{packets}: {worst:?}");
+            assert!(worst < Duration::from_millis(6), "{packets}: {worst:?}");
         }
         run(&mut d, 9_040_000, 9_043_000, 40, 85e3);
         assert!(d.standing() > Duration::from_millis(36), "{:?}", d.standing());

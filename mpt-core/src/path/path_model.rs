@@ -1,5 +1,7 @@
 //! What is known of a path as a carrier: the estimators together, and what they say to schedulers.
 
+use super::bottleneck::{Bottleneck, Finding, Seen};
+use super::bursts::Bursts;
 use super::delivery_rate::DeliveryRate;
 use super::loss_kind::LossKind;
 use super::one_way_delay::{DelaySample, OneWayDelay};
@@ -10,8 +12,11 @@ use crate::wire::PathReport;
 use crate::{Time, WorkerId};
 use std::time::Duration;
 
-/// A queue shorter than this is a burst's, or a reading's error; with jitter three quarters of its deviation are added.
-const STANDS: Duration = Duration::from_millis(4);
+/// With this, each report's least delay shows a queue as it is.
+const STEADY: Duration = Duration::from_micros(800);
+
+/// A queue of fewer bytes is none: with jitter a thin stream of acknowledgements is not to be kept to what it happens to be.
+const LEAST_QUEUE: f64 = 8_000.0;
 
 /// What is sent beyond what was measured is predicted to queue for no more than this: the prediction rests on an
 /// estimated rate, and is corrected by the next report anyway.
@@ -33,16 +38,6 @@ const LITTLE: f64 = 0.6;
 
 /// Loss beyond the random one of this share is a full queue that the delays did not show.
 const OVERFLOW: f64 = 0.05;
-
-/// A path is given so much more than it was seen to deliver while no queue stands, and so much less while one does, that
-/// it is gone after this time; but not less than this part.
-const TRIED: f64 = 1.1;
-const DRAINED_WITHIN: Duration = Duration::from_millis(300);
-const LEAST_DRAINING: f64 = 0.7;
-
-/// With more jitter, now or lately, its queue cannot be told from it: giving less for a queue that is none starves the path.
-const MOST_JITTER: Duration = Duration::from_micros(800);
-const STEADY_AFTER: Duration = Duration::from_secs(30);
 
 /// Jitter is known after so many packets, and not before the first second is over.
 const KNOWN_AFTER: u64 = 1_000;
@@ -69,12 +64,10 @@ pub struct PathModel {
     /// As much is under way as a queue that stands there takes.
     filled: bool,
     estimate: Estimate,
-    /// What it is given at most.
-    given: Option<f64>,
+    bottleneck: Bottleneck,
+    bursts: Bursts,
     /// When the first report came.
     first: Option<Time>,
-    /// When there was much jitter last.
-    jittered: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -97,6 +90,7 @@ impl PathModel {
             self.workers.push(Sent { log, resolved: 0, packets: 0, bytes: 0 });
         }
         self.workers[i].log.on_sent(now, sequence, bytes);
+        self.bursts.on_sent(now, bytes);
     }
 
     /// The peer reports on what `worker` sent. `srtt`: by probes.
@@ -118,8 +112,10 @@ impl PathModel {
 
         let busy = self.rate.capacity().is_none_or(|c| self.rate.latest() > LITTLE * c);
         if told.packets > 0 {
+            let least = self.unwrap(told.least);
             let sample = DelaySample {
-                least: self.unwrap(told.least),
+                least,
+                mean: least + i64::from(told.mean) * 100,
                 packets: u32::from(told.packets),
                 jitter: i64::from(told.jitter) * 100,
             };
@@ -127,24 +123,36 @@ impl PathModel {
             self.delay.on_sample(now, sample, busy);
         }
         self.first.get_or_insert(now);
-        if self.delay.jitter() > MOST_JITTER {
-            self.jittered = Some(now);
-        }
-        let threshold = STANDS + self.delay.jitter() * 3 / 4;
+        let jitter = self.delay.jitter();
+        let (standing, uncertain) = (self.delay.standing(), self.delay.uncertain());
+        let threshold = uncertain * 2;
+        let latest = self.rate.latest().max(1.0);
+        let none = self.bursts.on_report(latest).max(LEAST_QUEUE / latest).min(1.0);
+        let none = Duration::from_secs_f64(none);
+        let uncertain = if jitter > STEADY { uncertain.max(none) } else { uncertain };
+        let all = self.workers.iter().map(|w| w.bytes).sum();
+        let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
+        let queues = if jitter > STEADY {
+            // A reading is an average, and what it speaks of may be gone.
+            let under_way = srtt.unwrap_or(FIRST).as_secs_f64() / 2.0 * latest;
+            standing > threshold.max(none) && flying as f64 > under_way
+        } else {
+            standing > uncertain
+        };
+        let queues = queues && !self.bottleneck.is_trial();
+        self.rate.on_arrived(told.at, all, queues, self.bottleneck.given(), jitter);
+        self.follow_bottleneck(now, uncertain, srtt);
         let standing = self.delay.standing();
         let stands = standing > threshold;
-        let all = self.workers.iter().map(|w| w.bytes).sum();
-        self.rate.on_arrived(told.at, all, standing > threshold / 2, self.given);
         if first {
             let lost = self.loss.on_report(now, report.highest_seq, report.packets, stands);
             self.overflow.on_report(now, lost, standing);
         }
 
         let rate = self.usable_rate(srtt, standing < threshold / 2);
-        let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
         // A stalled flow leaves a full queue behind and nothing after it; jitter alone leaves no bytes.
         self.filled =
-            threshold < STANDS * 2 || busy && flying as f64 > rate * standing.as_secs_f64() / 2.0;
+            jitter <= STEADY || busy && flying as f64 > rate * standing.as_secs_f64() / 2.0;
         let drains = now.since(left_at);
         let beyond = Duration::from_secs_f64(flying as f64 / rate)
             .saturating_sub(drains)
@@ -182,27 +190,30 @@ impl PathModel {
 
     /// What the path is to be given at most, bytes a second of what reports count, so that what waits waits here and not in
     /// the path's own queue. `None` while its limit was not seen, or is beyond what is worth shaping.
-    pub fn bottleneck(&mut self) -> Option<f64> {
-        self.given = self.worth_giving();
-        self.given
+    #[must_use]
+    pub fn bottleneck(&self) -> Option<f64> {
+        self.bottleneck.given()
     }
 
-    fn worth_giving(&self) -> Option<f64> {
-        let rate = self.rate.capacity().filter(|&r| self.rate.is_measured() && r < MOST_SHAPED)?;
+    fn follow_bottleneck(&mut self, now: Time, uncertain: Duration, srtt: Option<Duration>) {
         let packets: u64 = self.workers.iter().map(|w| w.packets).sum();
-        let now = self.estimate.at;
         let known = packets >= KNOWN_AFTER && self.first.is_some_and(|at| now.since(at) >= FIRST);
-        if !known || self.jittered.is_some_and(|at| now.since(at) < STEADY_AFTER) {
-            return None;
+        let rate = self.rate.capacity().filter(|&r| self.rate.is_measured() && r < MOST_SHAPED);
+        let Some(capacity) = rate.filter(|_| known) else {
+            self.bottleneck.release();
+            return;
+        };
+        let seen = Seen {
+            capacity,
+            latest: self.rate.latest(),
+            standing: self.delay.standing(),
+            uncertain,
+            srtt: srtt.unwrap_or(FIRST),
+        };
+        if let Some(Finding::Longer(rate)) = self.bottleneck.follow(now, &seen) {
+            self.delay.rebase(now);
+            self.rate.restore(rate);
         }
-        let (standing, threshold) = (self.estimate.standing, self.estimate.threshold);
-        Some(match standing.checked_sub(threshold / 2) {
-            None => rate * TRIED,
-            Some(queue) => {
-                let drained = queue.as_secs_f64() / DRAINED_WITHIN.as_secs_f64();
-                rate * (1.0 - drained).max(LEAST_DRAINING)
-            }
-        })
     }
 
     /// If a queue stands that is long: the round trip through it.

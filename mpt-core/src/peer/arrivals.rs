@@ -2,7 +2,7 @@
 
 use super::delay_tally::DelayTally;
 use crate::id::MAX_PATHS;
-use crate::wire::{DelayReport, PathReport};
+use crate::wire::PathReport;
 use crate::{PacketNumber, PathId, Time};
 
 /// What arrived on one path.
@@ -86,12 +86,7 @@ impl Arrivals {
                 packets: p.packets,
                 bytes: p.bytes,
                 since_highest: u16::try_from(age).unwrap_or(u16::MAX),
-                delays: p.delays.get().map(|(packets, least, jitter)| DelayReport {
-                    packets,
-                    least,
-                    jitter,
-                    at: (now.as_micros() / 100) as u32,
-                }),
+                delays: p.delays.get((now.as_micros() / 100) as u32),
             }
         })
     }

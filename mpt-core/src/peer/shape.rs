@@ -7,8 +7,9 @@
 //!
 //! What is not data never waits, and neither does what is sent again; both are paid for.
 
+use super::path_entry::LimitSource;
 use super::send::Batch;
-use super::{Outgoing, Peer};
+use super::{Outgoing, Path, Peer};
 use crate::control::QueueStatus;
 use crate::inner::{Segments, Split};
 use crate::policy::Treatment;
@@ -20,6 +21,11 @@ use std::time::Duration;
 
 /// A queue that did not overflow for so long does not any more.
 const OVERFLOWED: Duration = Duration::from_millis(300);
+
+/// A burst is as long as the latest of some dozen packets are late; less jitter than this makes none.
+const BURST_JITTERS: u32 = 2;
+const STEADY: Duration = Duration::from_micros(800);
+const MOST_BURST: Duration = Duration::from_millis(50);
 
 /// The queue, while there are limits.
 #[derive(Debug, Default)]
@@ -71,11 +77,15 @@ impl Peer {
             }
             return;
         }
-        let (rate, rtt) = (self.drain_rate(), self.slowest_rtt());
-        match &mut self.shaper.queue {
-            Some(queue) => queue.follow(rate, rtt),
-            queue => *queue = Some(Box::new(FairQueue::new(rate, rtt))),
-        }
+        let (rate, rtt, bursts) = (self.drain_rate(), self.slowest_rtt(), self.bursts());
+        let queue = match &mut self.shaper.queue {
+            Some(queue) => {
+                queue.follow(rate, rtt);
+                queue
+            }
+            queue => queue.insert(Box::new(FairQueue::new(rate, rtt))),
+        };
+        queue.follow_bursts(bursts);
     }
 
     /// Sends `outgoing` after what waits already, or has it wait.
@@ -208,6 +218,15 @@ impl Peer {
         let in_use = self.views.iter().filter(|v| v.rank == best);
         let bits = in_use.map(|v| v.limit.map(Rate::bits_per_second)).sum::<Option<u64>>();
         bits.map(Rate::nearest_to_bits)
+    }
+
+    /// Behind a path with jitter a receiver that restores order delivers in bursts, which acknowledgements bring back here. A
+    /// limit that somebody set is kept to as it is.
+    fn bursts(&self) -> Duration {
+        let estimated = |p: &&Box<Path>| matches!(p.limit(), Some((_, LimitSource::Estimate)));
+        let paths = self.paths.iter().flatten().filter(estimated);
+        let most = paths.map(|p| p.model.delay().jitter()).max().unwrap_or_default();
+        if most < STEADY { Duration::ZERO } else { (most * BURST_JITTERS).min(MOST_BURST) }
     }
 
     fn slowest_rtt(&self) -> Duration {

@@ -30,6 +30,12 @@ impl CodelTimes {
             interval: rtt.max(Duration::from_millis(100)),
         }
     }
+
+    /// For flows that come in bursts of this length: as much may wait, and they respond so much later.
+    #[must_use]
+    pub fn lengthened(self, bursts: Duration) -> Self {
+        Self { target: self.target + bursts, interval: self.interval + bursts * 2 }
+    }
 }
 
 /// What is to become of a packet.

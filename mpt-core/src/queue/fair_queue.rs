@@ -166,6 +166,11 @@ impl FairQueue {
         self.cap = cap.clamp(LEAST_CAP, GREATEST_CAP);
     }
 
+    /// Flows come in bursts of this length, until [`follow`](Self::follow) is told something again.
+    pub fn follow_bursts(&mut self, bursts: Duration) {
+        self.times = self.times.lengthened(bursts);
+    }
+
     /// A packet waits from now on. Others may be dropped for it.
     pub fn push(&mut self, now: Time, arrival: &Arrival<'_>) {
         let Arrival { packet, flow, worker, flags, tos, treatment } = *arrival;

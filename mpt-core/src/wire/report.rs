@@ -8,8 +8,9 @@ use std::time::Duration;
 /// One path's entry.
 ///
 /// `path u8 | flags u8 | marker epoch u16 | highest sequence u32 | highest packet number u64 |
-/// packets u64 | bytes u64 | since highest u16 | least delay u32 | jitter u16 | delays u16 | time u32`; flags: 1 the
-/// marker epoch is acknowledged, 2 there are delays. 46 bytes; 34 and more are understood.
+/// packets u64 | bytes u64 | since highest u16 | least delay u32 | jitter u16 | delays u16 | time u32 |
+/// mean u16`; flags: 1 the marker epoch is acknowledged, 2 there are delays. 48 bytes; 34 and more are understood, of less than
+/// 48 without the delays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PathReport {
     /// In the numbering of the end that sent the packets.
@@ -38,13 +39,16 @@ pub struct DelayReport {
     pub least: u32,
     /// The mean difference of two packets that came one after the other, as of now.
     pub jitter: u16,
-    /// Of how many packets the least is.
+    /// By how much the mean is above the least, saturating.
+    pub mean: u16,
+    /// Of how many packets these are.
     pub packets: u16,
     /// The reporter's clock when it counted, in units of 100 µs, wrapping.
     pub at: u32,
 }
 
-const ENTRY_LEN: usize = 46;
+const ENTRY_LEN: usize = 48;
+const WITHOUT_MEAN: usize = 46;
 const ACKNOWLEDGED: u8 = 1;
 const DELAYS: u8 = 2;
 
@@ -107,12 +111,13 @@ impl Report {
             w.u64(p.packets)?;
             w.u64(p.bytes)?;
             w.u16(p.since_highest)?;
-            let none = DelayReport { least: 0, jitter: 0, packets: 0, at: 0 };
+            let none = DelayReport { least: 0, jitter: 0, mean: 0, packets: 0, at: 0 };
             let delays = p.delays.unwrap_or(none);
             w.u32(delays.least)?;
             w.u16(delays.jitter)?;
             w.u16(delays.packets)?;
             w.u32(delays.at)?;
+            w.u16(delays.mean)?;
         }
         Some(w.len())
     }
@@ -150,9 +155,9 @@ impl Report {
                 since_highest: e.u16()?,
                 delays: None,
             };
-            if flags & DELAYS != 0 {
-                let (least, jitter, packets) = (e.u32()?, e.u16()?, e.u16()?);
-                entry.delays = Some(DelayReport { least, jitter, packets, at: e.u32()? });
+            if flags & DELAYS != 0 && entry_len != WITHOUT_MEAN {
+                let (least, jitter, packets, at) = (e.u32()?, e.u16()?, e.u16()?, e.u32()?);
+                entry.delays = Some(DelayReport { least, jitter, mean: e.u16()?, packets, at });
             }
             report.add(entry);
         }

@@ -88,12 +88,18 @@ fn vectors() {
         packets: 598,
         bytes: 700_000,
         since_highest: 12,
-        delays: Some(DelayReport { least: 0x1112_1314, jitter: 3, packets: 7, at: 0x2122_2324 }),
+        delays: Some(DelayReport {
+            least: 0x1112_1314,
+            jitter: 3,
+            mean: 4,
+            packets: 7,
+            at: 0x2122_2324,
+        }),
     });
     let bytes = encoded(|b| report.encode(b));
-    let expected = "00 0002 0064 00000000000003e8 01 2e \
+    let expected = "00 0002 0064 00000000000003e8 01 30 \
                     01 03 0005 00000258 00000000000003e7 0000000000000256 00000000000aae60 000c \
-                    11121314 0003 0007 21222324";
+                    11121314 0003 0007 21222324 0004";
     assert_vector(&bytes, expected);
     assert_eq!(Report::decode(&bytes), Some(report));
 }
@@ -246,7 +252,7 @@ fn a_message_lacks_nothing_and_what_follows_is_ignored() {
             packets: 1,
             bytes: 2,
             since_highest: 3,
-            delays: Some(DelayReport { least: 9, jitter: 10, packets: 1, at: 11 }),
+            delays: Some(DelayReport { least: 9, jitter: 10, mean: 12, packets: 1, at: 11 }),
         });
     }
     whole_and_nothing_but(&mut buf, |b| report.encode(b), Report::decode, report);
@@ -320,7 +326,7 @@ fn types() {
 }
 
 fn path_reports() -> impl Strategy<Value = PathReport> {
-    let delays = any::<Option<([u32; 2], [u16; 2])>>();
+    let delays = any::<Option<([u32; 2], [u16; 3])>>();
     let counts = (any::<[u64; 3]>(), any::<u16>(), delays);
     (0u8..16, any::<Option<u16>>(), any::<u32>(), counts).prop_map(
         |(id, marker_epoch, highest_seq, ([pn, packets, bytes], since_highest, d))| PathReport {
@@ -331,9 +337,10 @@ fn path_reports() -> impl Strategy<Value = PathReport> {
             packets,
             bytes,
             since_highest,
-            delays: d.map(|([least, at], [jitter, packets])| DelayReport {
+            delays: d.map(|([least, at], [jitter, mean, packets])| DelayReport {
                 least,
                 jitter,
+                mean,
                 packets,
                 at,
             }),

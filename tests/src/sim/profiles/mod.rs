@@ -6,5 +6,5 @@ mod run;
 mod table;
 
 pub use profile::{PROFILES, Profile};
-pub use run::{Beside, BulkRun, LENGTH, Tunnel, WARM_UP, bulk, steady, trace, world};
+pub use run::{Beside, BulkRun, LENGTH, Tunnel, WARM_UP, bulk, call_alone, steady, trace, world};
 pub use table::{Options, print};

@@ -124,6 +124,17 @@ pub fn bulk(
     }
 }
 
+/// A call with nothing beside it, through one path.
+#[must_use]
+pub fn call_alone(profile: &Profile, path: usize, seed: u64) -> Arrived {
+    let mut world = world(profile, Tunnel::Alone(path), seed);
+    let at = (world.now, world.now + WARM_UP, world.now + LENGTH);
+    let (steady, arrived) = Steady::new((0, 1), 5_004, CALL.0, CALL.1, at);
+    world.hosts.push(Box::new(steady));
+    world.run(LENGTH + Duration::from_secs(1));
+    take(arrived)
+}
+
 /// A stream of constant rate: this share of what the links carry after headers. Counted from 2 s on.
 #[must_use]
 pub fn steady(profile: &Profile, tunnel: Tunnel, share: f64, seed: u64) -> Arrived {
