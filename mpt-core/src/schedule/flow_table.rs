@@ -150,7 +150,7 @@ mod tests {
                 t.count(now, flow, 1_400);
             }
             let kind = |flow| t.kind(now, flow, 1_400);
-            assert!(i > 1_150 || kind(stream) != Kind::Unanswered, "{i}");
+            assert!(i > 1_100 || kind(stream) != Kind::Unanswered, "{i}");
             assert!(i < 1_150 || kind(stream) == Kind::Unanswered, "{i}");
             assert_ne!(kind(transfer), Kind::Unanswered, "{i}");
         }

@@ -36,11 +36,13 @@ fn paths(of: &[(u64, i64)]) -> Vec<PathView> {
 struct Links {
     idle_at: Vec<Time>,
     bytes: Vec<u64>,
+    /// Whether somebody answers.
+    answers: bool,
 }
 
 impl Links {
     fn new(n: usize) -> Self {
-        Self { idle_at: vec![Time::ZERO; n], bytes: vec![0; n] }
+        Self { idle_at: vec![Time::ZERO; n], bytes: vec![0; n], answers: true }
     }
 
     /// Sends `rate` bytes a second of packets of 1 000 bytes of one flow for so long.
@@ -58,6 +60,9 @@ impl Links {
         while now < from + MS * millis as u32 {
             if now.since(reported) >= MS * 20 {
                 reported = now;
+                if self.answers {
+                    s.on_answer(now, BULK);
+                }
                 for v in views.iter_mut() {
                     let queue = self.idle_at[v.id.index()].since(now);
                     (v.estimate.at, v.estimate.standing) = (now, queue);
@@ -152,11 +157,9 @@ fn a_stream_that_nobody_answers_is_spread_over_far_paths_before_anything_overflo
         let rates = [1_000_000; 2];
         let mut views = paths(&[(rates[0], 20), (rates[1], 320)]);
         let (mut s, mut links) = (Adaptive::default(), Links::new(2));
+        links.answers = answered;
         let mut longest = Duration::ZERO;
         for ms in (1..3_000).step_by(50) {
-            if answered {
-                s.on_answer(Time::from_millis(ms), BULK);
-            }
             let at = (Time::from_millis(ms), 50);
             links.run(&mut s, &mut views, &rates, at, if ms < 1_000 { 400_000 } else { 1_600_000 });
             let end = Time::from_millis(ms + 50);
