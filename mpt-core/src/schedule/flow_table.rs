@@ -154,7 +154,7 @@ mod tests {
             assert!(i < 1_150 || kind(stream) == Kind::Unanswered, "{i}");
             assert_ne!(kind(transfer), Kind::Unanswered, "{i}");
         }
-        let later = Time::from_millis(4_500);
+        let later = Time::from_millis(5_000);
         t.count(later, transfer, 40_000);
         t.count(later, transfer, 40_000);
         assert_eq!(t.kind(later, transfer, 1_400), Kind::Busy);
