@@ -64,7 +64,7 @@ impl FlowTable {
         let tick = tick(now);
         if bucket.filled(tick, bytes) <= BURST {
             Kind::Sparse
-        } else if bucket.level > BURST
+        } else if bucket.filled(tick, 0) > BURST
             && tick.wrapping_sub(bucket.busy_since) >= BUSY
             && (bucket.answered == 0 || tick.wrapping_sub(bucket.answered) >= ANSWERED)
         {
@@ -80,7 +80,7 @@ impl FlowTable {
         let bucket = &mut self.buckets[index(flow)];
         let tick = tick(now);
         let level = bucket.filled(tick, bytes);
-        if bucket.level <= BURST && level > BURST {
+        if bucket.filled(tick, 0) <= BURST && level > BURST {
             bucket.busy_since = tick;
         }
         (bucket.at, bucket.level) = (tick, level);
