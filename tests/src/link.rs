@@ -36,6 +36,14 @@ pub struct LinkProfile {
     pub blackhole: bool,
 }
 
+impl LinkProfile {
+    /// Whether chance has no part in it: neither jitter nor loss.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.jitter.is_zero() && self.loss <= 0.0 && self.burst.is_none()
+    }
+}
+
 /// Loss in bursts (Gilbert–Elliott with nothing lost between bursts and everything within).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

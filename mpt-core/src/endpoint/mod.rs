@@ -515,6 +515,7 @@ impl Endpoint {
         let cx = Context {
             config: &self.config,
             allowed: &self.allowed,
+            flows: &self.flows,
             indices: &mut self.indices,
             rng: &mut self.rng,
             held: &mut self.held,

@@ -33,8 +33,27 @@ impl FlowHasher {
     #[must_use]
     #[inline]
     pub fn hash(&self, inner: &InnerPacket, packet: &[u8]) -> u64 {
+        self.hash_of([inner.source(), inner.destination()], Ports::AsTheyAre, inner, packet)
+    }
+
+    /// The hash of the flow whose packets `packet` answers, with source and destination exchanged: where
+    /// [`answers_are_known`] says so.
+    #[must_use]
+    #[inline]
+    pub fn hash_back(&self, inner: &InnerPacket, packet: &[u8]) -> u64 {
+        self.hash_of([inner.destination(), inner.source()], Ports::Exchanged, inner, packet)
+    }
+
+    #[inline]
+    fn hash_of(
+        &self,
+        addresses: [IpAddr; 2],
+        ports: Ports,
+        inner: &InnerPacket,
+        packet: &[u8],
+    ) -> u64 {
         let mut hasher = self.0;
-        for ip in [inner.source(), inner.destination()] {
+        for ip in addresses {
             match ip {
                 IpAddr::V4(a) => hasher.write(&a.octets()),
                 IpAddr::V6(a) => hasher.write(&a.octets()),
@@ -45,6 +64,12 @@ impl FlowHasher {
             let rest = packet.get(inner.transport()..).unwrap_or(&[]);
             let word = |at: usize| rest.get(at..at + 4);
             let key = match inner.protocol() {
+                TCP | UDP | DCCP | SCTP | UDP_LITE if ports == Ports::Exchanged => {
+                    if let Some(&[a, b, c, d]) = word(0) {
+                        hasher.write(&[c, d, a, b]);
+                    }
+                    None
+                }
                 TCP | UDP | DCCP | SCTP | UDP_LITE | ESP => word(0),
                 AH => word(4),
                 GRE => gre_key(rest),
@@ -57,6 +82,19 @@ impl FlowHasher {
         }
         hasher.finish()
     }
+}
+
+/// Whether the answers to such a packet can be told by its headers: UDP by its ports. Not so ESP and AH, whose two directions
+/// have nothing in common; and TCP always has answers, even where they take another way.
+#[must_use]
+pub fn answers_are_known(inner: &InnerPacket) -> bool {
+    matches!(inner.protocol(), UDP | UDP_LITE) && !inner.is_fragment()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ports {
+    AsTheyAre,
+    Exchanged,
 }
 
 /// The key of a GRE header, behind the optional checksum (RFC 2890). In version 1, which is PPTP

@@ -15,7 +15,7 @@ mod split;
 
 pub use checksum::{NoChecksum, complete_checksum, transport_checksum_at};
 pub use ecn::{Capability, decapsulate_ecn, mark_congestion};
-pub use flow::FlowHasher;
+pub use flow::{FlowHasher, answers_are_known};
 pub use merge::{Emit, HEADROOM, Merger};
 pub use mss::{MssLimit, clamp_mss};
 pub use offload::{Checksum, Offload, Segments};

@@ -163,6 +163,24 @@ fn flows() {
 }
 
 #[test]
+fn an_answer_has_the_hash_of_what_it_answers() {
+    let hasher = FlowHasher::new([1, 2]);
+    let udp = |ports: [u8; 4]| v4(0, 17, 0, &[&ports[..], &[0, 9, 0, 0, 7]].concat());
+    let there = udp([1, 2, 3, 4]);
+    let mut back = udp([3, 4, 1, 2]);
+    let (source, destination) = (back[12..16].to_vec(), back[16..20].to_vec());
+    back[12..16].copy_from_slice(&destination);
+    back[16..20].copy_from_slice(&source);
+    let parsed = |p: &[u8]| InnerPacket::parse(p).unwrap();
+    assert_eq!(hasher.hash_back(&parsed(&back), &back), hasher.hash(&parsed(&there), &there));
+    assert_ne!(hasher.hash_back(&parsed(&there), &there), hasher.hash(&parsed(&there), &there));
+    let esp = v4(0, 50, 0, &[0, 0, 0, 1, 0, 0, 0, 9]);
+    let fragment = v4(0, 17, 0x2000, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    assert!(answers_are_known(&parsed(&there)));
+    assert!(![esp, fragment].iter().any(|p| answers_are_known(&parsed(p))));
+}
+
+#[test]
 fn ecn_as_rfc_6040_says() {
     // Rows: inner Not-ECT, ECT(1), ECT(0), CE; columns: outer Not-ECT, ECT(1), ECT(0), CE.
     let table: [[Option<u8>; 4]; 4] = [

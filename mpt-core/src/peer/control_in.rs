@@ -6,10 +6,15 @@ use super::sessions::{SessionId, Standing};
 use super::{Context, DatagramMeta, Peer};
 use crate::order;
 use crate::path::Freshness;
+use crate::schedule::PathView;
 use crate::wire::{
     Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Parity, Probe, Report,
 };
 use crate::{DropReason, Outbox, PathId, Rate, Time, Weight};
+use std::time::Duration;
+
+/// What nobody told of for so long carries nothing, and has no queue.
+const TOLD: Duration = Duration::from_millis(250);
 
 impl Peer {
     /// Handles a control datagram of the peer's path `theirs`, sealed in session `id`.
@@ -231,7 +236,6 @@ impl Peer {
     }
 
     fn on_report(&mut self, now: Time, report: &Report) {
-        let mut long_queue = None;
         for r in report.paths() {
             let Some(path) = self.paths[r.path.index()].as_mut() else { continue };
             path.health.on_report(now, report.worker, r.highest_seq, report.interval);
@@ -240,10 +244,6 @@ impl Peer {
             path.model.on_report(now, report.worker, r, srtt);
             if self.scheduler.is_adaptive() {
                 path.follow_bottleneck(now, r);
-            }
-            if r.delays.is_some_and(|d| d.packets > 0) {
-                let min_rtt = path.health.rtt().min().unwrap_or_default();
-                long_queue = long_queue.max(path.model.long_queue(min_rtt));
             }
             if let Some(view) = self.views.iter_mut().find(|v| v.id == r.path) {
                 view.estimate = path.model.estimate();
@@ -255,6 +255,7 @@ impl Peer {
                 worker.open_paths.on_marker_ack(r.path, epoch);
             }
         }
+        let long_queue = self.long_queue(now);
         let worker = self.send_workers.get_mut(usize::from(report.worker.get()));
         if let Some(repairer) = worker.and_then(|w| w.repairer.as_mut()) {
             repairer.on_queue(now, long_queue);
@@ -268,6 +269,25 @@ impl Peer {
             let Some(path) = self.paths[ours.index()].as_mut() else { continue };
             path.health.set_unusable_for_peer(now, report.unusable & theirs.bit() != 0);
         }
+    }
+
+    /// The round trip through the longest queue that a flow meets, if that is long. One that is spread meets none while
+    /// something else has room.
+    fn long_queue(&self, now: Time) -> Option<Duration> {
+        let over = self.scheduler.spreads_over();
+        let met = |v: &&PathView| over.is_none_or(|bits| bits & v.id.bit() != 0);
+        let mut longest = None;
+        for v in self.views.iter().filter(met) {
+            let Some(path) = self.paths[v.id.index()].as_ref() else { continue };
+            let e = path.model.estimate();
+            let told = now.since(e.at) < TOLD;
+            if over.is_some() && !(told && e.standing > e.threshold) {
+                return None;
+            }
+            let min_rtt = path.health.rtt().min().unwrap_or_default();
+            longest = longest.max(path.model.long_queue(min_rtt).filter(|_| told));
+        }
+        longest
     }
 
     fn on_marker(&mut self, now: Time, theirs: PathId, marker: &Marker) {

@@ -34,7 +34,7 @@ use path_entry::{Origin, Path};
 use crate::allowed_ips::AllowedIps;
 use crate::config::{EndpointConfig, PeerConfig, SchedulerKind};
 use crate::id::MAX_PATHS;
-use crate::inner::MssLimit;
+use crate::inner::{FlowHasher, MssLimit};
 use crate::keys::PublicKey;
 use crate::order::{HeldBudget, ReorderLimits};
 use crate::path::ReportSchedule;
@@ -73,6 +73,8 @@ pub struct Context<'a> {
     pub config: &'a EndpointConfig,
     /// Who may send what.
     pub allowed: &'a AllowedIps,
+    /// The endpoint's flow hashes.
+    pub flows: &'a FlowHasher,
     /// Receiver indices.
     pub indices: &'a mut IndexTable<Indexed>,
     /// The endpoint's randomness.

@@ -10,9 +10,12 @@
 use super::association::ReceiveWorker;
 use super::sessions::{SessionId, Standing};
 use super::{Context, DatagramMeta, Peer};
-use crate::inner::{Checksum, InnerPacket, clamp_mss, decapsulate_ecn, transport_checksum_at};
+use crate::inner::{
+    Checksum, InnerPacket, answers_are_known, clamp_mss, decapsulate_ecn, transport_checksum_at,
+};
 use crate::order::{Arrival, Disposition};
 use crate::path::Freshness;
+use crate::schedule::Scheduler;
 use crate::session::{Open, Opened};
 use crate::wire::{Beside, DataHeader, HeaderFlags};
 use crate::{Deliver, DropReason, PacketNumber, PathId, PeerId, Time};
@@ -137,6 +140,10 @@ impl Peer {
                 }
             };
 
+        if !packet.is_empty() && self.scheduler.wants_answers() {
+            note_answer(now, &mut self.scheduler, packet, cx);
+        }
+
         // 5. In order.
         if pn > highest && header.copy == 0 {
             worker.reorder.set_unrepaired(header.flags.contains(HeaderFlags::UNREPAIRED));
@@ -163,6 +170,16 @@ impl Peer {
             Disposition::Duplicate => Err(DropReason::Duplicate),
             _ => Ok(()),
         }
+    }
+}
+
+/// Who sends the other way learns that somebody answers.
+#[cold]
+fn note_answer(now: Time, scheduler: &mut Scheduler, packet: &[u8], cx: &Context<'_>) {
+    if let Ok(inner) = InnerPacket::parse(packet)
+        && answers_are_known(&inner)
+    {
+        scheduler.on_answer(now, cx.flows.hash_back(&inner, packet));
     }
 }
 

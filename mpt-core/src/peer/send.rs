@@ -14,7 +14,7 @@ mod route;
 use super::path_entry::Path;
 use super::{Peer, SendWorker, Sessions};
 use crate::id::MAX_PATHS;
-use crate::inner::{InnerPacket, Offload, Segments, Split};
+use crate::inner::{InnerPacket, Offload, Segments, Split, answers_are_known};
 use crate::policy::{Class, FlowOrder, Route, Treatment};
 use crate::repair::{Content, Handling, Kept};
 use crate::schedule::{Fastest, PathView, Pick, Prefer, Scheduler, Tokens};
@@ -84,6 +84,9 @@ impl Peer {
             return Ok(None);
         }
         let Outgoing { packet, offload, inner, flow, class, buffer } = *outgoing;
+        if self.scheduler.wants_answers() && !answers_are_known(&inner) {
+            self.scheduler.on_answer(now, flow);
+        }
         let treatment = self.treatment(class);
         let protects = self.begin_protection(worker, treatment.protected);
         if self.shaper.is_active() {

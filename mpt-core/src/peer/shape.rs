@@ -223,8 +223,8 @@ impl Peer {
     /// Behind a path with jitter a receiver that restores order delivers in bursts, which acknowledgements bring back here. A
     /// limit that somebody set is kept to as it is.
     fn bursts(&self) -> Duration {
-        let estimated = |p: &&Box<Path>| matches!(p.limit(), Some((_, LimitSource::Estimate)));
-        let paths = self.paths.iter().flatten().filter(estimated);
+        let estimated = |p: &Path| matches!(p.limit(), Some((_, LimitSource::Estimate)));
+        let paths = self.paths.iter().flatten().filter(|p| estimated(p));
         let most = paths.map(|p| p.model.delay().jitter()).max().unwrap_or_default();
         if most < STEADY { Duration::ZERO } else { (most * BURST_JITTERS).min(MOST_BURST) }
     }

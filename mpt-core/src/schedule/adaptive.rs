@@ -14,10 +14,14 @@
 //! brings. Such a path is used when the load is not of the kind that yields (the fastest path has been
 //! overflowing for longer than any congestion control keeps that up), or is of the kind that does not
 //! mind (a queue stands there and stays short). And whatever the paths, when all of them together deliver less than
-//! the best one could alone, the slowest one [rests](super::floor).
+//! the best one could alone, it is tried whether more comes while the slowest one [rests](super::floor).
+//!
+//! **Flows that nobody answers.** What costs a flow a longer round trip or a loss costs a stream nothing from whose receiver
+//! nothing comes back: it has no round trip, and cannot yield. It is spread over any path as soon as the faster ones have
+//! something waiting, before anything overflows.
 
-use super::floor::{Floor, Rest};
-use super::flow_table::FlowTable;
+use super::floor::{Cost, Floor, Rest};
+use super::flow_table::{FlowTable, Kind};
 use super::{PathView, Tokens};
 use crate::id::MAX_PATHS;
 use crate::{PathId, Time};
@@ -65,6 +69,9 @@ const UNKNOWN_PART: u64 = 6;
 /// A path that brings less than this part of the fastest is worth no waiting: it gets what would not arrive later by it.
 const MINOR_PART: u64 = 6;
 
+/// A flow is unanswered when nothing came back for so long at least since that is looked for.
+const WATCHED: Duration = Duration::from_millis(700);
+
 /// With nothing known at all a path takes 10 Mbit/s, bytes a second.
 const UNKNOWN: u64 = 1_250_000;
 
@@ -82,6 +89,8 @@ pub struct Adaptive {
     eligible: u16,
     /// Those of them that bring little.
     minor: u16,
+    /// Since when answers have been looked for, while some paths are not for everybody.
+    watching_since: Option<Time>,
     /// Since when the fastest path's queue has been standing and short.
     modest_since: Option<Time>,
     delivered: u64,
@@ -125,20 +134,48 @@ impl Adaptive {
             self.follow(now, paths.clone());
         }
         let fastest = paths.clone().find(|v| is_fastest(self, v))?;
-        let picked = if self.flows.is_sparse(now, flow, len) {
-            paths.min_by_key(|v| self.cost(v) + micros(self.queue(now, v)))?.id
+        let kind = self.flows.kind(now, flow, len);
+        let picked = if kind == Kind::Sparse {
+            paths.clone().min_by_key(|v| self.cost(v) + micros(self.queue(now, v)))?.id
         } else if fastest.tokens == Tokens::Left
             && now >= self.spread_until
             && !self.bursts(now, fastest)
         {
             fastest.id
         } else {
-            self.spread(now, paths, fastest)
+            let unanswered = kind == Kind::Unanswered && self.watches(now);
+            let over = if unanswered { self.known } else { self.eligible };
+            self.spread(now, paths.clone(), fastest, over)
         };
+        // What is to wait will be asked for again.
+        if paths.clone().any(|v| v.id == picked && v.tokens == Tokens::Spent) {
+            return Some(picked);
+        }
+        self.flows.count(now, flow, len);
         let lane = &mut self.lanes[picked.index()];
         let byte = if lane.byte == 0 { 256_000_000_000 / UNKNOWN } else { lane.byte };
         lane.idle_at = lane.idle_at.max(now) + Duration::from_nanos((len as u64 * byte) >> 8);
         Some(picked)
+    }
+
+    /// Whether answers make a difference, so that they are to be told.
+    pub(super) const fn wants_answers(&self) -> bool {
+        self.watching_since.is_some()
+    }
+
+    /// A packet came back, of the flow whose hash that way is `flow`.
+    pub(super) fn on_answer(&mut self, now: Time, flow: u64) {
+        self.flows.on_answer(now, flow);
+    }
+
+    /// Whether answers were looked for long enough to miss one.
+    fn watches(&self, now: Time) -> bool {
+        self.watching_since.is_some_and(|since| now.since(since) >= WATCHED)
+    }
+
+    /// The paths over which backlogged flows are spread, by bits: a queue there is theirs.
+    pub(super) const fn spreads_over(&self) -> u16 {
+        self.eligible & !self.minor
     }
 
     fn cost(&self, v: &PathView) -> i64 {
@@ -159,17 +196,18 @@ impl Adaptive {
         bursts
     }
 
-    /// The fastest of those where next to nothing waits; else where the least does.
+    /// Of the paths `over`, by bits, the fastest of those where next to nothing waits; else where the least does.
     fn spread<'v>(
         &mut self,
         now: Time,
         paths: impl Iterator<Item = &'v PathView>,
         fastest: &PathView,
+        over: u16,
     ) -> PathId {
         let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest));
         let mut quick: Option<(i64, PathId)> = None;
         let mut short: Option<(u64, PathId)> = None;
-        let eligible = |v: &&PathView| self.eligible & v.id.bit() != 0;
+        let eligible = |v: &&PathView| over & v.id.bit() != 0;
         for v in paths.filter(eligible).filter(|v| v.tokens == Tokens::Left) {
             let queue = self.queue(now, v);
             if self.minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
@@ -238,21 +276,24 @@ impl Adaptive {
         if !spread {
             self.modest_since = None;
         }
-        if self.floor.costs(
-            now,
-            self.delivered,
-            spread && self.eligible != fastest.id.bit(),
-            best as f64,
-        ) {
+        if let Some(tried) = self.floor.tried(now, self.delivered) {
+            self.lanes.iter_mut().for_each(|lane| lane.rest.on_tried(now, tried));
+        }
+        // What arrives no later by a path is not in anybody's way.
+        let costly = self.eligible & !self.minor & !fastest.id.bit();
+        let alone = if e.measured { e.rate } else { 0 };
+        let spread = spread && costly != 0;
+        let costs = self.floor.costs(now, self.delivered, spread, (alone as f64, best as f64));
+        if let Some(cost) = costs {
             let strongest = paths
                 .clone()
-                .filter(|v| v.estimate.measured)
+                .filter(|v| v.estimate.measured && cost == Cost::Strongest)
                 .max_by_key(|v| v.estimate.rate)
                 .map(|v| v.id);
-            let others = paths.clone().filter(|v| v.id != fastest.id && Some(v.id) != strongest);
-            let slowest =
-                others.filter(|v| self.eligible & v.id.bit() != 0).max_by_key(|v| self.cost(v));
+            let others = paths.clone().filter(|v| Some(v.id) != strongest);
+            let slowest = others.filter(|v| costly & v.id.bit() != 0).max_by_key(|v| self.cost(v));
             if let Some(v) = slowest {
+                self.floor.begin_trial(now);
                 self.lanes[v.id.index()].rest.begin(now);
                 self.lanes[v.id.index()].admitted_until = now;
             }
@@ -267,6 +308,11 @@ impl Adaptive {
                     fastest.estimate.measured && v.estimate.measured && v.estimate.rate < minor;
                 self.minor |= if little { v.id.bit() } else { 0 };
             }
+        }
+        if self.eligible == self.known {
+            self.watching_since = None;
+        } else {
+            self.watching_since.get_or_insert(now);
         }
     }
 

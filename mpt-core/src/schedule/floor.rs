@@ -1,14 +1,30 @@
 //! The floor: spreading is never to bring less than the best path alone.
+//!
+//! What a path *could* deliver is known, but not what a certain flow would get there: one that slows down for each loss gets
+//! little of the strongest path, if that loses. So when spreading brings less than the fastest path could, that is tried: the
+//! costliest of the others rests for a moment. It goes on resting if more arrives meanwhile; else spreading is trusted for a while.
 
 use crate::Time;
 use std::time::Duration;
 
 /// What was delivered is compared over this long: a flow that is spread needs a few round trips to use what it is offered,
 /// and one that waits for a slow path comes in bursts.
-const WINDOW: Duration = Duration::from_secs(3);
+const WINDOW: Duration = Duration::from_secs(2);
 
 /// Spreading costs when less than this share of the best path's rate arrives.
 const SHARE: f64 = 0.95;
+
+/// What was under way when a path was given a rest comes within this time, …
+const SETTLES: Duration = Duration::from_millis(500);
+
+/// … and after so long it is known whether that helped.
+const TRIAL: Duration = Duration::from_secs(2);
+
+/// It did if so much more arrives.
+const BETTER: f64 = 1.03;
+
+/// If it did not, nobody asks again for so long.
+const TRUSTED: Duration = Duration::from_secs(30);
 
 /// A path is left alone for this long at first, twice as long each time, …
 const FIRST_REST: Duration = Duration::from_secs(4);
@@ -23,6 +39,27 @@ const TRUST: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Floor {
     from: Option<(Time, u64)>,
+    /// What came last when packets were spread, bytes a second.
+    spread: f64,
+    trial: Option<Trial>,
+    trusted_until: Time,
+}
+
+/// A path rests, to see what comes then.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    began: Time,
+    /// When it had settled, and what had been delivered by then.
+    from: Option<(Time, u64)>,
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tried {
+    /// More came.
+    Better,
+    /// It did not.
+    NoBetter,
 }
 
 /// The rest of one path.
@@ -30,34 +67,89 @@ pub(super) struct Floor {
 pub(super) struct Rest {
     until: Time,
     last: Duration,
+    /// Whether it is not known yet if this helps.
+    on_trial: bool,
+}
+
+/// Which path alone would do better.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cost {
+    /// The fastest: all others are in its way, the strongest too.
+    Fastest,
+    /// The one that delivers most; whether a flow would get that alone is not known, so one that is neither is to rest.
+    Strongest,
 }
 
 impl Floor {
-    /// So many bytes arrived in all by now; `alone`: what the best path delivers, bytes a second. Whether a path is to
-    /// rest.
-    pub(super) fn costs(&mut self, now: Time, delivered: u64, spread: bool, alone: f64) -> bool {
-        if !spread {
-            *self = Self::default();
-            return false;
+    /// So many bytes arrived in all by now; what the fastest and the strongest path deliver alone, bytes a second. Whether
+    /// a path is to rest.
+    pub(super) fn costs(
+        &mut self,
+        now: Time,
+        delivered: u64,
+        spread: bool,
+        (fastest, strongest): (f64, f64),
+    ) -> Option<Cost> {
+        if !spread || now < self.trusted_until || self.trial.is_some() {
+            self.from = None;
+            return None;
         }
         let (from, before) = *self.from.get_or_insert((now, delivered));
         let span = now.since(from);
         if span < WINDOW {
-            return false;
+            return None;
         }
         self.from = Some((now, delivered));
         let rate = delivered.saturating_sub(before) as f64 / span.as_secs_f64();
-        rate < alone * SHARE
+        let cost = if rate < fastest * SHARE {
+            Cost::Fastest
+        } else if rate < strongest * SHARE {
+            Cost::Strongest
+        } else {
+            return None;
+        };
+        self.spread = rate;
+        Some(cost)
+    }
+
+    /// A path rests from now on.
+    pub(super) fn begin_trial(&mut self, now: Time) {
+        self.trial = Some(Trial { began: now, from: None });
+    }
+
+    /// Whether a trial is over.
+    pub(super) fn tried(&mut self, now: Time, delivered: u64) -> Option<Tried> {
+        let trial = self.trial.as_mut().filter(|t| now.since(t.began) >= SETTLES)?;
+        let (from, before) = *trial.from.get_or_insert((now, delivered));
+        if now.since(trial.began) < TRIAL {
+            return None;
+        }
+        let span = now.since(from).as_secs_f64().max(1e-3);
+        let better = delivered.saturating_sub(before) as f64 / span > self.spread * BETTER;
+        self.trial = None;
+        if better {
+            return Some(Tried::Better);
+        }
+        self.trusted_until = now + TRUSTED;
+        Some(Tried::NoBetter)
     }
 }
 
 impl Rest {
-    /// It cost more than it brought.
+    /// It may cost more than it brings.
     pub(super) fn begin(&mut self, now: Time) {
         let trusted = now.since(self.until) >= TRUST;
         let pause = if trusted { FIRST_REST } else { self.last * 2 };
         self.last = pause.clamp(FIRST_REST, LONGEST_REST);
         self.until = now + self.last;
+        self.on_trial = true;
+    }
+
+    /// The trial is over.
+    pub(super) fn on_tried(&mut self, now: Time, tried: Tried) {
+        if std::mem::take(&mut self.on_trial) && tried == Tried::NoBetter {
+            (self.until, self.last) = (now, Duration::ZERO);
+        }
     }
 
     pub(super) fn is_over(&self, now: Time) -> bool {
@@ -69,19 +161,47 @@ impl Rest {
 mod tests {
     use super::*;
 
-    /// The first time at which spreading at `rate` is found to cost, against 1 MB/s alone.
-    fn found(rate: u64) -> Option<u64> {
+    /// The first time at which spreading at `rate` is found to cost, against 1 MB/s of the fastest and 2 of the strongest.
+    fn found(rate: u64) -> Option<(u64, Cost)> {
         let mut floor = Floor::default();
-        (0..20_000u64)
-            .step_by(20)
-            .find(|ms| floor.costs(Time::from_millis(*ms), rate * ms / 1_000, true, 1e6))
+        (0..20_000u64).step_by(20).find_map(|ms| {
+            let cost = floor.costs(Time::from_millis(ms), rate * ms / 1_000, true, (1e6, 2e6))?;
+            Some((ms, cost))
+        })
     }
 
     #[test]
     fn what_brings_less_than_the_best_path_is_found_and_nothing_else() {
-        assert_eq!(found(1_000_000), None);
-        assert_eq!(found(1_900_000), None);
-        assert!(found(900_000).is_some_and(|ms| (3_000..3_700).contains(&ms)));
+        assert_eq!(found(2_000_000), None);
+        assert_eq!(found(1_920_000), None);
+        for (rate, cost) in [(1_800_000, Cost::Strongest), (900_000, Cost::Fastest)] {
+            assert!(found(rate).is_some_and(|(ms, c)| ms < 2_700 && c == cost), "{rate}");
+        }
+    }
+
+    #[test]
+    fn a_rest_that_does_not_help_ends_and_is_not_tried_again_soon() {
+        for (alone, helps) in [(900, Tried::Better), (700, Tried::NoBetter)] {
+            let (mut floor, mut rest, mut delivered) = (Floor::default(), Rest::default(), 0);
+            let mut rests = Vec::new();
+            for ms in (20..20_000u64).step_by(20) {
+                let now = Time::from_millis(ms + 100_000);
+                delivered += 20 * if rest.is_over(now) { 800 } else { alone };
+                if let Some(tried) = floor.tried(now, delivered) {
+                    assert_eq!(tried, helps);
+                    rest.on_tried(now, tried);
+                }
+                let spread = rest.is_over(now);
+                if floor.costs(now, delivered, spread, (1e6, 1e6)).is_some() {
+                    floor.begin_trial(now);
+                    rest.begin(now);
+                    rests.push(ms);
+                }
+            }
+            // After 4 and 8 s of rest and two seconds of being spread each; or one, of a trial's length.
+            let again: &[u64] = &[2_020, 8_020, 18_020];
+            assert_eq!(rests, again[..if helps == Tried::Better { 3 } else { 1 }]);
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Which flows are sparse.
+//! Which flows are sparse, and which are answered by nobody.
 
 use crate::Time;
 
-/// Flows that share an entry count as one. 4 KiB, within any cache.
+/// Flows that share an entry count as one. 8 KiB, within any cache.
 const ENTRIES: usize = 512;
 
 /// A flow that stays below this many bytes a second (1 Mbit/s) …
@@ -11,22 +11,44 @@ const RATE: u64 = 125_000;
 /// … after its first so many is sparse: calls, games, DNS, and the beginning of everything.
 const BURST: u32 = 16_000;
 
+/// Beyond this a bucket does not fill: a flow that ends being busy is sparse again after half a second.
+const MOST: u32 = BURST + 62_500;
+
+/// A flow that was answered is so for this long: longer than the round trips of those that wait for answers.
+const ANSWERED: u32 = 700;
+
+/// A flow that waits for answers sends no more than a first window without any (RFC 6928; RFC 9002, section 7.2), however
+/// long that takes: whoever is busy for so long without one waits for none.
+const BUSY: u32 = 100;
+
+/// What a flow needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// To arrive soon.
+    Sparse,
+    /// To be carried; it is answered, and may slow down when it is not carried well.
+    Busy,
+    /// To be carried as it comes: nothing comes back from where it goes, so nothing can tell it to slow down.
+    Unanswered,
+}
+
 /// Leaky buckets.
 #[derive(Clone, Debug)]
 pub(super) struct FlowTable {
     buckets: Box<[Bucket; ENTRIES]>,
 }
 
+/// Times are in units of 2^20 ns, about a millisecond, wrapping after 52 days.
 #[derive(Clone, Copy, Default, Debug)]
 struct Bucket {
-    /// In units of 2^20 ns, about a millisecond, wrapping after 52 days.
     at: u32,
     /// Not drained yet, bytes.
     level: u32,
+    /// Busy since then.
+    busy_since: u32,
+    /// When something came back; 0: never.
+    answered: u32,
 }
-
-/// Beyond this a bucket does not fill: a flow that ends being busy is sparse again after half a second.
-const MOST: u32 = BURST + 62_500;
 
 impl Default for FlowTable {
     fn default() -> Self {
@@ -35,26 +57,71 @@ impl Default for FlowTable {
 }
 
 impl FlowTable {
-    /// Counts a packet; whether its flow is sparse.
+    /// What kind of flow a packet of `bytes` belongs to. It is not counted before it goes.
     #[inline]
-    pub(super) fn is_sparse(&mut self, now: Time, flow: u64, bytes: usize) -> bool {
-        // The high bits: the low ones choose the predecessor's bucket.
-        let bucket = &mut self.buckets[(flow >> 55) as usize % ENTRIES];
-        let tick = (now.as_nanos() >> 20) as u32;
-        let drained = u64::from(tick.wrapping_sub(bucket.at)) * (RATE << 20) / 1_000_000_000;
-        bucket.at = tick;
-        bucket.level = bucket
-            .level
+    pub(super) fn kind(&self, now: Time, flow: u64, bytes: usize) -> Kind {
+        let bucket = &self.buckets[index(flow)];
+        let tick = tick(now);
+        if bucket.filled(tick, bytes) <= BURST {
+            Kind::Sparse
+        } else if bucket.filled(tick, 0) > BURST
+            && tick.wrapping_sub(bucket.busy_since) >= BUSY
+            && (bucket.answered == 0 || tick.wrapping_sub(bucket.answered) >= ANSWERED)
+        {
+            Kind::Unanswered
+        } else {
+            Kind::Busy
+        }
+    }
+
+    /// The packet goes.
+    #[inline]
+    pub(super) fn count(&mut self, now: Time, flow: u64, bytes: usize) {
+        let bucket = &mut self.buckets[index(flow)];
+        let tick = tick(now);
+        let level = bucket.filled(tick, bytes);
+        if bucket.filled(tick, 0) <= BURST && level > BURST {
+            bucket.busy_since = tick;
+        }
+        (bucket.at, bucket.level) = (tick, level);
+    }
+
+    /// A packet came back, of the flow whose hash that way is `flow`.
+    pub(super) fn on_answer(&mut self, now: Time, flow: u64) {
+        self.buckets[index(flow)].answered = tick(now).max(1);
+    }
+}
+
+impl Bucket {
+    /// The level with `bytes` more.
+    fn filled(&self, tick: u32, bytes: usize) -> u32 {
+        let drained = u64::from(tick.wrapping_sub(self.at)) * (RATE << 20) / 1_000_000_000;
+        self.level
             .saturating_sub(u32::try_from(drained).unwrap_or(u32::MAX))
             .saturating_add(bytes as u32)
-            .min(MOST);
-        bucket.level <= BURST
+            .min(MOST)
     }
+}
+
+/// The high bits: the low ones choose the predecessor's bucket.
+fn index(flow: u64) -> usize {
+    (flow >> 55) as usize % ENTRIES
+}
+
+fn tick(now: Time) -> u32 {
+    (now.as_nanos() >> 20) as u32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A packet that goes at once; whether its flow is sparse.
+    fn is_sparse(t: &mut FlowTable, now: Time, flow: u64, bytes: usize) -> bool {
+        let kind = t.kind(now, flow, bytes);
+        t.count(now, flow, bytes);
+        kind == Kind::Sparse
+    }
 
     #[test]
     fn a_call_is_sparse_and_a_download_is_not_but_for_its_start() {
@@ -62,11 +129,44 @@ mod tests {
         for i in 0..2_000u64 {
             let now = Time::from_millis(i);
             if i % 20 == 0 {
-                assert!(t.is_sparse(now, 0, 200));
+                assert!(is_sparse(&mut t, now, 0, 200));
             }
-            assert_eq!(t.is_sparse(now, u64::MAX, 1_400), i < 11 || i < 12 && i > 10, "{i}");
+            assert_eq!(is_sparse(&mut t, now, u64::MAX, 1_400), i < 11 || i < 12 && i > 10, "{i}");
         }
-        assert!(!t.is_sparse(Time::from_millis(2_300), u64::MAX, 1_400));
-        assert!(t.is_sparse(Time::from_millis(2_700), u64::MAX, 1_400));
+        assert!(!is_sparse(&mut t, Time::from_millis(2_300), u64::MAX, 1_400));
+        assert!(is_sparse(&mut t, Time::from_millis(2_700), u64::MAX, 1_400));
+    }
+
+    #[test]
+    fn a_flow_that_nobody_answers_is_told_from_one_that_is() {
+        let mut t = FlowTable::default();
+        let (stream, transfer) = (0, u64::MAX);
+        for i in 1_000..4_000u64 {
+            let now = Time::from_millis(i);
+            if i % 600 == 0 || i == 1_000 {
+                t.on_answer(now, transfer);
+            }
+            for flow in [stream, transfer] {
+                t.count(now, flow, 1_400);
+            }
+            let kind = |flow| t.kind(now, flow, 1_400);
+            assert!(i > 1_100 || kind(stream) != Kind::Unanswered, "{i}");
+            assert!(i < 1_150 || kind(stream) == Kind::Unanswered, "{i}");
+            assert_ne!(kind(transfer), Kind::Unanswered, "{i}");
+        }
+        let later = Time::from_millis(5_000);
+        t.count(later, transfer, 40_000);
+        t.count(later, transfer, 40_000);
+        assert_eq!(t.kind(later, transfer, 1_400), Kind::Busy);
+    }
+
+    #[test]
+    fn what_waits_and_is_asked_for_again_counts_once() {
+        let mut t = FlowTable::default();
+        for i in 0..1_000u64 {
+            assert_eq!(t.kind(Time::from_millis(i), 7, 1_000), Kind::Sparse);
+        }
+        t.count(Time::from_millis(1_000), 7, 1_000);
+        assert_eq!(t.kind(Time::from_millis(1_000), 7, 1_000), Kind::Sparse);
     }
 }

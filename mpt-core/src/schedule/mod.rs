@@ -97,6 +97,29 @@ impl Scheduler {
         matches!(self, Self::Adaptive(_))
     }
 
+    /// Whether [`on_answer`](Self::on_answer) is to be told of what comes back.
+    #[must_use]
+    #[inline]
+    pub fn wants_answers(&self) -> bool {
+        matches!(self, Self::Adaptive(s) if s.wants_answers())
+    }
+
+    /// A packet came back, of the flow whose hash that way is `flow`.
+    pub fn on_answer(&mut self, now: Time, flow: u64) {
+        if let Self::Adaptive(s) = self {
+            s.on_answer(now, flow);
+        }
+    }
+
+    /// The paths, by bits, over which a flow that fills one is spread before it has to wait; `None`: it waits for any.
+    #[must_use]
+    pub fn spreads_over(&self) -> Option<u16> {
+        match self {
+            Self::Adaptive(s) => Some(s.spreads_over()),
+            _ => None,
+        }
+    }
+
     /// With `auto`: becomes the one that goes with weights, or without any. Whether it was another one.
     pub fn follow_weights(&mut self, weights: Weights) -> bool {
         let kind = match (weights, &self) {

@@ -2,7 +2,7 @@
 //!
 //! [`ordering`] runs order alone; [`world`] runs whole endpoints, with a network between that misbehaves
 //! on demand; [`quic`] is a bulk flow through them, and [`profiles`] the networks it is tried in;
-//! [`sweep`] runs a scenario with many seeds and says which one failed.
+//! [`trail`] follows packets; [`sweep`] runs a scenario with many seeds and says which one failed.
 
 pub mod ordering;
 pub mod outcome;
@@ -10,4 +10,5 @@ pub mod profiles;
 pub mod quic;
 pub mod steady;
 pub mod sweep;
+pub mod trail;
 pub mod world;

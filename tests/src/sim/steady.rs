@@ -1,5 +1,6 @@
 //! Packets at even intervals, and how late each of them came: a call, or a stream of constant rate.
 
+use super::trail::Trail;
 use super::world::{Host, packet};
 use mpt_core::Time;
 use std::cell::RefCell;
@@ -61,6 +62,7 @@ pub struct Steady {
     counts_from: Time,
     number: u64,
     arrived: Rc<RefCell<Arrived>>,
+    trail: Option<Rc<RefCell<Trail>>>,
 }
 
 impl Steady {
@@ -87,8 +89,14 @@ impl Steady {
             ends: at.2,
             number: 0,
             arrived: arrived.clone(),
+            trail: None,
         };
         (steady, arrived)
+    }
+
+    /// Notes what becomes of each packet.
+    pub fn follow(&mut self) -> Rc<RefCell<Trail>> {
+        self.trail.get_or_insert_default().clone()
     }
 }
 
@@ -99,6 +107,9 @@ impl Host for Steady {
         }
         let word = |at: usize| inner[at..at + 8].try_into().map_or(0, u64::from_be_bytes);
         let (number, sent) = (word(28), Time::from_nanos(word(36)));
+        if let Some(trail) = &self.trail {
+            trail.borrow_mut().on_came(now, number as u16);
+        }
         let mut arrived = self.arrived.borrow_mut();
         if sent >= self.counts_from {
             arrived.delivered += 1;
@@ -120,6 +131,9 @@ impl Host for Steady {
         payload[..8].copy_from_slice(&self.number.to_be_bytes());
         payload[8..16].copy_from_slice(&now.as_nanos().to_be_bytes());
         packet::write_udp(out, self.addresses.0, self.addresses.1, &payload);
+        if let Some(trail) = &self.trail {
+            trail.borrow_mut().on_sent(now, out.len());
+        }
         self.number += 1;
         self.next = at + self.gap;
         if now >= self.counts_from {

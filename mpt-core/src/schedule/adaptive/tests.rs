@@ -36,11 +36,13 @@ fn paths(of: &[(u64, i64)]) -> Vec<PathView> {
 struct Links {
     idle_at: Vec<Time>,
     bytes: Vec<u64>,
+    /// Whether somebody answers.
+    answers: bool,
 }
 
 impl Links {
     fn new(n: usize) -> Self {
-        Self { idle_at: vec![Time::ZERO; n], bytes: vec![0; n] }
+        Self { idle_at: vec![Time::ZERO; n], bytes: vec![0; n], answers: true }
     }
 
     /// Sends `rate` bytes a second of packets of 1 000 bytes of one flow for so long.
@@ -58,6 +60,9 @@ impl Links {
         while now < from + MS * millis as u32 {
             if now.since(reported) >= MS * 20 {
                 reported = now;
+                if self.answers {
+                    s.on_answer(now, BULK);
+                }
                 for v in views.iter_mut() {
                     let queue = self.idle_at[v.id.index()].since(now);
                     (v.estimate.at, v.estimate.standing) = (now, queue);
@@ -144,4 +149,39 @@ fn weights_are_a_bias() {
     links.run(&mut s, &mut views, &rates, (Time::from_millis(1), 400), 2_200_000);
     let [a, b] = [0, 1].map(|i| links.idle_at[i].since(Time::from_millis(401)).as_secs_f64());
     assert!(a / b > 1.8, "{a} {b}");
+}
+
+#[test]
+fn a_stream_that_nobody_answers_is_spread_over_far_paths_before_anything_overflows() {
+    for answered in [false, true] {
+        let rates = [1_000_000; 2];
+        let mut views = paths(&[(rates[0], 20), (rates[1], 320)]);
+        let (mut s, mut links) = (Adaptive::default(), Links::new(2));
+        links.answers = answered;
+        let mut longest = Duration::ZERO;
+        for ms in (1..3_000).step_by(50) {
+            let at = (Time::from_millis(ms), 50);
+            links.run(&mut s, &mut views, &rates, at, if ms < 1_000 { 400_000 } else { 1_600_000 });
+            let end = Time::from_millis(ms + 50);
+            longest = longest.max(links.idle_at[0].since(end));
+        }
+        assert!(s.wants_answers());
+        if answered {
+            assert_eq!(links.shares()[1], 0.0);
+        } else {
+            assert!((links.shares()[1] - 0.4).abs() < 0.1, "{:?}", links.shares());
+            assert!(longest < MS * 30, "{longest:?}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_that_has_to_wait_is_not_counted() {
+    let mut views = paths(&[(1_000_000, 20), (1_000_000, 320)]);
+    views[0].tokens = Tokens::Spent;
+    let (mut s, now) = (Adaptive::default(), Time::from_millis(1_000));
+    for _ in 0..1_000 {
+        assert_eq!(s.pick(now, views.iter(), 7, 1_000), Some(views[0].id));
+    }
+    assert_eq!(s.queue(now, &views[0]), Duration::ZERO);
 }

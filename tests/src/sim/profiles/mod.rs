@@ -1,10 +1,20 @@
 //! One bulk flow, a constant stream, a call: sixteen networks, through path A alone, path B alone, static
-//! weights and the adaptive scheduler.
+//! weights and the adaptive scheduler. And what the latter makes of networks that change.
 
+mod change;
+mod changes_report;
+mod crew;
+mod figures;
+mod grid;
+mod options;
 mod profile;
 mod run;
 mod table;
 
+pub use change::{CHANGES, Carried, Change, Load, Network, Recovery, Slice, Timeline};
+use changes_report::changes_report;
+pub use figures::Figures;
+pub use options::{Options, Traffic};
 pub use profile::{PROFILES, Profile};
 pub use run::{Beside, BulkRun, LENGTH, Tunnel, WARM_UP, bulk, call_alone, steady, trace, world};
-pub use table::{Options, print};
+pub use table::print;

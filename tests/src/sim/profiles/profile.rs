@@ -71,6 +71,23 @@ impl Profile {
         lost / self.rate()
     }
 
+    /// What a bulk flow over both is to have at least of the sum of both alone, where that is asked.
+    #[must_use]
+    pub fn sum_goal(&self) -> Option<f64> {
+        match self.name {
+            "bw_10to1" | "fiber_lte" => Some(0.93),
+            "baseline" | "loss_05" | "jit_5" | "rtt_40" | "bw_4to1" | "dual_lte" => Some(0.90),
+            "jit_20" | "rtt_70" | "lte_starlink" => Some(0.80),
+            _ => None,
+        }
+    }
+
+    /// Whether one of the links reorders.
+    #[must_use]
+    pub fn reorders(&self) -> bool {
+        self.links.iter().any(|l| l.reorder && !l.jitter.is_zero())
+    }
+
     /// The least delay of the two.
     #[must_use]
     pub fn least_delay(&self) -> Duration {

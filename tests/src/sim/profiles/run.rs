@@ -35,6 +35,19 @@ pub enum Tunnel {
     Adaptive,
 }
 
+impl Tunnel {
+    /// Its name in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Alone(0) => "A",
+            Self::Alone(_) => "B",
+            Self::Weighted => "weighted",
+            Self::Adaptive => "adaptive",
+        }
+    }
+}
+
 /// The world of a run, its tunnel up.
 #[must_use]
 pub fn world(profile: &Profile, tunnel: Tunnel, seed: u64) -> World {

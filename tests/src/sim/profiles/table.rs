@@ -1,249 +1,201 @@
-//! The comparison as a table.
+//! The comparison as tables in Markdown: means over seeds, the worst seed, and the share of seeds that miss the goal.
 
-use super::{Beside, PROFILES, Profile, Tunnel, bulk, call_alone, steady, trace};
-use crate::sim::quic::Control;
-use clap::{Args, ValueEnum};
+use super::grid::{DISORDER, GOODPUT, Grid, LOSS, P99, millis};
+use super::options::{Options, Traffic};
+use super::{Figures, Profile, Tunnel, call_alone, changes_report, trace};
+use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::time::Duration;
 
-/// What is compared.
-#[derive(Args, Clone, Debug)]
-pub struct Options {
-    /// Simulates in virtual time.
-    #[arg(long, required = true)]
-    pub sim: bool,
-    /// Seeds of each figure; figures are means.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub seeds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 1, value_name = "SEED")]
-    pub first: u64,
-    /// Only these profiles.
-    #[arg(long = "profile", value_name = "NAME")]
-    pub profiles: Vec<String>,
-    /// Only these traffics.
-    #[arg(long = "traffic", value_enum)]
-    pub traffic: Vec<Traffic>,
-    /// Prints what the flow achieved in each second, with the adaptive scheduler.
-    #[arg(long)]
-    pub timeline: bool,
-    /// Prints what the adaptive scheduler believes in each tenth of a second of one run; no table.
-    #[arg(long)]
-    pub trace: bool,
-    /// Traces this path alone, 0 or 1.
-    #[arg(long, value_name = "PATH")]
-    pub alone: Option<usize>,
-    /// Leaves out static weights.
-    #[arg(long)]
-    pub no_weighted: bool,
-}
+/// Of the better path alone a bulk flow is to have at least this part, as a mean over seeds.
+const OF_BEST: f64 = 0.98;
 
-/// What is carried.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Traffic {
-    /// A bulk flow with CUBIC.
-    Cubic,
-    /// A bulk flow with BBR.
-    Bbr,
-    /// A constant stream at 80 % of the sum.
-    Steady,
-    /// A call beside a bulk flow with CUBIC.
-    CallCubic,
-    /// A call beside a bulk flow with BBR.
-    CallBbr,
-}
+/// A call's 99th percentile is to be no more than this above what it has alone by the better path, milliseconds.
+const CALL_EXTRA: f64 = 30.0;
 
-/// Prints the comparison.
+/// Where links reorder, this share may.
+const DISORDER_GOAL: f64 = 1e-4;
+
+/// Prints the comparison, or what else is asked for.
 ///
 /// # Errors
-/// When nobody reads it.
+/// When nobody reads it, or a file cannot be written.
 pub fn print(options: &Options) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let wanted = |t: Traffic| options.traffic.is_empty() || options.traffic.contains(&t);
-    for (traffic, control) in [(Traffic::Cubic, Control::Cubic), (Traffic::Bbr, Control::Bbr)] {
-        if wanted(traffic) && options.trace {
-            for profile in profiles(options) {
+    if options.trace {
+        for control in options.chosen_traffic().filter_map(Traffic::control) {
+            for profile in options.chosen_profiles() {
                 trace(&profile, options.traced(), control, options.first);
             }
-        } else if wanted(traffic) {
-            bulk_table(options, control, &mut out)?;
         }
-    }
-    if options.trace {
         return Ok(());
     }
-    if wanted(Traffic::Steady) {
-        steady_table(options, &mut out)?;
+    let (text, json) = if options.changes {
+        changes_report(options)
+    } else {
+        let grid = Grid::run(options);
+        (tables(options, &grid), grid.json())
+    };
+    out.write_all(text.as_bytes())?;
+    if let Some(path) = &options.markdown {
+        std::fs::write(path, &text)?;
     }
-    for (traffic, control) in
-        [(Traffic::CallCubic, Control::Cubic), (Traffic::CallBbr, Control::Bbr)]
-    {
-        if wanted(traffic) {
-            call_table(options, control, &mut out)?;
-        }
+    if let Some(path) = &options.json {
+        std::fs::write(path, format!("{json:#}\n"))?;
     }
     Ok(())
 }
 
-impl Options {
-    fn traced(&self) -> Tunnel {
-        self.alone.map_or(Tunnel::Adaptive, |path| Tunnel::Alone(path.min(1)))
+fn tables(options: &Options, grid: &Grid) -> String {
+    let mut text = format!("{} seeds from {} on.\n", grid.seeds, options.first);
+    for failed in &grid.failed {
+        let _ = writeln!(text, "A run ended early: {failed}");
     }
-}
-
-fn profiles(options: &Options) -> impl Iterator<Item = Profile> {
-    let wanted =
-        |p: &Profile| options.profiles.is_empty() || options.profiles.iter().any(|n| n == p.name);
-    PROFILES.into_iter().filter(wanted)
-}
-
-fn mean(options: &Options, one: impl Fn(u64) -> f64) -> f64 {
-    let seeds = options.first..options.first + options.seeds;
-    seeds.map(one).sum::<f64>() / options.seeds as f64
-}
-
-fn bulk_table(options: &Options, control: Control, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "\none QUIC bulk flow, {control}: Mbit/s read by the application")?;
-    writeln!(
-        out,
-        "{:13} {:>7} {:>7} {:>8} {:>8} {:>7} {:>7}  {:>7} {:>7}",
-        "profile", "A", "B", "weighted", "adaptive", "/best", "/sum", "w/best", "w/sum"
-    )?;
-    for profile in profiles(options) {
-        let goodput = |tunnel| {
-            mean(options, |seed| {
-                bulk(&profile, tunnel, control, Beside::Nothing, seed).goodput / 1e6
-            })
+    for traffic in options.chosen_traffic() {
+        let _ = match traffic {
+            Traffic::Cubic | Traffic::Bbr => bulk_table(options, grid, traffic, &mut text),
+            Traffic::Steady => steady_table(options, grid, &mut text),
+            Traffic::CallCubic | Traffic::CallBbr => call_table(options, grid, traffic, &mut text),
         };
-        let [a, b] = [0, 1].map(|path| goodput(Tunnel::Alone(path)));
-        let weighted = if options.no_weighted { 0.0 } else { goodput(Tunnel::Weighted) };
-        let adaptive = goodput(Tunnel::Adaptive);
-        let (best, sum) = (a.max(b), a + b);
-        writeln!(
-            out,
-            "{:13} {a:7.1} {b:7.1} {weighted:8.1} {adaptive:8.1} {:7.2} {:7.2}  {:7.2} {:7.2}",
-            profile.name,
-            adaptive / best,
-            adaptive / sum,
-            weighted / best,
-            weighted / sum
-        )?;
-        out.flush()?;
-        if options.timeline {
-            timeline(options, &profile, control, out)?;
-        }
     }
-    Ok(())
+    text
 }
 
-fn timeline(
+fn bulk_table(
     options: &Options,
-    profile: &Profile,
-    control: Control,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let run = bulk(profile, Tunnel::Adaptive, control, Beside::Nothing, options.first);
-    let from = (run.began.as_micros() / 100_000) as usize;
-    let seconds = run.achieved.timeline.get(from..).unwrap_or(&[]).chunks(10);
-    let rates: Vec<String> =
-        seconds.map(|s| format!("{:.0}", s.iter().sum::<u64>() as f64 * 8e-6)).collect();
-    writeln!(out, "    each second: {}", rates.join(" "))?;
-    let a = &run.achieved;
-    writeln!(out, "    rtt {:?}, lost {} of {}", a.rtt, a.lost, a.packets)
-}
-
-fn steady_table(options: &Options, out: &mut impl Write) -> io::Result<()> {
+    grid: &Grid,
+    traffic: Traffic,
+    text: &mut String,
+) -> std::fmt::Result {
+    let name = traffic.name();
+    writeln!(text, "\nOne QUIC bulk flow, {name}: Mbit/s read by the application.\n")?;
     writeln!(
-        out,
-        "\nconstant UDP at 80 % of the sum: loss above the links' own, out of order, delay in ms"
+        text,
+        "| profile | A | B | both (worst) | of best (worst; below {OF_BEST}) | of sum (goal; below) | weights |"
     )?;
-    writeln!(
-        out,
-        "{:13} {:>9} {:>9} {:>9} {:>9} {:>9}  {:>9} {:>9} {:>9}",
-        "profile", "links'", "loss", "disorder", "p50", "p99", "w loss", "w disord", "w p99"
-    )?;
-    for profile in profiles(options) {
-        let figures = |tunnel| {
-            let mut sums = [0.0; 4];
-            for seed in options.first..options.first + options.seeds {
-                let a = steady(&profile, tunnel, 0.8, seed);
-                let one = [a.loss(), a.disorder(), millis(a.delay(0.5)), millis(a.delay(0.99))];
-                for (sum, x) in sums.iter_mut().zip(one) {
-                    *sum += x / options.seeds as f64;
-                }
-            }
-            sums
+    writeln!(text, "|---|---|---|---|---|---|---|")?;
+    for profile in options.chosen_profiles() {
+        let goodput = |tunnel| grid.figures(&profile, traffic, tunnel, GOODPUT);
+        let [a, b] = [0, 1].map(|path| goodput(Tunnel::Alone(path)).mean());
+        let both = goodput(Tunnel::Adaptive);
+        let best = both.over(a.max(b));
+        let sum = both.over(a + b);
+        let (goal, below) = match profile.sum_goal() {
+            Some(goal) => (format!("{goal:.2}"), percent(sum.share_below(goal - 0.005))),
+            None => ("–".to_owned(), "–".to_owned()),
         };
-        let a = figures(Tunnel::Adaptive);
-        let w = if options.no_weighted { [0.0; 4] } else { figures(Tunnel::Weighted) };
+        let weights = match !options.no_weighted {
+            true => format!("{:.1}", goodput(Tunnel::Weighted).mean()),
+            false => String::new(),
+        };
         writeln!(
-            out,
-            "{:13} {:8.3}% {:8.3}% {:8.4}% {:9.1} {:9.1}  {:8.3}% {:8.4}% {:9.1}",
+            text,
+            "| {} | {a:.1} | {b:.1} | {:.1} ({:.1}) | {:.2} ({:.2}; {}) | {:.2} ({goal}; {below}) | {weights} |",
             profile.name,
-            profile.loss() * 100.0,
-            a[0] * 100.0,
-            a[1] * 100.0,
-            a[2],
-            a[3],
-            w[0] * 100.0,
-            w[1] * 100.0,
-            w[3]
+            both.mean(),
+            both.least(),
+            best.mean(),
+            best.least(),
+            percent(best.share_below(OF_BEST - 0.005)),
+            sum.mean(),
         )?;
-        out.flush()?;
     }
     Ok(())
 }
 
-fn call_table(options: &Options, control: Control, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "\na call beside a bulk flow ({control}): one-way delay in ms, loss")?;
+fn steady_table(options: &Options, grid: &Grid, text: &mut String) -> std::fmt::Result {
+    writeln!(text, "\nConstant UDP at 80 % of the sum, after 2 s.\n")?;
     writeln!(
-        out,
-        "{:13} {:>9} {:>9} {:>9} {:>9} {:>9}  {:>9} {:>9}",
-        "profile", "path's", "p50", "p99", "loss", "flow", "w p99", "w loss"
+        text,
+        "| profile | the links lose | lost (worst; above) | out of order (worst; above) | p99, ms (worst) | weights: lost, p99 |"
     )?;
-    for profile in profiles(options) {
-        let figures = |tunnel| {
-            let mut sums = [0.0; 4];
-            for seed in options.first..options.first + options.seeds {
-                let run = bulk(&profile, tunnel, control, Beside::Call, seed);
-                let Some(call) = run.call else { continue };
-                let one = [
-                    millis(call.delay(0.5)),
-                    millis(call.delay(0.99)),
-                    call.loss() * 100.0,
-                    run.goodput / 1e6,
-                ];
-                for (sum, x) in sums.iter_mut().zip(one) {
-                    *sum += x / options.seeds as f64;
-                }
-            }
-            sums
+    writeln!(text, "|---|---|---|---|---|---|")?;
+    for profile in options.chosen_profiles() {
+        let figures = |tunnel, kind| grid.figures(&profile, Traffic::Steady, tunnel, kind);
+        let [lost, disorder, p99] = [LOSS, DISORDER, P99].map(|k| figures(Tunnel::Adaptive, k));
+        let own = profile.loss();
+        let most = if profile.reorders() { DISORDER_GOAL } else { 0.0 };
+        let weights = match !options.no_weighted {
+            true => format!(
+                "{}, {:.1}",
+                fine(figures(Tunnel::Weighted, LOSS).mean()),
+                figures(Tunnel::Weighted, P99).mean()
+            ),
+            false => String::new(),
         };
-        let a = figures(Tunnel::Adaptive);
-        let w = if options.no_weighted { [0.0; 4] } else { figures(Tunnel::Weighted) };
         writeln!(
-            out,
-            "{:13} {:9.1} {:9.1} {:9.1} {:8.2}% {:9.1}  {:9.1} {:8.2}%",
+            text,
+            "| {} | {} | {} ({}; {}) | {} ({}; {}) | {:.1} ({:.1}) | {weights} |",
             profile.name,
-            own(options, &profile),
-            a[0],
-            a[1],
-            a[2],
-            a[3],
-            w[1],
-            w[2]
+            fine(own),
+            fine(lost.mean()),
+            fine(lost.greatest()),
+            percent(lost.share_above(own)),
+            fine(disorder.mean()),
+            fine(disorder.greatest()),
+            percent(disorder.share_above(most)),
+            p99.mean(),
+            p99.greatest(),
         )?;
-        out.flush()?;
     }
     Ok(())
 }
 
-/// What a call has alone by the better path: p99.
-fn own(options: &Options, profile: &Profile) -> f64 {
-    let alone = |path| mean(options, |seed| millis(call_alone(profile, path, seed).delay(0.99)));
-    alone(0).min(alone(1))
+fn call_table(
+    options: &Options,
+    grid: &Grid,
+    traffic: Traffic,
+    text: &mut String,
+) -> std::fmt::Result {
+    let control = traffic.control().map(|c| c.to_string()).unwrap_or_default();
+    writeln!(text, "\nA call beside a bulk flow, {control}: one way, ms.\n")?;
+    writeln!(
+        text,
+        "| profile | path's own | p99 (worst; above +{CALL_EXTRA}) | lost (worst) | flow, Mbit/s | weights: p99, lost |"
+    )?;
+    writeln!(text, "|---|---|---|---|---|---|")?;
+    for profile in options.chosen_profiles() {
+        let figures = |tunnel, kind| grid.figures(&profile, traffic, tunnel, kind);
+        let [lost, p99, flow]: [Figures; 3] =
+            [LOSS, P99, GOODPUT].map(|k| figures(Tunnel::Adaptive, k));
+        let own = alone(&profile, options.first);
+        let weights = match !options.no_weighted {
+            true => format!(
+                "{:.1}, {}",
+                figures(Tunnel::Weighted, P99).mean(),
+                fine(figures(Tunnel::Weighted, LOSS).mean())
+            ),
+            false => String::new(),
+        };
+        writeln!(
+            text,
+            "| {} | {own:.0} | {:.1} ({:.1}; {}) | {} ({}) | {:.1} | {weights} |",
+            profile.name,
+            p99.mean(),
+            p99.greatest(),
+            percent(p99.share_above(own + CALL_EXTRA)),
+            fine(lost.mean()),
+            fine(lost.greatest()),
+            flow.mean(),
+        )?;
+    }
+    Ok(())
 }
 
-fn millis(d: Duration) -> f64 {
-    d.as_secs_f64() * 1e3
+/// What a call has alone by the better path: the 99th percentile, milliseconds.
+fn alone(profile: &Profile, seed: u64) -> f64 {
+    let by = |path| millis(call_alone(profile, path, seed).delay(0.99));
+    by(0).min(by(1))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// A small share: no zeros where there is nothing.
+fn fine(share: f64) -> String {
+    match share * 100.0 {
+        p if p <= 0.0 => "0".to_owned(),
+        p if p < 0.1 => format!("{p:.4} %"),
+        p => format!("{p:.2} %"),
+    }
 }

@@ -7,6 +7,7 @@
 
 pub(crate) mod plain;
 
+use super::trail::Trail;
 use super::world::{Host, packet};
 use bytes::{Bytes, BytesMut};
 use mpt_core::Time;
@@ -89,6 +90,8 @@ pub struct Bulk {
     stream: Option<StreamId>,
     epoch: Instant,
     achieved: Rc<RefCell<Achieved>>,
+    /// Of the client's packets, if somebody wants to know.
+    trail: Option<Rc<RefCell<Trail>>>,
     zeros: Bytes,
 }
 
@@ -156,7 +159,14 @@ impl Bulk {
         sides[0].connection = Some(connected.expect("a plain configuration"));
         let achieved = Rc::new(RefCell::new(Achieved::default()));
         let zeros = Bytes::from(vec![0; CHUNK]);
-        (Self { sides, stream: None, epoch, achieved: achieved.clone(), zeros }, achieved)
+        let bulk =
+            Self { sides, stream: None, epoch, achieved: achieved.clone(), trail: None, zeros };
+        (bulk, achieved)
+    }
+
+    /// Notes what becomes of each of the client's packets.
+    pub fn follow(&mut self) -> Rc<RefCell<Trail>> {
+        self.trail.get_or_insert_default().clone()
     }
 
     fn instant(&self, now: Time) -> Instant {
@@ -239,6 +249,9 @@ impl Host for Bulk {
             Some(DatagramEvent::Response(_)) | None => {}
         }
         if i == 1 {
+            if let Some(trail) = &self.trail {
+                trail.borrow_mut().on_came(now, packet::identification(inner));
+            }
             self.read(now);
         }
         true
@@ -268,7 +281,12 @@ impl Host for Bulk {
                 let to = (side.sent + side.segment).min(side.buffer.len());
                 packet::write_udp(out, side.address, other, &side.buffer[side.sent..to]);
                 side.sent = to;
-                return Some(side.end);
+                let end = side.end;
+                if let Some(trail) = self.trail.as_ref().filter(|_| i == 0) {
+                    let number = trail.borrow_mut().on_sent(now, out.len());
+                    packet::set_identification(out, number);
+                }
+                return Some(end);
             }
         }
         self.note();

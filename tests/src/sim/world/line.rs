@@ -92,6 +92,12 @@ impl Line {
         self.filters[direction] = filter;
     }
 
+    /// The rate of the way from the end whose line it is, bits a second.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        self.links[UP].profile().rate_bps
+    }
+
     /// What waits in the queue of the way from the end whose line it is.
     #[must_use]
     pub fn backlog(&self, now: Time) -> Duration {

@@ -80,6 +80,19 @@ pub fn write_udp(packet: &mut Vec<u8>, from: SocketAddr, to: SocketAddr, payload
     packet.extend_from_slice(payload);
 }
 
+/// The IPv4 identification: nothing looks at it in a packet that is not to be fragmented.
+#[must_use]
+pub fn identification(packet: &[u8]) -> u16 {
+    packet.get(4..6).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]))
+}
+
+/// Sets it.
+pub fn set_identification(packet: &mut [u8], to: u16) {
+    if let Some(bytes) = packet.get_mut(4..6) {
+        bytes.copy_from_slice(&to.to_be_bytes());
+    }
+}
+
 /// Source and destination of an IPv4 and UDP packet without options.
 #[must_use]
 pub fn udp(packet: &[u8]) -> Option<(SocketAddr, SocketAddr)> {

@@ -1,0 +1,115 @@
+//! What is asked of `mpt-lab profiles`.
+
+use super::{PROFILES, Profile, Tunnel};
+use crate::sim::quic::Control;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What is compared.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Simulates in virtual time.
+    #[arg(long, required = true)]
+    pub sim: bool,
+    /// Seeds of each figure.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1, value_name = "SEED")]
+    pub first: u64,
+    /// Only these profiles.
+    #[arg(long = "profile", value_name = "NAME", num_args = 1..)]
+    pub profiles: Vec<String>,
+    /// Only these traffics.
+    #[arg(long = "traffic", value_enum, num_args = 1..)]
+    pub traffic: Vec<Traffic>,
+    /// Runs at the same time; by default as many as there are processors.
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Begins no more runs after so many minutes; only seeds that were run everywhere count.
+    #[arg(long, value_name = "MINUTES")]
+    pub minutes: Option<f64>,
+    /// Leaves out static weights.
+    #[arg(long)]
+    pub no_weighted: bool,
+    /// Writes the tables to this file too.
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Writes every run's figures to this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Changes while running instead of the comparison: a timeline of each, and how soon all was well again.
+    #[arg(long)]
+    pub changes: bool,
+    /// Prints what the adaptive scheduler believes in each tenth of a second of one run; no table.
+    #[arg(long)]
+    pub trace: bool,
+    /// Traces this path alone, 0 or 1.
+    #[arg(long, value_name = "PATH", requires = "trace")]
+    pub alone: Option<usize>,
+}
+
+/// What is carried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Traffic {
+    /// A bulk flow with CUBIC.
+    Cubic,
+    /// A bulk flow with BBR.
+    Bbr,
+    /// A constant stream at 80 % of the sum.
+    Steady,
+    /// A call beside a bulk flow with CUBIC.
+    CallCubic,
+    /// A call beside a bulk flow with BBR.
+    CallBbr,
+}
+
+impl Traffic {
+    /// All there are.
+    pub const ALL: [Self; 5] =
+        [Self::Cubic, Self::Bbr, Self::Steady, Self::CallCubic, Self::CallBbr];
+
+    /// The bulk flow in it.
+    #[must_use]
+    pub const fn control(self) -> Option<Control> {
+        match self {
+            Self::Cubic | Self::CallCubic => Some(Control::Cubic),
+            Self::Bbr | Self::CallBbr => Some(Control::Bbr),
+            Self::Steady => None,
+        }
+    }
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
+            Self::Steady => "steady",
+            Self::CallCubic => "call-cubic",
+            Self::CallBbr => "call-bbr",
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn chosen_profiles(&self) -> impl Iterator<Item = Profile> {
+        let wanted =
+            |p: &Profile| self.profiles.is_empty() || self.profiles.iter().any(|n| n == p.name);
+        PROFILES.into_iter().filter(wanted)
+    }
+
+    pub(super) fn chosen_traffic(&self) -> impl Iterator<Item = Traffic> {
+        let wanted = |t: &Traffic| self.traffic.is_empty() || self.traffic.contains(t);
+        Traffic::ALL.into_iter().filter(wanted)
+    }
+
+    pub(super) fn traced(&self) -> Tunnel {
+        self.alone.map_or(Tunnel::Adaptive, |path| Tunnel::Alone(path.min(1)))
+    }
+
+    pub(super) fn time_limit(&self) -> Option<Duration> {
+        self.minutes.map(|m| Duration::from_secs_f64(m.max(0.0) * 60.0))
+    }
+}
