@@ -39,6 +39,9 @@ const LITTLE: f64 = 0.6;
 /// Loss beyond the random one of this share is a full queue that the delays did not show.
 const OVERFLOW: f64 = 0.05;
 
+/// A path that loses this share to its queue is full, however its packets come: bursts explain nothing there.
+const FULL: f64 = 0.2;
+
 /// Jitter is known after so many packets, and not before the first second is over.
 const KNOWN_AFTER: u64 = 1_000;
 const FIRST: Duration = Duration::from_secs(1);
@@ -127,7 +130,9 @@ impl PathModel {
         let (standing, uncertain) = (self.delay.standing(), self.delay.uncertain());
         let threshold = uncertain * 2;
         let latest = self.rate.latest().max(1.0);
-        let none = self.bursts.on_report(latest).max(LEAST_QUEUE / latest).min(1.0);
+        let bursts = self.bursts.on_report(latest);
+        let bursts = if self.loss.congestive() > FULL { 0.0 } else { bursts };
+        let none = bursts.max(LEAST_QUEUE / latest).min(1.0);
         let none = Duration::from_secs_f64(none);
         let uncertain = if jitter > STEADY { uncertain.max(none) } else { uncertain };
         let all = self.workers.iter().map(|w| w.bytes).sum();
