@@ -23,8 +23,11 @@ const TRIAL: Duration = Duration::from_secs(2);
 /// It did if so much more arrives.
 const BETTER: f64 = 1.03;
 
-/// If it did not, nobody asks again for so long.
+/// If it did not, nobody asks again for so long, …
 const TRUSTED: Duration = Duration::from_secs(30);
+
+/// … unless no more than this part comes of what came then: something changed.
+const WORSE: f64 = 0.85;
 
 /// A path is left alone for this long at first, twice as long each time, …
 const FIRST_REST: Duration = Duration::from_secs(4);
@@ -90,7 +93,7 @@ impl Floor {
         spread: bool,
         (fastest, strongest): (f64, f64),
     ) -> Option<Cost> {
-        if !spread || now < self.trusted_until || self.trial.is_some() {
+        if !spread || self.trial.is_some() {
             self.from = None;
             return None;
         }
@@ -108,6 +111,9 @@ impl Floor {
         } else {
             return None;
         };
+        if now < self.trusted_until && rate > self.spread * WORSE {
+            return None;
+        }
         self.spread = rate;
         Some(cost)
     }
@@ -202,6 +208,21 @@ mod tests {
             let again: &[u64] = &[2_020, 8_020, 18_020];
             assert_eq!(rests, again[..if helps == Tried::Better { 3 } else { 1 }]);
         }
+    }
+
+    #[test]
+    fn what_became_worse_is_asked_about_again() {
+        let (mut floor, mut delivered, mut asked) = (Floor::default(), 0, Vec::new());
+        for ms in (20..20_000u64).step_by(20) {
+            let now = Time::from_millis(ms + 100_000);
+            delivered += 20 * if ms < 10_000 { 800 } else { 600 };
+            let _ = floor.tried(now, delivered);
+            if floor.costs(now, delivered, true, (1e6, 1e6)).is_some() {
+                floor.begin_trial(now);
+                asked.push(ms / 1_000);
+            }
+        }
+        assert_eq!(asked, [2, 12]);
     }
 
     #[test]
