@@ -267,7 +267,10 @@ fn a_dozen_links_keep_their_rates_at_once() {
         let result = stream.finish();
         let rate = result.rate(0.5, 1.9) * 1.028;
         assert!((9.7e6..10.3e6).contains(&rate), "{rate} bit/s on a link of 10 Mbit/s");
-        assert_eq!((result.out_of_order, result.receiver_dropped), (0, 0));
+        // Each processor has a backlog of its own (`netif_rx`): the emulator's thread, moved from one to another between two
+        // packets, may have the second one arrive first. With twelve streams that was seen once in some hundred runs.
+        assert!(result.out_of_order <= 1, "{} out of order", result.out_of_order);
+        assert_eq!(result.receiver_dropped, 0);
         assert_eq!(link.counters(Direction::Forward).missed, 0);
     }
     let used = std::fs::read_dir("/proc/self/task").unwrap().flatten().filter_map(|task| {
