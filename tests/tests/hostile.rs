@@ -162,7 +162,7 @@ impl Overheard {
         let start = mpt_lab::now();
         inject(self.testbed.link(1), way, frames);
         // On a busy machine the last ones may wait in the socket a moment longer.
-        let until = mpt_lab::now() + Duration::from_secs(1);
+        let until = mpt_lab::now() + Duration::from_secs(4);
         let (mut counted, mut count);
         loop {
             counted = more(&drops(&self.status(victim)), &before);
@@ -266,8 +266,11 @@ fn damaged_copies_are_dropped() {
             }
             assert!(done.contains_key(&DATA) && damaged.len() > 500, "{done:?}");
             println!("cipher {cipher}: damaged copies of {done:?}");
-            let expected = damaged.len() as u64;
-            overheard.attack("damaged", way, &damaged, expected..=expected);
+            // mac2, the last 16 bytes of an initiation, is looked at under load only; the rest is whole then, and an initiation that
+            // came to nothing, because both ends began at once, is answered again. That changes nothing.
+            let initiations = done.get(&INITIATION).map_or(0, |&count| count.min(2)) as u64;
+            let (expected, answered) = (damaged.len() as u64, initiations * (16 * 8 / 3 + 1));
+            overheard.attack("damaged", way, &damaged, expected - answered..=expected);
         }
         overheard.finish();
     }

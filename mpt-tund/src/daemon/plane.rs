@@ -309,7 +309,8 @@ impl Plane {
         // The next buffer for a super-packet; small packets come where the last packet was small too.
         let mut whole = (self.tun.offloads().tso).then_some(0);
         self.from_tun.clear();
-        while bytes < TUN_BATCH_BYTES && self.from_tun.len() < TUN_BATCH {
+        // Small packets take their headers' room besides; behind `used` there is room for the largest one.
+        while bytes.max(used) < TUN_BATCH_BYTES && self.from_tun.len() < TUN_BATCH {
             let now_at = whole;
             let buffer = match whole {
                 Some(i) => &mut self.whole_buffers[i][..],
