@@ -47,6 +47,10 @@ impl Pair {
     }
 }
 
+/// Each processor has a backlog of its own (`netif_rx`): a thread of the emulator that is moved to another one between two packets
+/// may have the second one arrive first. Seen once in some runs of all of these.
+const OVERTAKEN: u64 = 1;
+
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -60,7 +64,7 @@ fn the_rate_is_kept() {
     let rate = result.rate(0.5, 1.9) * 1.028;
     assert!((19.4e6..20.6e6).contains(&rate), "{rate} bit/s on a link of 20 Mbit/s");
     assert!(result.loss() > 0.25, "half as much again was offered: {}", result.loss());
-    assert_eq!(result.out_of_order, 0);
+    assert!(result.out_of_order <= OVERTAKEN, "{} out of order", result.out_of_order);
 }
 
 #[test]
@@ -79,7 +83,8 @@ fn the_delay_is_kept() {
     let _alone = mpt_lab::exclusive();
     let pair = Pair::new(LinkProfile { delay: ms(25), ..Default::default() }).unwrap();
     let result = pair.stream(4_000_000, |_| ());
-    assert_eq!((result.lost, result.out_of_order), (0, 0));
+    assert_eq!(result.lost, 0);
+    assert!(result.out_of_order <= OVERTAKEN, "{} out of order", result.out_of_order);
     let latency = result.latency;
     assert!(latency.min >= 0.025, "{latency:?}");
     assert!(latency.p50 < 0.026, "{latency:?}");
@@ -102,7 +107,8 @@ fn jitter_reorders_only_where_it_may() {
     let jittery = LinkProfile { delay: ms(20), jitter: ms(4), ..Default::default() };
     let pair = Pair::new(jittery).unwrap();
     let fifo = pair.stream(8_000_000, |_| ());
-    assert_eq!((fifo.lost, fifo.out_of_order), (0, 0));
+    assert_eq!(fifo.lost, 0);
+    assert!(fifo.out_of_order <= OVERTAKEN, "{} out of order", fifo.out_of_order);
     pair.link.set(Direction::Forward, LinkProfile { reorder: true, ..jittery });
     let shuffled = pair.stream(8_000_000, |c| c.destination = (B, 5001).into());
     assert_eq!(shuffled.lost, 0);
@@ -119,7 +125,8 @@ fn flows_are_counted_each_by_itself() {
         c.record = true;
         c.duration = ms(500);
     });
-    assert_eq!((result.lost, result.out_of_order), (0, 0));
+    assert_eq!(result.lost, 0);
+    assert!(result.out_of_order <= OVERTAKEN, "{} out of order", result.out_of_order);
     let flows: std::collections::BTreeSet<_> = result.arrivals.iter().map(|a| a.flow).collect();
     assert_eq!(flows.len(), 32);
     let records = pair.link.records(Direction::Forward);
@@ -267,9 +274,7 @@ fn a_dozen_links_keep_their_rates_at_once() {
         let result = stream.finish();
         let rate = result.rate(0.5, 1.9) * 1.028;
         assert!((9.7e6..10.3e6).contains(&rate), "{rate} bit/s on a link of 10 Mbit/s");
-        // Each processor has a backlog of its own (`netif_rx`): the emulator's thread, moved from one to another between two
-        // packets, may have the second one arrive first. With twelve streams that was seen once in some hundred runs.
-        assert!(result.out_of_order <= 1, "{} out of order", result.out_of_order);
+        assert!(result.out_of_order <= OVERTAKEN, "{} out of order", result.out_of_order);
         assert_eq!(result.receiver_dropped, 0);
         assert_eq!(link.counters(Direction::Forward).missed, 0);
     }
