@@ -179,7 +179,7 @@ impl Endpoint {
         out: &mut Outbox,
     ) {
         let result = self.send(now, packet, *offload, None, out);
-        self.count_sent(result.map(|_| ()), packet.len());
+        self.count_dropped(result.map(|_| ()), packet.len());
     }
 
     /// Like [`handle_packet`](Self::handle_packet), for the packet that stands at `range` in `buffer`. What
@@ -199,10 +199,10 @@ impl Endpoint {
             let place = (range.start, range.len());
             self.peers[id.0 as usize].adopt(self.share.worker, adopted, buffer, place);
         }
-        self.count_sent(result.map(|_| ()), range.len());
+        self.count_dropped(result.map(|_| ()), range.len());
     }
 
-    fn count_sent(&mut self, result: Result<(), DropReason>, len: usize) {
+    fn count_dropped(&mut self, result: Result<(), DropReason>, len: usize) {
         if let Err(reason) = result {
             self.drops.count(reason);
             tracing::trace!(%reason, len, "packet from TUN dropped");
