@@ -19,6 +19,7 @@ use crate::testbed::{LinkSpec, Testbed};
 use anyhow::{Context as _, Result, bail};
 use live::Live;
 use mpt_core::Time;
+use mpt_core::control::Status;
 use observer::{Observation, Observer};
 use std::io::Write as _;
 use std::time::Duration;
@@ -35,6 +36,8 @@ struct Seen {
     plugged_at: Time,
     stream: StreamResult,
     observation: Observation,
+    /// The receiving daemon's last status.
+    receiver: Option<Status>,
 }
 
 /// Runs the demonstration and prints it. Goals that were missed are printed, and no error.
@@ -119,5 +122,9 @@ fn perform(options: &DemoOptions, testbed: &mut Testbed, live: &mut Live) -> Res
     let stream = stream.finish();
     let unplugged_at = unplugged_at.context("the stream ended before the bridge was unplugged")?;
     let plugged_at = plugged_at.context("the stream ended before the bridge came back")?;
-    Ok(Seen { unplugged_at, plugged_at, stream, observation })
+    let receiver = match options.without_tunnel {
+        true => None,
+        false => Some(testbed.site_mut(1).daemon()?.status()?),
+    };
+    Ok(Seen { unplugged_at, plugged_at, stream, observation, receiver })
 }

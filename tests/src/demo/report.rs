@@ -71,8 +71,49 @@ pub struct DemoReport {
     pub goals: Vec<Goal>,
     /// Everything about the stream.
     pub stream: StreamResult,
+    /// What mpt sent again, and what became of it; of the stream's way.
+    pub repair: Option<Repaired>,
     /// The sending daemon's last status.
     pub status: Option<Status>,
+    /// The receiving daemon's.
+    pub receiver_status: Option<Status>,
+}
+
+/// Packets that were sent again, and what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Repaired {
+    /// Sent again because their path failed.
+    pub rescued: u64,
+    /// Sent again because they were lost.
+    pub sent_again: u64,
+    /// Came in time to be delivered in order.
+    pub in_time: u64,
+    /// Came after they had been given up.
+    pub late: u64,
+    /// Not sent again: too late, or too many.
+    pub abandoned: u64,
+    /// Came twice, and were removed.
+    pub duplicates_removed: u64,
+    /// Made again from parity.
+    pub recovered: u64,
+}
+
+impl Repaired {
+    fn of(sender: &Status, receiver: &Status) -> Self {
+        let mut sum = Self::default();
+        for peer in &sender.peers {
+            sum.rescued += peer.repair.rescued;
+            sum.sent_again += peer.repair.sent_again;
+            sum.abandoned += peer.repair.abandoned;
+        }
+        for peer in &receiver.peers {
+            sum.in_time += peer.reordering.repaired;
+            sum.late += peer.reordering.repaired_late;
+            sum.duplicates_removed += peer.copies.removed;
+            sum.recovered += peer.copies.recovered;
+        }
+        sum
+    }
 }
 
 /// A part of the demonstration.
@@ -107,7 +148,9 @@ pub struct Goal {
 
 impl DemoReport {
     pub(super) fn new(options: &DemoOptions, testbed: &Testbed, seen: Seen) -> Self {
-        let Seen { unplugged_at, plugged_at, stream, observation } = seen;
+        let Seen { unplugged_at, plugged_at, stream, observation, receiver } = seen;
+        let both = observation.last.as_ref().zip(receiver.as_ref());
+        let repair = both.map(|(sender, receiver)| Repaired::of(sender, receiver));
         let after = |t: Time, origin: Time| t.since(origin).as_secs_f64();
         let phases = phases(options, &stream);
         let records: Vec<Vec<FrameRecord>> = (1..=options.paths)
@@ -162,7 +205,9 @@ impl DemoReport {
             lab_missed,
             goals: Vec::new(),
             stream,
+            repair,
             status: observation.last,
+            receiver_status: receiver,
         };
         report.goals = report.judge();
         report
@@ -249,6 +294,20 @@ impl fmt::Display for DemoReport {
              {} too many for a queue",
             self.in_flight_on_bridge, self.sent_into_the_dark, self.dropped_at_full_queues
         )?;
+        if let Some(r) = self.repair {
+            writeln!(
+                f,
+                "sent again   {} rescued from a failed path, {} lost ones; {} came in time, {} late; {} abandoned",
+                r.rescued, r.sent_again, r.in_time, r.late, r.abandoned
+            )?;
+            if r.duplicates_removed + r.recovered > 0 {
+                writeln!(
+                    f,
+                    "copies       {} removed, {} packets made from parity",
+                    r.duplicates_removed, r.recovered
+                )?;
+            }
+        }
         let ms = |seconds: f64| seconds * 1e3;
         writeln!(
             f,
