@@ -8,6 +8,7 @@ use mpt_lab::sim::profiles::{
     world,
 };
 use mpt_lab::sim::quic::{Achieved, Bulk, Control};
+use mpt_lab::sim::steady::Steady;
 use mpt_lab::sim::sweep::sweep;
 use mpt_lab::sim::world::{Way, World};
 use std::cell::RefCell;
@@ -243,4 +244,36 @@ fn a_path_that_comes_and_goes_leaves_the_other_ones_worth() {
             never_below(0.42, S)(timeline, said);
         });
     }
+}
+
+/// Send times wrap every 6.5 s. A path that carries its first packet in another turn than the first path did is as slow
+/// as it is, not 6.5 s slower, which would keep every flow that yields off it.
+#[test]
+fn a_path_is_used_whenever_it_carries_its_first_packet() {
+    sweep("turns", 2, |seed| {
+        for control in [Control::Bbr, Control::Cubic] {
+            let mut world = world(&Profile::named("rtt_40").unwrap(), Tunnel::Adaptive, seed);
+            let (call, _) = Steady::new(
+                (0, 1),
+                5_004,
+                172,
+                20 * MS,
+                (world.now, world.now, world.now + 60 * S),
+            );
+            world.hosts.push(Box::new(call));
+            world.run(20 * S);
+            let (flow, achieved) = Bulk::new(world.now, (0, 1), 0, control, seed);
+            world.hosts.push(Box::new(flow));
+            world.run(4 * S);
+            for path in 0..2 {
+                let estimate = world.ends[0].path(world.now, path).estimate.unwrap();
+                assert!(estimate.extra_delay < 1.0, "{control}: path {path}: {estimate:?}");
+            }
+            let before = achieved.borrow().bytes;
+            world.run(6 * S);
+            let rate = (achieved.borrow().bytes - before) as f64 * 8e-6 / 6.0;
+            let sum = Profile::named("rtt_40").unwrap().rate() * 1e-6;
+            assert!(rate > 0.75 * sum, "{control}: {rate:.1} of {sum:.1} Mbit/s");
+        }
+    });
 }

@@ -7,6 +7,7 @@ use super::loss_kind::LossKind;
 use super::one_way_delay::{DelaySample, OneWayDelay};
 use super::overflow::Overflow;
 use super::sent_log::SentLog;
+use super::told_delay::{CommonTurn, ToldDelay};
 use crate::schedule::Estimate;
 use crate::wire::PathReport;
 use crate::{Time, WorkerId};
@@ -62,8 +63,6 @@ pub struct PathModel {
     rate: DeliveryRate,
     loss: LossKind,
     overflow: Overflow,
-    /// Delays as the peer counts them, unwrapped.
-    last_delay: Option<i64>,
     /// As much is under way as a queue that stands there takes.
     filled: bool,
     estimate: Estimate,
@@ -81,6 +80,8 @@ struct Sent {
     /// Arrived, by the last report.
     packets: u64,
     bytes: u64,
+    /// Its delays, as the peer counts them.
+    delay: ToldDelay,
 }
 
 impl PathModel {
@@ -90,19 +91,21 @@ impl PathModel {
         let i = usize::from(worker.get());
         while self.workers.len() <= i {
             let log = SentLog::new();
-            self.workers.push(Sent { log, resolved: 0, packets: 0, bytes: 0 });
+            let delay = ToldDelay::default();
+            self.workers.push(Sent { log, resolved: 0, packets: 0, bytes: 0, delay });
         }
         self.workers[i].log.on_sent(now, sequence, bytes);
         self.bursts.on_sent(now, bytes);
     }
 
-    /// The peer reports on what `worker` sent. `srtt`: by probes.
+    /// The peer reports on what `worker` sent. `srtt`: by probes; `turn`: of all paths of the peer.
     pub fn on_report(
         &mut self,
         now: Time,
         worker: WorkerId,
         report: &PathReport,
         srtt: Option<Duration>,
+        turn: &mut CommonTurn,
     ) {
         let Some(sent) = self.workers.get_mut(usize::from(worker.get())) else { return };
         let Some((left_at, left_bytes)) = sent.log.find(report.highest_seq) else { return };
@@ -115,14 +118,13 @@ impl PathModel {
 
         let busy = self.rate.capacity().is_none_or(|c| self.rate.latest() > LITTLE * c);
         if told.packets > 0 {
-            let least = self.unwrap(told.least);
+            let least = sent.delay.unwrap(now, told.least, turn);
             let sample = DelaySample {
                 least,
                 mean: least + i64::from(told.mean) * 100,
                 packets: u32::from(told.packets),
                 jitter: i64::from(told.jitter) * 100,
             };
-            self.last_delay = Some(sample.least);
             self.delay.on_sample(now, sample, busy);
         }
         self.first.get_or_insert(now);
@@ -251,15 +253,5 @@ impl PathModel {
     #[must_use]
     pub fn delay(&self) -> &OneWayDelay {
         &self.delay
-    }
-
-    fn unwrap(&self, units: u32) -> i64 {
-        match self.last_delay {
-            Some(last) => {
-                let before = last.div_euclid(100);
-                (before + i64::from(units.wrapping_sub(before as u32) as i32)) * 100
-            }
-            None => i64::from(units as i32) * 100,
-        }
     }
 }

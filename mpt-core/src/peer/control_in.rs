@@ -241,7 +241,7 @@ impl Peer {
             path.health.on_report(now, report.worker, r.highest_seq, report.interval);
             path.loss_up.update(now, report.worker, r.highest_seq, r.packets);
             let srtt = path.health.rtt().smoothed();
-            path.model.on_report(now, report.worker, r, srtt);
+            path.model.on_report(now, report.worker, r, srtt, &mut self.delay_turn);
             if self.scheduler.is_adaptive() {
                 path.follow_bottleneck(now, r);
             }

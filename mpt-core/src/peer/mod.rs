@@ -37,7 +37,7 @@ use crate::id::MAX_PATHS;
 use crate::inner::{FlowHasher, MssLimit};
 use crate::keys::PublicKey;
 use crate::order::{HeldBudget, ReorderLimits};
-use crate::path::ReportSchedule;
+use crate::path::{CommonTurn, ReportSchedule};
 use crate::schedule::{Fastest, PathView, Scheduler};
 use crate::session::IndexTable;
 use crate::{Deliver, DropCounters, DropReason, Event, PathId, PeerId, SocketId, Time};
@@ -121,6 +121,8 @@ pub struct Peer {
     report_schedule: ReportSchedule,
     /// Counts reports.
     report_turn: u32,
+    /// In which its delays are counted.
+    delay_turn: CommonTurn,
     waiting: Waiting,
     shaper: Shaper,
     /// Data went either way since the last tick.
@@ -194,6 +196,7 @@ impl Peer {
             views_dirty: true,
             report_schedule: ReportSchedule::new(),
             report_turn: 0,
+            delay_turn: CommonTurn::default(),
             waiting: Waiting::default(),
             shaper: Shaper::default(),
             traffic_seen: false,
