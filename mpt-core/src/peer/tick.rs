@@ -30,6 +30,7 @@ const MAX_CHALLENGES: usize = 2;
 impl Peer {
     /// Everything that is due at `now`, and what the last batch made due, save order.
     pub fn tick(&mut self, now: Time, out: &mut Outbox, cx: &mut Context<'_>) {
+        self.tick_due.on_tick(now, self.traffic_seen);
         self.tick_traffic(now);
         self.tick_sessions(now, out, cx);
         self.tick_paths(now, out, cx);
