@@ -1,4 +1,4 @@
-//! What time does to a peer, once after each batch: handshakes, keys, probes, markers, reports,
+//! What time does to a peer, after each batch that needs it (see [`tick_due`](super::tick_due)): handshakes, keys, probes, markers, reports,
 //! and the release of packets that waited long enough.
 
 use super::path_entry::outer_headers;
