@@ -223,7 +223,7 @@ impl Endpoint {
             crate::inner::clamp_mss(packet, &inner, offload.checksum, mss);
         }
         let flow = self.flows.hash(&inner, packet);
-        self.touch(id);
+        self.touch_by_data(id);
         let rule = self.policies.classify(&Facts::of(packet, &inner, &offload));
         let class = self.policies.class(rule);
         let outgoing = Outgoing { packet, offload, inner, flow, class, buffer };
@@ -294,7 +294,10 @@ impl Endpoint {
         let Some(&(id, session, path)) = self.indices.get(index) else {
             return self.drops.count(DropReason::UnknownIndex);
         };
-        self.touch(id);
+        match kind {
+            MessageType::Data => self.touch_by_data(id),
+            _ => self.touch(id),
+        }
         let (peer, mut cx) = self.lend(id, sink);
         let meta = incoming.meta;
         let result = if kind == MessageType::Data {
@@ -334,7 +337,9 @@ impl Endpoint {
         }
         for id in touched.drain(..) {
             let (peer, mut cx) = self.lend(id, sink);
-            peer.tick(now, out, &mut cx);
+            if !peer.skip_tick(now) {
+                peer.tick(now, out, &mut cx);
+            }
             let next = peer.next_deadline();
             self.timers.set(id, next);
         }
@@ -500,7 +505,14 @@ impl Endpoint {
         }
     }
 
+    /// Whatever came may have made anything due.
     fn touch(&mut self, id: PeerId) {
+        self.peers[id.0 as usize].ask_tick();
+        self.touch_by_data(id);
+    }
+
+    /// As [`touch`](Self::touch), but data makes little due.
+    fn touch_by_data(&mut self, id: PeerId) {
         touch(&mut self.touched[usize::from(self.share.worker.get())], id);
     }
 

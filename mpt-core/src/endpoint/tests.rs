@@ -285,6 +285,45 @@ fn packets_cross_both_ways_and_an_idle_tunnel_is_quiet() {
     }
 }
 
+/// Ticks are left out under traffic on a single path; what a tick is for must not be late all the same.
+#[test]
+fn a_steady_stream_on_one_path_is_reported_on_and_repaired() {
+    let mut world = World::new(&["a"], &[]);
+    world.run(s(1));
+    for i in 0..1_000 {
+        world.send(CLIENT);
+        if i == 500 {
+            world.wire.retain(|f| f.bytes.len() < 200);
+        }
+        world.run(Duration::from_micros(100));
+    }
+    // One way, a gap noticed by what comes next, a report, and the copy: three times 10 ms, and what a report may wait.
+    world.run(ms(35));
+    let mut numbers = world.ends[HUB].delivered.clone();
+    assert!(numbers.is_sorted(), "in order");
+    numbers.dedup();
+    assert_eq!(numbers, (0..1_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_path_that_fails_while_ticks_are_left_out_is_suspected() {
+    let mut world = World::new(&["a"], &[]);
+    world.run(s(1));
+    for i in 0..1_000 {
+        world.send(CLIENT);
+        world.send(HUB);
+        if i == 997 {
+            world.up[0] = false;
+        }
+        world.run(Duration::from_micros(100));
+    }
+    assert_eq!(world.path_status(CLIENT, 0).state, "up");
+    world.run(ms(300));
+    for end in [CLIENT, HUB] {
+        assert_ne!(world.path_status(end, 0).state, "up", "end {end}");
+    }
+}
+
 #[test]
 fn a_path_without_a_remote_address_does_not_keep_us_awake() {
     // The client waits for a name, the hub for somebody to use its path `z`.

@@ -21,6 +21,7 @@ mod setters;
 mod shape;
 mod status;
 mod tick;
+mod tick_due;
 mod waiting;
 
 pub use receive::Incoming;
@@ -49,6 +50,7 @@ use sessions::Sessions;
 use shape::Shaper;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use tick_due::TickDue;
 use waiting::Waiting;
 
 /// What the network says about a datagram.
@@ -152,6 +154,7 @@ pub struct Peer {
     limits: ReorderLimits,
     /// Random, for as long as this process runs.
     instance: u64,
+    tick_due: TickDue,
     next_deadline: Option<Time>,
 }
 
@@ -220,6 +223,7 @@ impl Peer {
                 ..ReorderLimits::default()
             },
             instance: rng.next_u64(),
+            tick_due: TickDue::default(),
             next_deadline: None,
         }
     }

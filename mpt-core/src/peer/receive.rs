@@ -104,7 +104,9 @@ impl Peer {
         worker.replay.commit(pn.0);
         let about = (header.sequence, header.send_time, header.copy);
         worker.arrivals.on_packet(now, path, pn, about, len);
-        worker.gaps[path.index()].on_number(now, header.sequence);
+        let gaps = &mut worker.gaps[path.index()];
+        gaps.on_number(now, header.sequence);
+        let mut consequences = standing == Standing::Pending || !gaps.is_empty();
         if let Some(p) =
             self.remote_paths[path.index()].and_then(|p| self.paths[p.index()].as_mut())
         {
@@ -113,6 +115,7 @@ impl Peer {
             p.counters.rx_data_bytes += len as u64;
             p.data_down.add(now, len as u64);
             let freshness = if pn > highest { Freshness::Newest } else { Freshness::Older };
+            consequences |= p.remote.current() != Some(meta.source);
             p.remote.on_authenticated(now, meta.source, len, freshness);
         }
         self.report_schedule.on_received(now, len);
@@ -163,6 +166,9 @@ impl Peer {
             worker.reorder.on_data(now, path, arrival, packet, cx.held, &mut |p, checksum| {
                 counts.deliver(peer, p, checksum, sink);
             });
+        if consequences || made.is_some() {
+            self.tick_due.ask();
+        }
         if made.is_some() {
             self.on_recovered(now, path, header.worker, made, meta, cx);
         }

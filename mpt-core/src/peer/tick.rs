@@ -1,4 +1,4 @@
-//! What time does to a peer, once after each batch: handshakes, keys, probes, markers, reports,
+//! What time does to a peer, after each batch that needs it (see [`tick_due`](super::tick_due)): handshakes, keys, probes, markers, reports,
 //! and the release of packets that waited long enough.
 
 use super::path_entry::outer_headers;
@@ -30,6 +30,7 @@ const MAX_CHALLENGES: usize = 2;
 impl Peer {
     /// Everything that is due at `now`, and what the last batch made due, save order.
     pub fn tick(&mut self, now: Time, out: &mut Outbox, cx: &mut Context<'_>) {
+        self.tick_due.on_tick(now, self.traffic_seen);
         self.tick_traffic(now);
         self.tick_sessions(now, out, cx);
         self.tick_paths(now, out, cx);
@@ -41,7 +42,9 @@ impl Peer {
         self.drain_queue(now, out);
         self.tick_markers(now, out);
         self.tick_reports(now, out);
-        self.next_deadline = self.deadline(now);
+        let rest = self.rest_deadline(now);
+        self.tick_due.set_rest(rest);
+        self.next_deadline = rest.into_iter().chain(self.data_deadline()).min();
     }
 
     fn tick_traffic(&mut self, now: Time) {
@@ -337,7 +340,14 @@ impl Peer {
         }
     }
 
-    fn deadline(&self, now: Time) -> Option<Time> {
+    /// What data moves: markers, reports, the ends of blocks of parity.
+    pub(super) fn data_deadline(&self) -> Option<Time> {
+        let markers = self.send_workers.iter().filter_map(|w| w.open_paths.poll_timeout());
+        markers.chain(self.report_deadline()).chain(self.parity_deadline()).min()
+    }
+
+    /// All other timers.
+    fn rest_deadline(&self, now: Time) -> Option<Time> {
         let session = self.sessions.current();
         let attempt = match &self.attempt {
             Some(attempt) => Some(attempt.poll_timeout()),
@@ -363,17 +373,9 @@ impl Peer {
                 .then(|| p.health.changed() + OPENED_LIFETIME);
             [health, mtu, remote, p.resolve.poll_timeout(), forget]
         });
-        let markers = self.send_workers.iter().map(|w| w.open_paths.poll_timeout());
+        let sessions = self.sessions.poll_timeout();
         paths
-            .chain(markers)
-            .chain([
-                attempt,
-                self.sessions.poll_timeout(),
-                self.report_deadline(),
-                self.repair_deadline(now),
-                self.shaper.poll_timeout(),
-                self.parity_deadline(),
-            ])
+            .chain([attempt, sessions, self.repair_deadline(now), self.shaper.poll_timeout()])
             .flatten()
             .min()
     }

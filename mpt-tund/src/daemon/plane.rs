@@ -183,9 +183,9 @@ impl Plane {
     /// have traffic, which makes such things due.
     pub(super) fn set_alarm(&mut self) -> io::Result<()> {
         let first = self.worker == WorkerId::default();
-        let busy = self.clock.now().since(self.busy) < IDLE_AFTER;
         let endpoint = self.endpoint();
-        let deadline = match first || busy || endpoint.has_queue() {
+        let busy = || self.clock.now().since(self.busy) < IDLE_AFTER;
+        let deadline = match first || busy() || endpoint.has_queue() {
             true => endpoint.poll_timeout(),
             false => endpoint.poll_order_timeout(),
         };
@@ -235,11 +235,10 @@ impl Plane {
     fn receive(&mut self) -> bool {
         let Self { sockets, shared, out, sink, tun, clock, collected, strays, .. } = self;
         let (received, opening) = (&mut self.received, &mut self.opening);
-        let worker = self.worker;
-        let mut any = false;
+        let (worker, busy) = (self.worker, &mut self.busy);
         let more = sockets.receive(received, |socket, batch| {
-            any = true;
             let now = clock.now();
+            *busy = now;
             let mut taken = Taken::default();
             collected.begin(batch.addresses());
             let steps = opening.run(worker, shared, strays, socket, batch);
@@ -265,20 +264,16 @@ impl Plane {
             collected.hand_out(batch.bytes(), |packet, checksum| sink.push(tun, packet, checksum));
             taken
         });
-        any |= self.receive_strays();
+        self.receive_strays();
         self.sink.flush(&self.tun);
-        if any {
-            self.busy = self.clock.now();
-        }
         more
     }
 
     /// Datagrams for this worker that another one received.
-    fn receive_strays(&mut self) -> bool {
-        let mut any = false;
+    fn receive_strays(&mut self) {
         while let Some(Stray { meta, mut datagram }) = self.strays.next() {
-            any = true;
             let now = self.clock.now();
+            self.busy = now;
             self.collected.begin(0..0);
             self.shared.lock(self.worker).handle_datagram(
                 now,
@@ -290,7 +285,6 @@ impl Plane {
             let (sink, tun) = (&mut self.sink, &self.tun);
             self.collected.hand_out(&[], |packet, checksum| sink.push(tun, packet, checksum));
         }
-        any
     }
 
     /// Writes what was collected, whose uncollected part lies in `batch`.
@@ -393,13 +387,13 @@ impl Plane {
         if self.out.is_empty() {
             return;
         }
-        let (shared, worker) = (&self.shared, self.worker);
+        let (shared, worker, clock) = (&self.shared, self.worker, self.clock);
         let errors = &mut self.send_errors;
-        let now = self.clock.now();
         let mut full = 0;
         self.sockets.send(
             &mut self.out,
             |key, len, error| {
+                let now = clock.now();
                 let mut endpoint = shared.lock(worker);
                 endpoint.count_drops(DropReason::SendFailed, 1);
                 let Some((peer, path)) = key.peer else { return };

@@ -60,7 +60,9 @@ impl Strays {
 
     /// Whether there is something to take; else the task is woken when there is.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.first.is_none()
+        // Nobody else would fill it: the queue need not be watched.
+        if self.has_others()
+            && self.first.is_none()
             && let Poll::Ready(stray) = self.own.poll_recv(cx)
         {
             self.first = stray;
@@ -70,6 +72,9 @@ impl Strays {
 
     /// The next one.
     pub(super) fn next(&mut self) -> Option<Stray> {
+        if !self.has_others() {
+            return None;
+        }
         self.first.take().or_else(|| self.own.try_recv().ok())
     }
 }
