@@ -40,4 +40,4 @@ pub use id::{MAX_PATHS, PacketNumber, PathId, PeerId, SocketId, Weight, WorkerId
 pub use outbox::{Fragment, Lane, LaneKey, LaneRef, Outbox, Run};
 pub use peer::{DatagramMeta, Incoming};
 pub use rate::{Rate, RateError, RateLimit};
-pub use time::Time;
+pub use time::{LatestTime, Time};

@@ -56,6 +56,26 @@ impl Time {
     }
 }
 
+/// The latest of the times that several threads told. Each reads the clock before it waits for the others, so what they tell,
+/// one after the other, may go back a little.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LatestTime(Time);
+
+impl LatestTime {
+    /// Some thread's `now`, or the latest before it where that is later.
+    #[inline]
+    pub fn advance(&mut self, now: Time) -> Time {
+        self.0 = self.0.max(now);
+        self.0
+    }
+
+    /// As [`advance`](Self::advance), for somebody who only looks.
+    #[must_use]
+    pub fn or_later(self, now: Time) -> Time {
+        self.0.max(now)
+    }
+}
+
 /// A duration in nanoseconds, saturating at 584 years.
 fn nanos(d: Duration) -> u64 {
     u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)

@@ -18,8 +18,8 @@ use crate::policy::{Facts, PolicyTable};
 use crate::session::{IndexTable, Open};
 use crate::wire::{CloseReason, MessageType};
 use crate::{
-    Deliver, DropCounters, DropReason, Event, LaneKey, Outbox, PathId, PeerId, Rate, RateLimit,
-    SocketId, Time, Weight, WorkerId,
+    Deliver, DropCounters, DropReason, Event, LaneKey, LatestTime, Outbox, PathId, PeerId, Rate,
+    RateLimit, SocketId, Time, Weight, WorkerId,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -60,6 +60,8 @@ pub enum SendError {
 pub struct Endpoint {
     config: EndpointConfig,
     rng: ChaCha20Rng,
+    /// Of all workers.
+    latest: LatestTime,
     gate: Gate,
     /// When the log last had a stranger.
     stranger_told: Option<Time>,
@@ -113,6 +115,7 @@ impl Endpoint {
         Self {
             config,
             rng,
+            latest: LatestTime::default(),
             gate,
             stranger_told: None,
             flows,
@@ -137,6 +140,7 @@ impl Endpoint {
     /// # Errors
     /// When its `allowed_ips` belong to another peer, or it has too many paths.
     pub fn add_peer(&mut self, now: Time, config: PeerConfig) -> Result<PeerId, AddPeerError> {
+        let now = self.latest.advance(now);
         let id = PeerId(self.peers.len() as u32);
         if config.paths.len() > crate::id::MAX_PATHS {
             return Err(AddPeerError::TooManyPaths(config.name));
@@ -178,6 +182,7 @@ impl Endpoint {
         offload: &Offload,
         out: &mut Outbox,
     ) {
+        let now = self.latest.advance(now);
         let result = self.send(now, packet, *offload, None, out);
         self.count_dropped(result.map(|_| ()), packet.len());
     }
@@ -193,6 +198,7 @@ impl Endpoint {
         offload: &Offload,
         out: &mut Outbox,
     ) {
+        let now = self.latest.advance(now);
         let size = buffer.len();
         let result = self.send(now, &mut buffer[range.clone()], *offload, Some(size), out);
         if let Ok((id, Some(adopted))) = result {
@@ -266,6 +272,7 @@ impl Endpoint {
         out: &mut Outbox,
         sink: &mut dyn Deliver,
     ) {
+        let now = self.latest.advance(now);
         let meta = incoming.meta;
         let result = match MessageType::of(incoming.datagram) {
             Some(kind) if kind.is_handshake() => {
@@ -315,6 +322,7 @@ impl Endpoint {
     /// A part of a batch was fed, and more may be: what comes at a gigabyte a second is reported on
     /// before the batch ends, which is when the sockets are drained.
     pub fn handle_part_end(&mut self, now: Time, out: &mut Outbox) {
+        let now = self.latest.advance(now);
         for &id in &self.touched[usize::from(self.share.worker.get())] {
             self.peers[id.0 as usize].report_early(now, out);
         }
@@ -322,6 +330,7 @@ impl Endpoint {
 
     /// The end of a batch: every readable socket of this worker was drained, or a timeout has passed.
     pub fn handle_batch_end(&mut self, now: Time, out: &mut Outbox, sink: &mut dyn Deliver) {
+        let now = self.latest.advance(now);
         let (share, own) = (self.share, usize::from(self.share.worker.get()));
         let mut touched = std::mem::take(&mut self.touched[own]);
         while let Some(id) = self.order_timers[own].pop(now) {
@@ -399,6 +408,7 @@ impl Endpoint {
 
     /// The local end of a path is usable, or not any more.
     pub fn set_local(&mut self, now: Time, peer: PeerId, path: PathId, local: LocalEnd) {
+        let now = self.latest.advance(now);
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
             p.set_local(now, path, local);
             self.touch(peer);
@@ -407,6 +417,7 @@ impl Endpoint {
 
     /// The configured remote address of a path: given as such, or what its name resolved to.
     pub fn set_remote(&mut self, now: Time, peer: PeerId, path: PathId, remote: SocketAddr) {
+        let now = self.latest.advance(now);
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
             p.set_remote(now, path, remote);
             self.touch(peer);
@@ -415,6 +426,7 @@ impl Endpoint {
 
     /// The kernel refused a datagram of the lane `key`.
     pub fn handle_send_error(&mut self, now: Time, key: &LaneKey, error: SendError) {
+        let now = self.latest.advance(now);
         let Some((peer, path)) = key.peer else { return };
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
             p.on_send_error(now, path, key.destination, error);
@@ -444,6 +456,7 @@ impl Endpoint {
 
     /// Sets a path's rate limit, from the next packet on.
     pub fn set_rate_limit(&mut self, now: Time, peer: PeerId, path: PathId, limit: RateLimit) {
+        let now = self.latest.advance(now);
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
             p.set_rate_limit(now, path, limit);
             self.touch(peer);
@@ -459,6 +472,7 @@ impl Endpoint {
         path: PathId,
         limit: Option<Rate>,
     ) {
+        let now = self.latest.advance(now);
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
             p.set_estimated_limit(now, path, limit);
             self.touch(peer);
@@ -467,6 +481,7 @@ impl Endpoint {
 
     /// Takes a path out of use, or back.
     pub fn set_enabled(&mut self, now: Time, peer: PeerId, path: PathId, enabled: bool) {
+        let now = self.latest.advance(now);
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
             p.set_enabled(now, path, enabled);
             self.touch(peer);
@@ -475,6 +490,7 @@ impl Endpoint {
 
     /// Says goodbye to every peer, and delivers what is held.
     pub fn close(&mut self, now: Time, out: &mut Outbox, sink: &mut dyn Deliver) {
+        let now = self.latest.advance(now);
         for i in 0..self.peers.len() {
             let (peer, mut cx) = self.lend(PeerId(i as u32), sink);
             peer.send_close(now, CloseReason::Shutdown, out);

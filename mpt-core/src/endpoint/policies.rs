@@ -28,6 +28,7 @@ impl Endpoint {
     /// What happens to a packet that is sent now, and why.
     #[must_use]
     pub fn explain(&self, now: Time, packet: &PacketText) -> Explanation {
+        let now = self.latest.or_later(now);
         let facts = packet.0;
         let tried = self.policies.tried(&facts);
         let class = self.policies.class(self.policies.classify(&facts));

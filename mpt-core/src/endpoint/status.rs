@@ -8,6 +8,7 @@ impl Endpoint {
     /// Everything the core knows; the daemon fills in the rest.
     #[must_use]
     pub fn status(&self, now: Time) -> Status {
+        let now = self.latest.or_later(now);
         Status {
             mtu: self.mtu,
             scheduler: self.schedulers(),

@@ -324,6 +324,25 @@ fn a_path_that_fails_while_ticks_are_left_out_is_suspected() {
     }
 }
 
+/// Workers read the clock before they wait for each other.
+#[test]
+fn time_that_goes_back_between_workers_changes_nothing() {
+    let mut world = World::new(&["a", "b"], &[]);
+    world.run(s(1));
+    for i in 0..500 {
+        let (end, back) = (i as usize % 2, world.now.before(ms(u64::from(i % 7))));
+        let mut packet = packet(end, i, 200);
+        let End { endpoint, out, .. } = &mut world.ends[end];
+        endpoint.handle_packet(back, &mut packet, &Offload::default(), out);
+        assert!(!endpoint.status(back).peers.is_empty());
+        world.turn(end);
+        world.run(ms(1));
+    }
+    world.run(ms(100));
+    assert_eq!(world.ends.each_ref().map(|end| end.delivered.len()), [250, 250]);
+    assert!(world.ends[HUB].delivered.is_sorted());
+}
+
 #[test]
 fn a_path_without_a_remote_address_does_not_keep_us_awake() {
     // The client waits for a name, the hub for somebody to use its path `z`.

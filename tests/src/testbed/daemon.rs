@@ -165,6 +165,14 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // What a failed test has to show first, if it is so: the daemon panicked.
+        if std::thread::panicking() {
+            let log = self.log();
+            if let Some(at) = log.find("panicked at") {
+                let told: Vec<&str> = log[at..].lines().take(40).collect();
+                eprintln!("the daemon of {} {}", self.name, told.join("\n"));
+            }
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
