@@ -12,7 +12,19 @@ fn keys_are_kept_private() {
     p.wrong("own.key", "group.key", "2:19", "its group can get at it");
     p.write("bad.key", "not a key", 0o600);
     p.wrong("own.key", "bad.key", "2:19", "holds no key: a key is 44 characters");
-    p.wrong("own.key", "/", "2:19", "is a directory; name a file in it");
+    p.wrong("own.key", "/", "2:19", "is a directory; name the file that holds the key");
+    for device in ["/dev/zero", "/dev/null"] {
+        p.wrong("own.key", device, "2:19", &format!("{device} is a device; name the file"));
+    }
+    let _socket = std::os::unix::net::UnixListener::bind(p.dir.path().join("socket")).unwrap();
+    p.wrong("own.key", "socket", "2:19", "socket is a socket; name the file");
+    p.write("long.key", &"é".repeat(1024), 0o644);
+    p.wrong("own.key", "long.key", "2:19", "more than 1024 bytes");
+    let (out, mut pipe) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut pipe, b"hello").unwrap();
+    drop(pipe);
+    let name = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&out));
+    p.wrong("own.key", &name, "2:19", "is no key: a key is 44 characters");
 
     let inline = SMALL
         .replace("private_key_file: own.key", &format!("private_key: \"{}\"", ours().to_base64()));
