@@ -405,6 +405,16 @@ fn all_problems_come_at_once_in_the_order_of_the_file() {
     assert_eq!(lines, [2, 4, 10, 11, 13]);
 }
 
+/// To find the places of all would take hours.
+#[test]
+fn of_very_many_problems_the_first_are_told() {
+    let text = SMALL.to_owned() + &"nonsense: 1\n".repeat(20_000);
+    let complaints = Place::new().complaints(&text);
+    assert_eq!(complaints.len(), 51);
+    assert!(complaints[0].starts_with("14:1: unknown key `nonsense`"), "{}", complaints[0]);
+    assert_eq!(complaints[50], "and 19950 more problems");
+}
+
 /// Whatever a slip of the hand makes of a file: it is read, or every problem has its place.
 mod slips {
     use super::*;
