@@ -2,6 +2,7 @@
 
 mod examples;
 mod files;
+mod hosts;
 mod keys;
 
 use super::*;
@@ -183,6 +184,14 @@ fn listening_everywhere_on_a_port() {
     place.wrong("max_hold: 500ms", "listen: 65536", "4:9", "1 to 65535");
     place.wrong("max_hold: 500ms", "listen: [\"10.0.0.1:1\", 2]", "4:24", "on one port");
     place.wrong("max_hold: 500ms", "listen: []", "4:9", "4511");
+    place.wrong("max_hold: 500ms", "listen: [1, 1]", "4:13", "a second time");
+    let listen = |list: &str| format!("listen: [{list}]");
+    let twice = listen("\"10.0.0.1:1\", \"10.0.0.1:1\"");
+    place.wrong("max_hold: 500ms", &twice, "4:24", "10.0.0.1 stands here a second time");
+    place.wrong("max_hold: 500ms", &listen("\"10.0.0.1:1\", 1"), "4:24", "leave it out here");
+    place.wrong("max_hold: 500ms", &listen("1, \"10.0.0.1:1\""), "4:13", "means every address");
+    place.wrong("max_hold: 500ms", &listen("\"224.0.0.1:1\""), "4:10", "or the port alone");
+    assert!(place.parse(&SMALL.replace("max_hold: 500ms", &listen("\"0.0.0.0:1\""))).is_ok());
 }
 
 #[test]
