@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 use std::str::FromStr;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Text that is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,25 +12,30 @@ pub enum KeyError {
     /// Wrong length.
     #[error("a key is 44 characters of base64 (32 bytes), this has {0}")]
     Length(usize),
-    /// Right length, but not base64 of 32 bytes.
+    /// 44 characters of base64, but of fewer or more bytes.
+    #[error("base64 of {0} bytes; a key has 32, in 44 characters that end in one `=`")]
+    Bytes(usize),
+    /// Right length, but not base64.
     #[error("not base64; a key looks like the output of `mpt-cli genkey`")]
     Encoding,
 }
 
 fn parse(text: &str) -> Result<[u8; 32], KeyError> {
     let text = text.trim();
-    if text.len() != 44 {
-        return Err(KeyError::Length(text.chars().count()));
+    match text.chars().count() {
+        44 => {}
+        other => return Err(KeyError::Length(other)),
     }
-    let mut out = [0u8; 33];
-    match STANDARD.decode_slice(text, &mut out) {
+    // 44 characters hold 31 bytes (`==` at the end), 32 or 33.
+    let mut out = Zeroizing::new([0u8; 33]);
+    match STANDARD.decode_slice(text, out.as_mut()) {
         Ok(32) => {
             let mut key = [0; 32];
             key.copy_from_slice(&out[..32]);
-            out.zeroize();
             Ok(key)
         }
-        _ => Err(KeyError::Encoding),
+        Ok(other) => Err(KeyError::Bytes(other)),
+        Err(_) => Err(KeyError::Encoding),
     }
 }
 
@@ -107,6 +112,14 @@ impl PrivateKey {
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
+    /// Whether it is a point of low order, such as the all-zero key: no private key belongs to it,
+    /// and every secret shared with it is zero (RFC 7748, 6.1).
+    #[must_use]
+    pub fn is_low_order(&self) -> bool {
+        let any = x25519_dalek::StaticSecret::from([1; 32]);
+        !any.diffie_hellman(&x25519_dalek::PublicKey::from(self.0)).was_contributory()
+    }
+
     /// The key of these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -157,9 +170,27 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_nobody_has() {
+        let key = |first: u8| {
+            let mut bytes = [0; 32];
+            bytes[0] = first;
+            PublicKey::from_bytes(bytes)
+        };
+        assert!(key(0).is_low_order() && key(1).is_low_order());
+        assert!(!key(9).is_low_order(), "the base point");
+        assert!(!PrivateKey::from_random([7; 32]).public_key().is_low_order());
+    }
+
+    #[test]
     fn what_is_not_a_key_is_told_apart() {
         assert_eq!("abc".parse::<PublicKey>().unwrap_err(), KeyError::Length(3));
         assert_eq!("!".repeat(44).parse::<PublicKey>().unwrap_err(), KeyError::Encoding);
+        for bytes in [31, 33] {
+            let text = STANDARD.encode(vec![7; bytes]);
+            assert_eq!(text.parse::<PublicKey>().unwrap_err(), KeyError::Bytes(bytes));
+        }
+        let accent = "A".repeat(43) + "é";
+        assert_eq!(accent.parse::<PublicKey>().unwrap_err(), KeyError::Encoding);
         assert!(!format!("{:?}", PrivateKey::from_random([7; 32])).contains("Bw"));
     }
 }

@@ -129,7 +129,9 @@ fn machinery(status: &Status) -> Vec<String> {
 const PATIENCE: f64 = 5.0;
 
 fn peer_lines(status: &Status, peer: &PeerStatus, width: usize) -> Vec<Line> {
+    let silence = silence(peer);
     let tone = match peer.state.as_str() {
+        "established" if silence.is_some() => Tone::Bad,
         "established" => Tone::Good,
         "refused" => Tone::Bad,
         _ => Tone::Doubtful,
@@ -148,8 +150,8 @@ fn peer_lines(status: &Status, peer: &PeerStatus, width: usize) -> Vec<Line> {
         Span::new(tone, &peer.state),
         Span::new(Tone::Plain, rest),
     ]];
-    if let Some(why) = &peer.why {
-        let text = wrap(&[why], "  ", width);
+    if let Some(why) = silence.as_ref().or(peer.why.as_ref()) {
+        let text = wrap(&[why], "  ", width.saturating_sub(2));
         lines.extend(text.into_iter().map(|line| vec![Span::new(tone, format!("  {line}"))]));
     }
     if peer.state == "connecting" && status.uptime > PATIENCE {
@@ -187,6 +189,25 @@ fn peer_lines(status: &Status, peer: &PeerStatus, width: usize) -> Vec<Line> {
         lines.extend(faint(wrap(&[drops("dropped", &peer.drops)], "  ", width)));
     }
     lines
+}
+
+/// For so long, in seconds, the answer that is on its way is waited for.
+const LULL: f64 = 2.0;
+
+/// That nothing gets through though there is a session: its keys outlive the paths.
+fn silence(peer: &PeerStatus) -> Option<String> {
+    let answers = |path: &PathStatus| matches!(path.state.as_str(), "up" | "suspected");
+    if peer.state != "established" || peer.paths.is_empty() || peer.paths.iter().any(answers) {
+        return None;
+    }
+    if peer.paths.iter().all(|path| path.state == "disabled") {
+        return Some("all its paths are disabled: nothing gets through".to_owned());
+    }
+    // An answer agreed the keys, and each path has been what it is for as long at least.
+    let since = peer.paths.iter().map(|path| path.last_change).chain(peer.session_age);
+    let since = since.fold(f64::INFINITY, f64::min);
+    (since >= LULL)
+        .then(|| format!("no path has answered for {}: nothing gets through", seconds(since)))
 }
 
 /// What was never held was not released either: then there is little to say.

@@ -30,7 +30,11 @@ pub use model::{
 pub use mpt_core::policy::Protocol;
 pub use problem::{ConfigError, Problem};
 
+use std::fs::File;
 use std::path::Path as FilePath;
+
+/// No configuration has more bytes: ten thousand peers take 3 MiB.
+const LONGEST: usize = 4 << 20;
 
 impl Config {
     /// Reads and judges the file that `argument` names: a path to a YAML file, or the name of one
@@ -47,9 +51,14 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it, with lines and columns.
     pub fn read_file(file: &FilePath) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file)
+        let text = File::open(file)
+            .and_then(|opened| secrets::text(opened, LONGEST))
             .map_err(|e| ConfigError::whole(file, secrets::unreadable(&e)))?;
-        Self::parse(file, &zeroize::Zeroizing::new(text))
+        let Some(text) = text else {
+            let message = "has more than 4 MiB, a configuration far less; is it the right file?";
+            return Err(ConfigError::whole(file, message.to_owned()));
+        };
+        Self::parse(file, &text)
     }
 
     /// Judges `text` as the contents of `file`, whose name and directory count: the interface is
@@ -58,6 +67,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it, with lines and columns.
     pub fn parse(file: &FilePath, text: &str) -> Result<Self, ConfigError> {
-        read::config(file, text)
+        // Some editors write a byte order mark; YAML allows it, its parser here does not.
+        read::config(file, text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 }

@@ -82,8 +82,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
     };
     let policies = policies::policies(&map, peers.as_deref());
     let ours = private_key.as_ref().map(PrivateKey::public_key);
-    let own: &[_] = interface.as_ref().map_or(&[], |interface| &interface.addresses);
-    rules::judge(ours, own, peers.as_deref().unwrap_or_default());
+    rules::judge(ours, interface.as_ref(), peers.as_deref().unwrap_or_default());
     Some(Config {
         file: file.to_owned(),
         interface: interface?,
@@ -125,12 +124,8 @@ fn interface(file: &FilePath, map: &Map<'_>) -> Option<Interface> {
         }
     };
     let addresses = map.require("address", "address: [10.77.0.1/30, \"fd77::1/64\"]").map(|node| {
-        let addresses: Vec<_> = node
-            .list_or_one()
-            .iter()
-            .filter_map(|item| item.read(units::address_and_length))
-            .map(|(address, length)| InterfaceAddress { address, length })
-            .collect();
+        let addresses: Vec<_> =
+            node.list_or_one().iter().filter_map(|item| item.read(interface_address)).collect();
         node.read(|value| match value {
             Yaml::List(items) if items.is_empty() => {
                 Err("expected at least one address, such as 10.77.0.1/30".to_owned())
@@ -152,6 +147,13 @@ fn interface(file: &FilePath, map: &Map<'_>) -> Option<Interface> {
         mtu: mtu.map_or(Mtu::Auto, Mtu::Fixed),
         mss_clamp: mss.unwrap_or_default(),
     })
+}
+
+fn interface_address(value: &Yaml) -> Result<InterfaceAddress, String> {
+    let (address, length) = units::address_and_length(value)?;
+    let address = units::of_one_host(address)
+        .map_err(|what| format!("{what}; write this end's, such as 10.77.0.1/30"))?;
+    Ok(InterfaceAddress { address, length })
 }
 
 /// `auto` (`None`), or a number in `range`.
@@ -212,7 +214,7 @@ fn beside(file: &FilePath, path: &str) -> PathBuf {
 
 fn listen(node: &Node<'_>) -> Option<Listen> {
     let mut listen: Option<Listen> = None;
-    for item in node.list_or_one() {
+    for (i, item) in node.list_or_one().iter().enumerate() {
         let (address, port) = item.read(listen_address)?;
         let known = listen.get_or_insert(Listen { port, addresses: Vec::new() });
         if known.port != port {
@@ -222,7 +224,19 @@ fn listen(node: &Node<'_>) -> Option<Listen> {
             ));
             return None;
         }
-        known.addresses.extend(address);
+        // Without addresses, what came before was the port alone.
+        let everywhere = i > 0 && known.addresses.is_empty();
+        match address {
+            Some(address) if known.addresses.contains(&address) => {
+                item.fail(format!("{address} stands here a second time; leave one out"));
+            }
+            None if everywhere => item.fail("the port stands here a second time; leave one out"),
+            Some(_) if everywhere => {
+                item.fail("the port alone, before, means every address; leave one of them out");
+            }
+            None if i > 0 => item.fail("the port alone means every address; leave it out here"),
+            _ => known.addresses.extend(address),
+        }
     }
     if listen.is_none() {
         node.fail("expected a port such as 4511");
@@ -235,7 +249,13 @@ fn listen_address(value: &Yaml) -> Result<(Option<IpAddr>, u16), String> {
         if let Ok(address) = text.parse::<SocketAddr>()
             && address.port() != 0
         {
-            return Ok((Some(address.ip()), address.port()));
+            let host = match address.ip() {
+                any if any.is_unspecified() => any,
+                one => units::of_one_host(one).map_err(|what| {
+                    format!("{what}; write one of this machine, or the port alone")
+                })?,
+            };
+            return Ok((Some(host), address.port()));
         }
         if let Ok(port @ 1..) = text.parse::<u16>() {
             return Ok((None, port));

@@ -4,6 +4,9 @@ use super::problem::Problem;
 use super::yaml::{Part, Yaml, locate};
 use std::cell::RefCell;
 
+/// So many problems are told; to find the place of each, the text is read once more.
+const MOST_TOLD: usize = 50;
+
 /// The problems met so far, each with the way to what has it.
 #[derive(Default)]
 pub(super) struct Problems(RefCell<Vec<(Vec<usize>, Part, String)>>);
@@ -11,14 +14,22 @@ pub(super) struct Problems(RefCell<Vec<(Vec<usize>, Part, String)>>);
 impl Problems {
     /// In the order of the text, with lines and columns.
     pub(super) fn located(self, text: &str) -> Vec<Problem> {
-        let mut list: Vec<_> = self
-            .0
-            .into_inner()
-            .into_iter()
-            .map(|(way, part, message)| Problem { place: locate(text, &way, part), message })
-            .collect();
+        let mut met = self.0.into_inner();
+        // Ways are in the order of the text.
+        met.sort();
+        met.dedup();
+        let more = met.len().saturating_sub(MOST_TOLD);
+        met.truncate(MOST_TOLD);
+        let located = |(way, part, message): (Vec<_>, _, _)| Problem {
+            place: locate(text, &way, part),
+            message,
+        };
+        let mut list: Vec<_> = met.into_iter().map(located).collect();
         list.sort();
         list.dedup();
+        if more > 0 {
+            list.push(Problem { place: None, message: format!("and {more} more problems") });
+        }
         list
     }
 }

@@ -1,6 +1,6 @@
 //! What only shows when peers and paths stand side by side.
 
-use super::model::{InterfaceAddress, Path, Peer};
+use super::model::{Interface, InterfaceAddress, Path, Peer};
 use super::reader::Node;
 use mpt_core::PathId;
 use mpt_core::config::Prefix;
@@ -23,15 +23,16 @@ pub(super) struct SeenPeer<'a> {
     pub(super) peer: Peer,
 }
 
-/// Where a path's name and gateway stand.
+/// Where a path's name, interface and gateway stand.
 pub(super) struct SeenPath<'a> {
     pub(super) name_node: Node<'a>,
+    pub(super) interface_node: Option<Node<'a>>,
     pub(super) gateway_node: Option<Node<'a>>,
 }
 
-/// Notes what collides among `peers`, and a peer that is ourselves: with our key, or one of our
-/// `own` addresses.
-pub(super) fn judge(ours: Option<PublicKey>, own: &[InterfaceAddress], peers: &[SeenPeer<'_>]) {
+/// Notes what collides among `peers`, and what is ourselves: a peer with our key, or an address of
+/// our `tunnel`, and a path over it.
+pub(super) fn judge(ours: Option<PublicKey>, tunnel: Option<&Interface>, peers: &[SeenPeer<'_>]) {
     for (i, seen) in peers.iter().enumerate() {
         let (peer, earlier) = (&seen.peer, &peers[..i]);
         if earlier.iter().any(|e| e.peer.name == peer.name) {
@@ -49,7 +50,10 @@ pub(super) fn judge(ours: Option<PublicKey>, own: &[InterfaceAddress], peers: &[
             ));
         }
         prefixes_are_claimed_once(seen, earlier);
-        our_addresses_are_ours(own, seen);
+        if let Some(tunnel) = tunnel {
+            our_addresses_are_ours(&tunnel.addresses, seen);
+            no_path_uses_the_tunnel(&tunnel.name, seen);
+        }
         paths_have_their_own_names(seen);
     }
     an_interface_has_one_gateway(peers);
@@ -63,6 +67,18 @@ fn our_addresses_are_ours(own: &[InterfaceAddress], seen: &SeenPeer<'_>) {
             node.fail(format!(
                 "{} is our own address (it stands in `interface`); the peer's is wanted",
                 prefix.address
+            ));
+        }
+    }
+}
+
+fn no_path_uses_the_tunnel(tunnel: &str, seen: &SeenPeer<'_>) {
+    for (path, node) in seen.peer.paths.iter().zip(&seen.path_nodes) {
+        if let (Some(name), Some(node)) = (&path.interface, &node.interface_node)
+            && name == tunnel
+        {
+            node.fail(format!(
+                "{tunnel} is the tunnel itself; name the interface that leads to the peer"
             ));
         }
     }

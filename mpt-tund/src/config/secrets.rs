@@ -1,32 +1,68 @@
 //! Keys, from files that nobody else can read.
 
 use mpt_core::keys::KeyError;
-use std::fs::{File, Metadata};
+use std::fs::{File, FileType, Metadata};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-/// No key file is longer; whatever is, was not meant.
-const LONGEST: u64 = 4096;
+/// No key file is longer, in bytes; whatever is, was not meant.
+const LONGEST: usize = 1024;
 
 /// Reads the key in `file`; `maker` is the command that makes such a file.
 pub(super) fn read_key<K: FromStr<Err = KeyError>>(file: &Path, maker: &str) -> Result<K, String> {
     let shown = file.display();
     let remedy = format!("`umask 077; {maker} > {shown}` makes one");
-    let opened = File::open(file).and_then(|f| Ok((f.metadata()?, f)));
-    let (metadata, opened) = opened.map_err(|e| match e.kind() {
+    let failed = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => format!("there is no file {shown}; {remedy}"),
         _ => format!("{shown} {}", unreadable(&e)),
-    })?;
+    };
+    // Asked before it is opened: to open a device may do something.
+    let kind = file.metadata().map_err(failed)?.file_type();
+    if let Some(what) = holds_no_text(kind) {
+        return Err(format!("{shown} is {what}; name the file that holds the key"));
+    }
+    let opened = File::open(file).map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    let long = || {
+        format!(
+            "{shown} has more than {LONGEST} bytes, a key file one line of 44 characters; is it the right file?"
+        )
+    };
+    // Before its mode: who follows that advice on a program or a database breaks it.
+    if metadata.len() > LONGEST as u64 {
+        return Err(long());
+    }
     private(&metadata, file)?;
-    let mut text = Zeroizing::new(String::new());
-    opened
-        .take(LONGEST)
-        .read_to_string(&mut text)
-        .map_err(|e| format!("{shown} {}", unreadable(&e)))?;
-    text.parse().map_err(|e| format!("{shown} holds no key: {e}; {remedy}"))
+    let text = text(opened, LONGEST).map_err(failed)?.ok_or_else(long)?;
+    text.parse().map_err(|e| match kind.is_file() {
+        true => format!("{shown} holds no key: {e}; {remedy}"),
+        false => format!("what comes from {shown} is no key: {e}; `{maker}` makes one"),
+    })
+}
+
+/// The text in `file`, or that comes from it; `None` when it has more than `most` bytes.
+pub(super) fn text(file: File, most: usize) -> std::io::Result<Option<Zeroizing<String>>> {
+    // Never grown, so that no copy of a secret stays behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most + 1));
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > most {
+        return Ok(None);
+    }
+    std::str::from_utf8(&bytes).map_err(|_| std::io::ErrorKind::InvalidData)?;
+    Ok(String::from_utf8(std::mem::take(&mut bytes)).ok().map(Zeroizing::new))
+}
+
+/// What a file is that cannot hold a key. A pipe can: `/dev/stdin`, `<(pass mpt0)`.
+fn holds_no_text(kind: FileType) -> Option<&'static str> {
+    match kind {
+        kind if kind.is_dir() => Some("a directory"),
+        kind if kind.is_char_device() || kind.is_block_device() => Some("a device"),
+        kind if kind.is_socket() => Some("a socket"),
+        _ => None,
+    }
 }
 
 /// Why a file cannot be read, and what to do, to stand behind its name.

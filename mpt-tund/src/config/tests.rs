@@ -1,5 +1,10 @@
 //! Whole files: right ones read in full, wrong ones told with line and column.
 
+mod examples;
+mod files;
+mod hosts;
+mod keys;
+
 use super::*;
 use mpt_core::config::{
     CipherChoice, Dscp, MssClamp, PeerConfig, RepairConfig, SchedulerKind, WorkerCount,
@@ -179,6 +184,14 @@ fn listening_everywhere_on_a_port() {
     place.wrong("max_hold: 500ms", "listen: 65536", "4:9", "1 to 65535");
     place.wrong("max_hold: 500ms", "listen: [\"10.0.0.1:1\", 2]", "4:24", "on one port");
     place.wrong("max_hold: 500ms", "listen: []", "4:9", "4511");
+    place.wrong("max_hold: 500ms", "listen: [1, 1]", "4:13", "a second time");
+    let listen = |list: &str| format!("listen: [{list}]");
+    let twice = listen("\"10.0.0.1:1\", \"10.0.0.1:1\"");
+    place.wrong("max_hold: 500ms", &twice, "4:24", "10.0.0.1 stands here a second time");
+    place.wrong("max_hold: 500ms", &listen("\"10.0.0.1:1\", 1"), "4:24", "leave it out here");
+    place.wrong("max_hold: 500ms", &listen("1, \"10.0.0.1:1\""), "4:13", "means every address");
+    place.wrong("max_hold: 500ms", &listen("\"224.0.0.1:1\""), "4:10", "or the port alone");
+    assert!(place.parse(&SMALL.replace("max_hold: 500ms", &listen("\"0.0.0.0:1\""))).is_ok());
 }
 
 #[test]
@@ -386,31 +399,6 @@ fn what_is_missing_is_told_with_an_example() {
 }
 
 #[test]
-fn keys_are_kept_private() {
-    let p = Place::new();
-    p.wrong("own.key", "gone.key", "2:19", "umask 077; mpt-cli genkey >");
-    p.write("open.key", &ours().to_base64(), 0o644);
-    p.wrong("own.key", "open.key", "2:19", "everybody can get at it (mode 0644); run `chmod 600 ");
-    p.write("group.key", &ours().to_base64(), 0o640);
-    p.wrong("own.key", "group.key", "2:19", "its group can get at it");
-    p.write("bad.key", "not a key", 0o600);
-    p.wrong("own.key", "bad.key", "2:19", "holds no key: a key is 44 characters");
-    p.wrong("own.key", "/", "2:19", "is a directory; name a file in it");
-
-    let inline = SMALL
-        .replace("private_key_file: own.key", &format!("private_key: \"{}\"", ours().to_base64()));
-    let file = p.write("mpt9.yaml", &inline, 0o644);
-    let error = Config::read_file(&file).unwrap_err().to_string();
-    assert!(error.contains(":2:14: ") && error.contains("run `chmod 600 "), "{error}");
-    p.write("mpt9.yaml", &inline, 0o600);
-    assert_eq!(Config::read_file(&file).unwrap().private_key, ours());
-    p.wrong("own.key", "own.key\nprivate_key: x", "3:1", "leave one out");
-    let bad = SMALL.replace("private_key_file: own.key", "private_key: c2VjcmV0");
-    let complaints = p.complaints(&bad);
-    assert!(!complaints[0].contains("c2Vj"), "a secret is not repeated: {complaints:?}");
-}
-
-#[test]
 fn all_problems_come_at_once_in_the_order_of_the_file() {
     let text = SMALL
         .replace("weight: 2", "wieght: 2")
@@ -426,103 +414,14 @@ fn all_problems_come_at_once_in_the_order_of_the_file() {
     assert_eq!(lines, [2, 4, 10, 11, 13]);
 }
 
+/// To find the places of all would take hours.
 #[test]
-fn a_file_called_as_no_interface_can_be() {
-    let p = Place::new();
-    let text = SMALL.replace("name: mpt0, ", "");
-    let error = Config::parse(&p.dir.path().join("a much too long name.yaml"), &text).unwrap_err();
-    assert!(
-        error.to_string().contains(":1:12: ") && error.to_string().contains("add `name: mpt0`")
-    );
-}
-
-#[test]
-fn broken_yaml_has_its_place() {
-    let complaints = Place::new().complaints("peers: [\n  {name: a\n");
-    assert_eq!(complaints.len(), 1);
-    assert!(complaints[0].contains("this is not YAML"), "{complaints:?}");
-}
-
-#[test]
-fn the_examples_are_right() {
-    let place = Place::new();
-    place.write("mpt0.key", &ours().to_base64(), 0o600);
-    let conf = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../conf");
-    let read = |name: &str| {
-        let text = std::fs::read_to_string(conf.join(name)).unwrap();
-        let here = text.replace("/etc/mpt/", "");
-        Config::parse(&place.dir.path().join(name), &here).unwrap_or_else(|e| panic!("{e}"))
-    };
-    let (client, hub) = (read("example.yaml"), read("hub.yaml"));
-    assert_eq!((client.name(), hub.name()), ("mpt0", "mpt0"));
-    assert_eq!(client.peers[0].paths.len(), 2);
-    assert_eq!(hub.peers[1].paths[1].remote, None);
-
-    // What stands there as a default is one.
-    let small = place.parse(SMALL).unwrap();
-    assert_eq!(client.probe, small.probe);
-    assert_eq!((client.cipher, client.scheduler), (small.cipher, small.scheduler));
-    assert_eq!((client.max_hold, client.interface.mtu), (small.max_hold, small.interface.mtu));
-}
-
-/// The two routers of the README are right, and each other's mirror image.
-#[test]
-fn the_readme_is_right() {
-    let place = Place::new();
-    place.write("mpt0.key", &ours().to_base64(), 0o600);
-    place.write("roof.psk", &ours().to_base64(), 0o600);
-    let readme = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    let routers: Vec<Config> = readme
-        .split("```yaml\n")
-        .skip(1)
-        .map(|rest| {
-            let yaml = rest.split("```").next().unwrap();
-            let yaml =
-                yaml.replace("…of router A…", "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=");
-            let yaml =
-                yaml.replace("…of router B…", "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=");
-            place.parse(&yaml).unwrap_or_else(|e| panic!("{e}\n{yaml}"))
-        })
-        .collect();
-    let [a, b] = &routers[..] else { panic!("{} routers", routers.len()) };
-    for (here, there) in [(a, b), (b, a)] {
-        let address = there.interface.addresses[0].address;
-        assert_eq!(here.peers[0].allowed_ips[0].address, address);
-        assert_eq!(here.routes[0].to, here.peers[0].allowed_ips[1]);
-        let ends = |config: &Config| -> Vec<_> {
-            let paths = config.peers[0].paths.iter();
-            paths.map(|p| (p.name.clone(), p.weight, p.remote.as_ref().unwrap().port)).collect()
-        };
-        assert_eq!(ends(here), ends(there));
-    }
-}
-
-/// Each key that stands commented out in the example is a right one, too.
-#[test]
-fn what_the_example_leaves_out_is_right() {
-    let place = Place::new();
-    place.write("mpt0.key", &ours().to_base64(), 0o600);
-    place.write("roof.psk", &ours().to_base64(), 0o600);
-    let example = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("../conf/example.yaml");
-    let text: String = std::fs::read_to_string(example)
-        .unwrap()
-        .replace("/etc/mpt/", "")
-        .lines()
-        .map(|line| {
-            let bare = line.trim_start();
-            let key = bare.strip_prefix("# ").and_then(|rest| rest.split_once(": "));
-            let is_key = key
-                .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-            if is_key { line.replacen("# ", "", 1) + "\n" } else { line.to_owned() + "\n" }
-        })
-        .collect();
-    let config = place.parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    let path = &config.peers[0].paths[1];
-    assert_eq!(config.workers, Workers::Auto);
-    assert_eq!((path.local_port, path.dscp), (Some(4600), Dscp::Fixed(46)));
-    assert!(path.rate_limit.is_some());
-    assert_eq!(path.offloads, PathOffloads::default());
+fn of_very_many_problems_the_first_are_told() {
+    let text = SMALL.to_owned() + &"nonsense: 1\n".repeat(20_000);
+    let complaints = Place::new().complaints(&text);
+    assert_eq!(complaints.len(), 51);
+    assert!(complaints[0].starts_with("14:1: unknown key `nonsense`"), "{}", complaints[0]);
+    assert_eq!(complaints[50], "and 19950 more problems");
 }
 
 /// Whatever a slip of the hand makes of a file: it is read, or every problem has its place.

@@ -165,6 +165,17 @@ pub(super) fn address_and_length(value: &Yaml) -> Result<(IpAddr, u8), String> {
     }
 }
 
+/// An address that one host can have; of another one, what it is.
+pub(super) fn of_one_host(address: IpAddr) -> Result<IpAddr, String> {
+    let what = match address.to_canonical() {
+        a if a.is_unspecified() => "is no host's address",
+        a if a.is_multicast() => "is a multicast address",
+        IpAddr::V4(a) if a.is_broadcast() => "is the broadcast address",
+        _ => return Ok(address),
+    };
+    Err(format!("{address} {what}"))
+}
+
 /// A prefix; host bits are an error, since it is not clear what was meant.
 pub(super) fn prefix(value: &Yaml) -> Result<Prefix, String> {
     let (address, length) = address_and_length(value)?;
@@ -241,6 +252,21 @@ mod tests {
             assert!(prefix(&t(bad)).is_err(), "{bad}");
         }
         assert!(prefix(&t("10.0.0.1/8")).unwrap_err().contains("write 10.0.0.0/8"));
+    }
+
+    #[test]
+    fn addresses_of_one_host() {
+        let told = |text: &str| of_one_host(text.parse().unwrap());
+        for good in ["10.1.0.2", "127.0.0.1", "fe80::1", "2001:db8::1", "::ffff:10.1.0.2"] {
+            assert_eq!(told(good).unwrap().to_string(), good);
+        }
+        for none in ["0.0.0.0", "::", "::ffff:0.0.0.0"] {
+            assert_eq!(told(none).unwrap_err(), format!("{none} is no host's address"));
+        }
+        for many in ["224.0.0.1", "239.255.255.255", "ff02::1", "::ffff:224.0.0.1"] {
+            assert_eq!(told(many).unwrap_err(), format!("{many} is a multicast address"));
+        }
+        assert!(told("255.255.255.255").unwrap_err().ends_with("is the broadcast address"));
     }
 
     #[test]

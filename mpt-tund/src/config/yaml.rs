@@ -35,7 +35,14 @@ impl Yaml {
 /// The tree of `text`, or where it stops to be YAML and why.
 pub(super) fn parse(text: &str) -> Result<Yaml, (Option<(usize, usize)>, String)> {
     serde_yaml::from_str(text).map_err(|e| {
+        if let Some((place, c)) = control_character(text) {
+            return (Some(place), format!("text cannot hold {c:?}; is it the right file?"));
+        }
         let place = e.location().map(|l| (l.line(), l.column()));
+        if let (None, Some(line)) = (place, second_document(text)) {
+            let message = "a second document begins here; a configuration is one, leave `---` out";
+            return (Some((line, 1)), message.to_owned());
+        }
         let indented_by_tab = place
             .and_then(|(line, _)| text.lines().nth(line - 1))
             .is_some_and(|line| line.trim_start_matches(' ').starts_with('\t'));
@@ -44,11 +51,28 @@ pub(super) fn parse(text: &str) -> Result<Yaml, (Option<(usize, usize)>, String)
     })
 }
 
+/// The first character that YAML does not allow: the parser tells no line of it.
+fn control_character(text: &str) -> Option<((usize, usize), char)> {
+    text.split('\n').enumerate().find_map(|(line, content)| {
+        let wrong = |c: &char| c.is_control() && !matches!(c, '\t' | '\r' | '\u{85}');
+        let (column, c) = content.chars().enumerate().find(|(_, c)| wrong(c))?;
+        Some(((line + 1, column + 1), c))
+    })
+}
+
+/// The line of the `---` that stands between two documents: the parser tells none.
+fn second_document(text: &str) -> Option<usize> {
+    let begun = |line: &str| !line.trim().is_empty() && !line.starts_with(['#', '%']);
+    let mut lines = text.lines().enumerate().skip_while(|(_, line)| !begun(line)).skip(1);
+    let (line, _) = lines.find(|(_, line)| line.starts_with("---"))?;
+    serde_yaml::Deserializer::from_str(text).nth(1).map(|_| line + 1)
+}
+
 /// The way from the root to a node: at each map or list, the number of the entry.
 pub(super) type Way = [usize];
 
 /// Which part of a map's entry is meant.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Part {
     Key,
     Value,
@@ -230,5 +254,11 @@ mod tests {
         let (place, message) = parse("a: [1, 2\nb: 3\n").unwrap_err();
         assert_eq!(place.map(|p| p.0), Some(2), "{message}");
         assert!(parse("a:\n\tb: 3\n").unwrap_err().1.contains("spaces"));
+        let (place, message) = parse("a: 1\nb: \0\n").unwrap_err();
+        assert_eq!(place, Some((2, 4)), "{message}");
+        assert!(message.contains("cannot hold '\\0'"), "{message}");
+        let (place, message) = parse("# one\n---\na: 1\n---\nb: 2\n").unwrap_err();
+        assert_eq!(place, Some((4, 1)), "{message}");
+        assert!(message.contains("leave `---` out"), "{message}");
     }
 }

@@ -8,7 +8,7 @@ use super::super::{secrets, units};
 use super::{beside, inline_key, interface_name};
 use mpt_core::Weight;
 use mpt_core::config::Dscp;
-use mpt_core::keys::PresharedKey;
+use mpt_core::keys::{KeyError, PresharedKey, PublicKey};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path as FilePath;
 
@@ -62,9 +62,13 @@ fn peer<'a>(
     let key_node = map.require("public_key", "public_key: \"…\"");
     let public_key = key_node.as_ref().and_then(|node| {
         node.read(|value| {
-            units::text(value)?
-                .parse()
-                .map_err(|e| format!("{e}; the peer's `mpt-cli pubkey < ITS_KEY_FILE` prints it"))
+            let told = |e| format!("{e}; the peer's `mpt-cli pubkey < ITS_KEY_FILE` prints it");
+            let key: PublicKey =
+                units::text(value)?.parse().map_err(|e: KeyError| told(e.to_string()))?;
+            match key.is_low_order() {
+                true => Err(told("no private key belongs to this one".to_owned())),
+                false => Ok(key),
+            }
         })
     });
     let preshared_key = preshared_key(file, &map);
@@ -133,10 +137,10 @@ fn path<'a>(
     let path = Path {
         name: name?,
         interface: map.read("interface", interface_name),
-        local: map.read("local", address),
+        local: map.read("local", |value| address(value, LOCAL)),
         local_port: map.read("local_port", port).and_then(|n| u16::try_from(n).ok()),
         remote: map.read("remote", remote),
-        gateway: map.read("gateway", address),
+        gateway: map.read("gateway", |value| address(value, GATEWAY)),
         weight: map.read("weight", weight),
         priority: map
             .read("priority", units::number("a rank", 0..=65_535))
@@ -153,7 +157,12 @@ fn path<'a>(
         );
     }
     fits_together(&map, &path);
-    Some((SeenPath { name_node: name_node?, gateway_node: map.get("gateway") }, path))
+    let seen = SeenPath {
+        name_node: name_node?,
+        interface_node: map.get("interface"),
+        gateway_node: map.get("gateway"),
+    };
+    Some((seen, path))
 }
 
 /// Addresses of one path are of one family, and link-local ones need their link.
@@ -189,11 +198,19 @@ fn name_text(value: &Yaml) -> Result<String, String> {
     }
 }
 
-fn address(value: &Yaml) -> Result<IpAddr, String> {
+/// What to do where no host can have an address.
+const LOCAL: &str = "write one of this machine, or leave `local` out";
+const GATEWAY: &str = "write the next hop's, or leave `gateway` out";
+const REMOTE: &str = "write the peer's, or leave `remote` out where it calls";
+
+/// An address that one host can have; `remedy` says what to do about others.
+fn address(value: &Yaml, remedy: &str) -> Result<IpAddr, String> {
     let text = units::text(value)?;
     let (bare, zone) = text.split_once('%').map_or((text, None), |(a, z)| (a, Some(z)));
     match (bare.parse(), zone) {
-        (Ok(address), None) => Ok(address),
+        (Ok(address), None) => {
+            units::of_one_host(address).map_err(|what| format!("{what}; {remedy}"))
+        }
         (Ok(_), Some(zone)) => {
             Err(format!("leave `%{zone}` out; the path's `interface` says which link"))
         }
@@ -216,12 +233,12 @@ fn remote(value: &Yaml) -> Result<Remote, String> {
         return Err(expected(" (a port is 1 to 65535)"));
     };
     let host = if let Some(inner) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        match address(&Yaml::Text(inner.to_owned()))? {
+        match address(&Yaml::Text(inner.to_owned()), REMOTE)? {
             IpAddr::V6(v6) => Host::Address(v6.into()),
             IpAddr::V4(_) => return Err(expected(" (brackets are for IPv6)")),
         }
-    } else if let Ok(v4) = host.parse::<Ipv4Addr>() {
-        Host::Address(v4.into())
+    } else if host.parse::<Ipv4Addr>().is_ok() {
+        Host::Address(address(&Yaml::Text(host.to_owned()), REMOTE)?)
     } else if is_host_name(host) {
         Host::Name(host.to_owned())
     } else {
@@ -296,6 +313,11 @@ mod tests {
             "a b:4511",
             "10.1.0.256:4511",
             "-a:1",
+            "0.0.0.0:4511",
+            "[::]:4511",
+            "224.0.0.1:4511",
+            "[ff02::1]:4511",
+            "255.255.255.255:4511",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
