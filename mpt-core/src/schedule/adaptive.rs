@@ -72,6 +72,10 @@ const MINOR_PART: u64 = 6;
 /// A flow is unanswered when nothing came back for so long at least since that is looked for.
 const WATCHED: Duration = Duration::from_millis(700);
 
+/// A delay that was measured so long ago is none: clocks drift (100 ppm: 6 ms), and what was taken for the path's own delay
+/// may have been a queue that nothing has been sent through since.
+const BELIEVED: Duration = Duration::from_secs(60);
+
 /// With nothing known at all a path takes 10 Mbit/s, bytes a second.
 const UNKNOWN: u64 = 1_250_000;
 
@@ -144,8 +148,11 @@ impl Adaptive {
             fastest.id
         } else {
             let unanswered = kind == Kind::Unanswered && self.watches(now);
-            let over = if unanswered { self.known } else { self.eligible };
-            self.spread(now, paths.clone(), fastest, over)
+            let (over, minor) = match unanswered {
+                true => (self.known, 0),
+                false => (self.eligible, self.minor),
+            };
+            self.spread(now, paths.clone(), fastest, (over, minor))
         };
         // What is to wait will be asked for again.
         if paths.clone().any(|v| v.id == picked && v.tokens == Tokens::Spent) {
@@ -196,13 +203,14 @@ impl Adaptive {
         bursts
     }
 
-    /// Of the paths `over`, by bits, the fastest of those where next to nothing waits; else where the least does.
+    /// Of the paths `over`, by bits, the fastest of those where next to nothing waits; else where the least does. Those that
+    /// are `minor` only get what would not arrive later by them.
     fn spread<'v>(
         &mut self,
         now: Time,
         paths: impl Iterator<Item = &'v PathView>,
         fastest: &PathView,
-        over: u16,
+        (over, minor): (u16, u16),
     ) -> PathId {
         let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest));
         let mut quick: Option<(i64, PathId)> = None;
@@ -210,7 +218,7 @@ impl Adaptive {
         let eligible = |v: &&PathView| over & v.id.bit() != 0;
         for v in paths.filter(eligible).filter(|v| v.tokens == Tokens::Left) {
             let queue = self.queue(now, v);
-            if self.minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
+            if minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
                 continue;
             }
             if queue < v.estimate.threshold && quick.is_none_or(|(least, _)| self.cost(v) < least) {
@@ -231,7 +239,7 @@ impl Adaptive {
     /// New estimates: once a report, not once a packet.
     #[cold]
     fn follow<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
-        self.follow_delays(paths.clone());
+        self.follow_delays(now, paths.clone());
         // Two that are about as fast do not take turns.
         let cost = |v: &&PathView| {
             let burst = if v.estimate.measured {
@@ -309,18 +317,19 @@ impl Adaptive {
                 self.minor |= if little { v.id.bit() } else { 0 };
             }
         }
-        if self.eligible == self.known {
+        if self.spreads_over() == self.known {
             self.watching_since = None;
         } else {
             self.watching_since.get_or_insert(now);
         }
     }
 
-    /// Delays from those that were measured; where one was not, from half the round trips.
-    fn follow_delays<'v>(&mut self, paths: impl Iterator<Item = &'v PathView> + Clone) {
-        let measured = paths.clone().filter_map(|v| Some((v.estimate.delay?, v.min_rtt)));
+    /// Delays from those that were measured of late; where one was not, from half the round trips.
+    fn follow_delays<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
+        let known = |v: &PathView| v.estimate.delay.filter(|_| now.since(v.estimate.at) < BELIEVED);
+        let measured = paths.clone().filter_map(|v| Some((known(v)?, v.min_rtt)));
         let origin = measured.min();
-        let delay = |v: &PathView| match (origin, v.estimate.delay) {
+        let delay = |v: &PathView| match (origin, known(v)) {
             (Some((origin, _)), Some(delay)) => delay - origin,
             (Some((_, rtt)), None) => (micros(v.min_rtt) - micros(rtt)) / 2,
             (None, _) => micros(v.min_rtt) / 2,

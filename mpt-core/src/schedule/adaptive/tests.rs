@@ -175,6 +175,37 @@ fn a_stream_that_nobody_answers_is_spread_over_far_paths_before_anything_overflo
     }
 }
 
+/// What a path brings is worth little waiting to a flow that is answered, and needed by one that is too much for the others.
+#[test]
+fn a_path_that_brings_little_is_used_by_a_stream_that_nobody_answers() {
+    for answers in [true, false] {
+        let (mut s, mut links) = (Adaptive::default(), Links::new(2));
+        links.answers = answers;
+        let rates = [10_000_000, 1_000_000];
+        let mut views = paths(&[(rates[0], 10), (rates[1], 60)]);
+        links.run(&mut s, &mut views, &rates, (Time::ZERO, 2_000), 10_100_000);
+        links.run(&mut s, &mut views, &rates, (Time::from_millis(2_000), 1_000), 10_100_000);
+        let share = links.shares()[1];
+        assert_eq!(share > 0.005, !answers, "answered: {answers}: {share}");
+    }
+}
+
+/// A path's delay as read through a queue, once: nothing is sent there for that, and nothing tells that it is gone.
+#[test]
+fn a_delay_measured_long_ago_is_not_believed() {
+    let mut s = Adaptive::default();
+    let mut views = paths(&[(1_000_000, 20), (1_000_000, 10)]);
+    views[1].estimate.delay = views[1].estimate.delay.map(|d| d + 80_000);
+    let pick = |s: &mut Adaptive, views: &mut [PathView], second: u64| {
+        let now = Time::from_millis(second * 1_000);
+        views[0].estimate.at = now;
+        s.pick(now, views.iter(), 1, 100).unwrap().index()
+    };
+    assert_eq!(pick(&mut s, &mut views, 1), 0);
+    assert_eq!(pick(&mut s, &mut views, 50), 0);
+    assert_eq!(pick(&mut s, &mut views, 70), 1);
+}
+
 #[test]
 fn a_packet_that_has_to_wait_is_not_counted() {
     let mut views = paths(&[(1_000_000, 20), (1_000_000, 320)]);
