@@ -13,6 +13,8 @@ const CLIENT: usize = 0;
 const HUB: usize = 1;
 const PEER: PeerId = PeerId(0);
 
+mod taking_turns;
+
 fn path(n: usize) -> PathId {
     PathId::all().nth(n).unwrap()
 }

@@ -86,6 +86,13 @@ impl WorkersLoss {
         self.0[i].update(now, sent, received);
     }
 
+    /// Packets that were lost, or are late.
+    #[must_use]
+    pub fn lost(&self, now: Time) -> u64 {
+        let windows = self.0.iter().filter_map(|m| m.window(now));
+        windows.map(|(sent, received)| sent.saturating_sub(received)).sum()
+    }
+
     /// The share that was lost, 0 to 1; `None` when nothing was sent.
     #[must_use]
     pub fn loss(&self, now: Time) -> Option<f64> {

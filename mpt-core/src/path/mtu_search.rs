@@ -22,6 +22,12 @@ const PRECISION: u16 = 8;
 /// A size failed when so many probes of it were lost (RFC 8899's MAX_PROBES).
 const TRIES: u8 = 3;
 
+/// Loss alone is no sign of a size that does not pass: that wants more of them. Every path loses packets, and loses probes too.
+const TRIES_FOR_LOSS: u8 = 5;
+
+/// While packets are lost it is asked this often whether the large ones are.
+const DOUBTED_AGAIN: Duration = Duration::from_secs(2);
+
 /// An answer is waited for at least this long: three tries then outlast the time in which a path
 /// that carries traffic is found dead.
 const LEAST_WAIT: Duration = Duration::from_millis(200);
@@ -29,7 +35,7 @@ const LEAST_WAIT: Duration = Duration::from_millis(200);
 /// And at most this long.
 const MOST_WAIT: Duration = Duration::from_secs(3);
 
-/// After this time it is tried whether more passes by now (RFC 8899's PMTU_RAISE_TIMER).
+/// After this time it is tried whether as much passes still, or more (RFC 8899's PMTU_RAISE_TIMER).
 const RAISE_AFTER: Duration = Duration::from_secs(600);
 
 /// Tokens remembered; a late answer is still an answer.
@@ -50,6 +56,10 @@ pub struct MtuSearch {
     /// Passes, or is assumed to.
     confirmed: u16,
     trust: Trust,
+    /// Probes of a stale size that have to be lost.
+    verify_tries: u8,
+    /// When loss was the reason to verify it last.
+    doubted: Option<Time>,
     /// The least size known not to pass; above `max` when none is.
     failed: u32,
     running: bool,
@@ -89,6 +99,8 @@ impl MtuSearch {
             max,
             confirmed,
             trust: Trust::Assumed,
+            verify_tries: TRIES,
+            doubted: None,
             failed: u32::from(max) + 1,
             running: false,
             probe: None,
@@ -117,6 +129,7 @@ impl MtuSearch {
         if self.trust == Trust::Verified {
             self.trust = Trust::Stale;
         }
+        self.verify_tries = TRIES;
         self.running = true;
         self.search_again();
     }
@@ -152,6 +165,17 @@ impl MtuSearch {
     pub fn on_large_loss(&mut self) {
         if self.trust == Trust::Verified && self.confirmed > self.floor() {
             self.trust = Trust::Stale;
+            self.verify_tries = TRIES;
+        }
+    }
+
+    /// Packets are lost, and others arrive. That may be for their size: small ones hide that large ones are lost, all of them.
+    pub fn on_loss(&mut self, now: Time) {
+        let lately = self.doubted.is_some_and(|at| now.since(at) < DOUBTED_AGAIN);
+        if self.trust == Trust::Verified && self.confirmed > self.floor() && !lately {
+            self.trust = Trust::Stale;
+            self.verify_tries = TRIES_FOR_LOSS;
+            self.doubted = Some(now);
         }
     }
 
@@ -191,6 +215,7 @@ impl MtuSearch {
         self.wait = patience.clamp(LEAST_WAIT, MOST_WAIT);
         if self.raise_at.is_some_and(|at| at <= now) {
             self.search_again();
+            self.on_large_loss();
         }
         let mut tries = 0;
         if let Some(probe) = self.probe {
@@ -198,7 +223,8 @@ impl MtuSearch {
                 return None;
             }
             self.probe = None;
-            if probe.tries >= TRIES {
+            let verifies = self.trust == Trust::Stale && probe.size == self.confirmed;
+            if probe.tries >= if verifies { self.verify_tries } else { TRIES } {
                 self.fails(probe.size);
             } else {
                 tries = probe.tries;
@@ -345,7 +371,12 @@ mod tests {
         assert_eq!(clean(1_500).run(&mut search, 0, RTT + 1), [1_500]);
         assert_eq!((search.mtu(), search.poll_change()), (1_500, Some(1_500)));
         assert!(search.is_known() && search.poll_change().is_none());
-        assert!(clean(1_500).run(&mut search, RTT + 1, 1_000_000).is_empty());
+        assert!(clean(1_500).run(&mut search, RTT + 1, 590_000).is_empty());
+        assert_eq!(
+            clean(1_500).run(&mut search, 591_000, 100_000),
+            [1_500],
+            "verified now and then"
+        );
     }
 
     #[test]
@@ -417,6 +448,22 @@ mod tests {
         assert_eq!(search.mtu(), 1_280);
         clean(1_400).run(&mut search, 900, 5_000);
         assert_eq!(search.mtu(), 1_400);
+    }
+
+    #[test]
+    fn loss_makes_it_verify_but_not_often_and_with_patience() {
+        let mut search = search(1_500);
+        clean(1_500).run(&mut search, 0, 100);
+        for millis in (100..20_100).step_by(50) {
+            search.on_loss(Time::from_millis(millis));
+            clean(1_500).run(&mut search, millis, 50);
+        }
+        assert_eq!(search.mtu(), 1_500, "the packets were lost for another reason");
+        search.on_loss(Time::from_millis(21_000));
+        let probes = clean(1_300).run(&mut search, 21_000, 5 * 200 + 50);
+        assert_eq!((&probes[..5], search.mtu()), (&[1_500; 5][..], 1_280));
+        clean(1_300).run(&mut search, 23_000, 6_000);
+        assert_eq!(search.mtu(), 1_300);
     }
 
     #[test]

@@ -82,9 +82,14 @@ impl Peer {
         config: &EndpointConfig,
         indices: &mut IndexTable<super::Indexed>,
     ) -> Result<Vec<u8>, DropReason> {
-        let ours = hello(config, self.instance);
-        let ephemeral = *incoming.ephemeral();
         let remote = incoming.hello().instance;
+        // Anybody may send an old initiation again: what it says changes nothing before its keys are used.
+        let local = match self.instance.is_used_up(remote, self.association) {
+            true => self.instance.another(),
+            false => self.instance.id(),
+        };
+        let ours = hello(config, local);
+        let ephemeral = *incoming.ephemeral();
         let answer = incoming
             .respond(&self.config.preshared_key, ours, index)
             .map_err(HandshakeError::drop_reason)?;
@@ -101,7 +106,7 @@ impl Peer {
                 indices
                     .insert(session.local_indices(), |path| (peer, id, path))
                     .map_err(|_| DropReason::BadHandshake)?;
-                let instances = Instances { local: self.instance, remote };
+                let instances = Instances { local, remote };
                 let slot = Slot { id, session, instances, capabilities, heard: None };
                 self.sessions.add_pending(now, slot, ephemeral, answer.message.clone());
             }
@@ -132,10 +137,17 @@ impl Peer {
                 return Err(error);
             }
         };
+        let local = attempt.instance;
         self.attempt = None;
         match outcome {
             Outcome::Agreed(agreement) => {
                 let remote = agreement.peer().instance;
+                if self.instance.is_used_up(remote, self.association) {
+                    self.instance.renew();
+                    self.warn_of_turns();
+                    self.next_attempt = now;
+                    return Ok(());
+                }
                 let capabilities = capabilities(cx.config) & agreement.peer().capabilities;
                 let session = agreement.into_session(now);
                 let id = self.next_session_id();
@@ -143,7 +155,7 @@ impl Peer {
                 if cx.indices.insert(session.local_indices(), |p| (peer, id, p)).is_err() {
                     return Ok(());
                 }
-                let instances = Instances { local: self.instance, remote };
+                let instances = Instances { local, remote };
                 let fresh = self.sessions.current().is_none();
                 let slot = Slot { id, session, instances, capabilities, heard: None };
                 self.sessions.make_current(now, slot);
@@ -214,6 +226,9 @@ impl Peer {
     /// Another process speaks for the peer: what is held is delivered, the rest forgotten.
     fn start_afresh(&mut self, now: Time, instances: Instances, cx: &mut Context<'_>) {
         self.flush_held(now, cx);
+        if self.instance.on_association(instances) {
+            self.warn_of_turns();
+        }
         self.association = Some(instances);
         self.receive_workers = Default::default();
         for worker in &mut self.send_workers {
@@ -235,6 +250,11 @@ impl Peer {
         for worker in self.receive_workers.iter_mut().flatten() {
             worker.reorder.flush(now, cx.held, &mut |p, c| counts.deliver(id, p, c, cx.sink));
         }
+    }
+
+    /// A process of the peer that another one had replaced is back.
+    fn warn_of_turns(&self) {
+        tracing::warn!(peer = %self.name, "an earlier process of the peer is back: is its key in use twice?");
     }
 
     fn show_refusal(&mut self, refusal: &Refusal) {

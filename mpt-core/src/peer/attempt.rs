@@ -28,6 +28,8 @@ const PRECEDENCE: Duration = Duration::from_millis(500);
 
 /// An initiation under way.
 pub struct Attempt {
+    /// Who we say we are.
+    pub instance: u64,
     /// Waits for the response.
     pub pending: Pending,
     /// Type, version, index and Noise message, with `mac1` and room for `mac2`.
@@ -39,8 +41,8 @@ pub struct Attempt {
 
 impl Attempt {
     /// An attempt whose first copy is due now.
-    pub fn new(now: Time, pending: Pending, message: Vec<u8>) -> Self {
-        Self { pending, message, begun: now, copies: 0, next_copy: now }
+    pub fn new(now: Time, instance: u64, pending: Pending, message: Vec<u8>) -> Self {
+        Self { instance, pending, message, begun: now, copies: 0, next_copy: now }
     }
 
     /// Whether a copy is due.

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// What nobody told of for so long carries nothing, and has no queue.
 const TOLD: Duration = Duration::from_millis(250);
 
+/// So many packets lost within ten seconds make it doubtful whether large ones pass.
+const LOST_FOR_DOUBT: u64 = 3;
+
 impl Peer {
     /// Handles a control datagram of the peer's path `theirs`, sealed in session `id`.
     ///
@@ -240,6 +243,9 @@ impl Peer {
             let Some(path) = self.paths[r.path.index()].as_mut() else { continue };
             path.health.on_report(now, report.worker, r.highest_seq, report.interval);
             path.loss_up.update(now, report.worker, r.highest_seq, r.packets);
+            if path.loss_up.lost(now) >= LOST_FOR_DOUBT {
+                path.mtu.on_loss(now);
+            }
             let srtt = path.health.rtt().smoothed();
             path.model.on_report(now, report.worker, r, srtt, &mut self.delay_turn);
             if self.scheduler.is_adaptive() {

@@ -10,6 +10,7 @@ mod attempt;
 mod control_in;
 mod control_out;
 mod delay_tally;
+mod own_instance;
 mod path_entry;
 mod protect;
 mod receive;
@@ -30,6 +31,7 @@ pub use sessions::SessionId;
 
 use association::Instances;
 use attempt::Attempt;
+use own_instance::OwnInstance;
 use path_entry::{Origin, Path};
 
 use crate::allowed_ips::AllowedIps;
@@ -152,8 +154,8 @@ pub struct Peer {
     /// Those of them that came themselves afterwards.
     made_early: u64,
     limits: ReorderLimits,
-    /// Random, for as long as this process runs.
-    instance: u64,
+    /// Random, and the same for as long as this process runs and the peer's do not take turns.
+    instance: OwnInstance,
     tick_due: TickDue,
     next_deadline: Option<Time>,
 }
@@ -222,7 +224,7 @@ impl Peer {
                 held_bytes: endpoint.memory.held_per_peer,
                 ..ReorderLimits::default()
             },
-            instance: rng.next_u64(),
+            instance: OwnInstance::new(rng.next_u64()),
             tick_due: TickDue::default(),
             next_deadline: None,
         }

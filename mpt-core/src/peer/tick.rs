@@ -131,12 +131,14 @@ impl Peer {
             &cx.config.private_key,
             &self.config.public_key,
             &self.config.preshared_key,
-            agree::hello(cx.config, self.instance),
+            agree::hello(cx.config, self.instance.id()),
             index,
             cx.rng,
         );
         match begun {
-            Ok((pending, message)) => self.attempt = Some(Attempt::new(now, pending, message)),
+            Ok((pending, message)) => {
+                self.attempt = Some(Attempt::new(now, self.instance.id(), pending, message));
+            }
             Err(error) => {
                 // A public key that is no point of the curve.
                 self.why = Some(error.to_string());

@@ -1,0 +1,37 @@
+//! Paths whose MTU shrinks without a word, in virtual time.
+
+#![allow(clippy::unwrap_used, reason = "part of tests")]
+
+use mpt_lab::sim::profiles::{Profile, Tunnel, world};
+use mpt_lab::sim::steady::Steady;
+use mpt_lab::sim::sweep::sweep;
+use std::time::Duration;
+
+const S: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+/// Small packets, which pass, hide that all the large ones are lost.
+#[test]
+fn a_black_hole_for_large_packets_is_found_beside_small_ones() {
+    for tunnel in [Tunnel::Alone(0), Tunnel::Adaptive, Tunnel::Weighted] {
+        sweep("black hole", 10, |seed| {
+            let mut world = world(&Profile::named("baseline").unwrap(), tunnel, seed);
+            assert_eq!(world.ends[0].path(world.now, 0).mtu, 1_500);
+            let end = world.now + 20 * S;
+            let call = Steady::new((0, 1), 5_004, 172, 5 * MS, (world.now, world.now, end));
+            // Beyond what 1 300 bytes carry from 3 s after the hole on.
+            let large = (world.now, world.now + 6 * S, end);
+            let (large, arrived) = Steady::new((0, 1), 5_006, 1_250, 2 * MS, large);
+            world.hosts.push(Box::new(call.0));
+            world.hosts.push(Box::new(large));
+            world.run(3 * S);
+            world.lines[0].mtu = 1_300;
+            world.run(3 * S);
+            assert!(world.ends[0].path(world.now, 0).mtu <= 1_300, "{tunnel:?}");
+            world.run(16 * S);
+            let arrived = arrived.borrow();
+            assert_eq!(world.ends[0].path(world.now, 0).state, "up");
+            assert!(arrived.loss() < 0.001, "{tunnel:?}: {} lost", arrived.loss());
+        });
+    }
+}
