@@ -3,11 +3,16 @@
 use super::Daemon;
 use super::worker::Order;
 use crate::config;
-use crate::net::{Interface, Interfaces, Uplink, interface_index};
+use crate::net::{Interface, Interfaces, Uplink, choose, fits, interface_index, reaches};
 use crate::udp::{Family, OpenError, SocketSpec};
 use mpt_core::config::LocalEnd;
 use mpt_core::{PathId, PeerId, SocketId};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// A name none of whose addresses the interface can use is asked again after this long: an answer may have
+/// been in part.
+const STRANDED_PAUSE: Duration = Duration::from_secs(30);
 
 /// A configured path, and what the daemon knows of its two ends.
 #[derive(Debug)]
@@ -15,8 +20,14 @@ pub(super) struct Binding {
     pub(super) peer: PeerId,
     pub(super) path: PathId,
     pub(super) config: config::Path,
-    /// What the remote is, or was last resolved to.
+    /// What the remote is, or which of the answers was chosen last.
     pub(super) remote: Option<SocketAddr>,
+    /// The name's addresses, as the resolver told them last.
+    pub(super) answers: Vec<SocketAddr>,
+    /// The name was asked again since the remote did not answer: another answer has its turn.
+    pub(super) turn: bool,
+    /// The path carries data.
+    pub(super) up: bool,
     /// Being resolved.
     pub(super) resolving: bool,
     /// Why the name has no address, when it was asked last.
@@ -26,13 +37,59 @@ pub(super) struct Binding {
 }
 
 impl Binding {
-    /// IPv4 or IPv6, as the remote or the local address says.
-    pub(super) fn family(&self) -> Family {
+    /// IPv4 or IPv6, as the remote or the local address says. While a name has no address it is what the
+    /// interface has: a path without a local end would not have the name asked again.
+    pub(super) fn family(&self, interfaces: &Interfaces) -> Family {
         let ip = self.remote.map(|r| r.ip()).or(self.config.local).or(match &self.config.remote {
             Some(config::Remote { host: config::Host::Address(ip), .. }) => Some(*ip),
             _ => None,
         });
-        ip.map_or(Family::V4, Family::of)
+        let has = |family| {
+            let interface = self.config.interface.as_deref().and_then(|name| interfaces.get(name));
+            interface.is_some_and(|i| i.addresses.iter().any(|&a| Family::of(a) == family))
+        };
+        match ip {
+            Some(ip) => Family::of(ip),
+            None if has(Family::V6) && !has(Family::V4) => Family::V6,
+            None => Family::V4,
+        }
+    }
+
+    /// The addresses that the path's packets can have now; `None` where that is the system's choice.
+    fn sources<'i>(&'i self, interfaces: &'i Interfaces) -> Option<&'i [IpAddr]> {
+        if let Some(local) = &self.config.local {
+            return Some(std::slice::from_ref(local));
+        }
+        let interface = interfaces.get(self.config.interface.as_deref()?);
+        Some(interface.map_or(&[], |i| &i.addresses))
+    }
+
+    /// Chooses among the name's addresses, by what the interface has now. Returns a choice that is new.
+    fn choose_remote(&mut self, interfaces: &Interfaces) -> Option<SocketAddr> {
+        // It may have come up while the name was asked.
+        let turn = std::mem::take(&mut self.turn) && !self.up;
+        let sources = self.sources(interfaces);
+        let chosen = choose(&self.answers, sources, self.remote, turn)?;
+        if self.remote == Some(chosen) {
+            return None;
+        }
+        if turn && self.remote.is_some_and(|r| self.answers.contains(&r)) {
+            tracing::debug!(path = %self.config.name, address = %chosen, "trying another address");
+        } else {
+            tracing::info!(path = %self.config.name, address = %chosen, "remote resolved");
+        }
+        self.remote = Some(chosen);
+        Some(chosen)
+    }
+
+    /// The interface has addresses, but none for any address that the name had when it was asked last. The
+    /// endpoint does not ask for paths without a local end.
+    fn is_stranded(&self, interfaces: &Interfaces) -> bool {
+        let sources = self.sources(interfaces);
+        matches!(self.local, Some(LocalEnd::Gone { .. }))
+            && (!self.answers.is_empty() || self.unresolved.is_some())
+            && sources.is_some_and(|s| !s.is_empty())
+            && !self.answers.iter().any(|&a| fits(sources, a))
     }
 
     /// The family that the configuration insists on, for the resolver.
@@ -53,10 +110,15 @@ fn tell(path: &str, before: Option<&LocalEnd>, now: &LocalEnd) {
 }
 
 /// Why a path's local end cannot be used, or the interface it uses.
+///
+/// For a global IPv6 remote an interface with only a link-local address is usable if the system can take the
+/// source from another one (a prefix delegated to the LAN); the address of `tunnel` itself is of no use.
 fn usable<'i>(
     config: &config::Path,
     family: Family,
+    remote: Option<SocketAddr>,
     interfaces: &'i Interfaces,
+    tunnel: &str,
 ) -> Result<Option<&'i Interface>, String> {
     let version = match family {
         Family::V4 => "IPv4",
@@ -86,6 +148,13 @@ fn usable<'i>(
         None if !interface.addresses.iter().any(|&a| Family::of(a) == family) => {
             Err(format!("interface {name} has no {version} address"))
         }
+        None if remote.is_some_and(|remote| {
+            let mut lenders = interfaces.iter().filter(|i| i.name != tunnel);
+            !lenders.any(|i| fits(Some(&i.addresses), remote))
+        }) =>
+        {
+            Err(format!("interface {name} has no global {version} address"))
+        }
         _ => Ok(Some(interface)),
     }
 }
@@ -104,6 +173,9 @@ impl Daemon {
         let mut used = Vec::new();
         let mut bindings = std::mem::take(&mut self.bindings);
         for binding in &mut bindings {
+            if let Some(remote) = binding.choose_remote(&interfaces) {
+                self.plane.endpoint().set_remote(now, binding.peer, binding.path, remote);
+            }
             let local = self.local_end(binding, &interfaces);
             if let LocalEnd::Ready { socket, .. } = &local {
                 used.push(*socket);
@@ -114,7 +186,15 @@ impl Daemon {
                 binding.local = Some(local);
             }
         }
+        let stranded: Vec<_> = bindings
+            .iter()
+            .filter(|b| b.is_stranded(&interfaces))
+            .map(|b| (b.peer, b.path))
+            .collect();
         self.bindings = bindings;
+        for (peer, path) in stranded {
+            self.start_resolving(peer, path, STRANDED_PAUSE);
+        }
         let listening = self.listening.clone();
         let workers = &self.workers;
         self.plane.sockets.retain(|id| {
@@ -145,8 +225,8 @@ impl Daemon {
 
     fn local_end(&mut self, binding: &Binding, interfaces: &Interfaces) -> LocalEnd {
         let config = &binding.config;
-        let family = binding.family();
-        let interface = match usable(config, family, interfaces) {
+        let family = binding.family(interfaces);
+        let interface = match usable(config, family, binding.remote, interfaces, &self.name) {
             Ok(interface) => interface,
             Err(why) => return LocalEnd::Gone { why },
         };
@@ -163,7 +243,7 @@ impl Daemon {
             Ok(socket) => LocalEnd::Ready {
                 socket,
                 interface: config.interface.clone(),
-                address: self.address_of(socket, config.local, family, interface),
+                address: self.address_of(socket, binding, family, interface),
                 mtu: interface.map_or(1_500, |i| u16::try_from(i.mtu).unwrap_or(u16::MAX)),
             },
             Err(error) => LocalEnd::Gone { why: error.to_string() },
@@ -174,13 +254,16 @@ impl Daemon {
     fn address_of(
         &self,
         socket: SocketId,
-        local: Option<IpAddr>,
+        binding: &Binding,
         family: Family,
         interface: Option<&Interface>,
     ) -> Option<SocketAddr> {
         let bound = self.plane.sockets.get(socket)?.local_address();
-        let ip = local
-            .or_else(|| interface?.addresses.iter().copied().find(|&a| Family::of(a) == family))
+        let is_source = |&a: &IpAddr| {
+            Family::of(a) == family && binding.remote.is_none_or(|remote| reaches(a, remote.ip()))
+        };
+        let ip = (binding.config.local)
+            .or_else(|| interface?.addresses.iter().copied().find(is_source))
             .unwrap_or(bound.ip());
         Some(SocketAddr::new(ip, bound.port()))
     }
@@ -194,7 +277,10 @@ impl Daemon {
             .chain(then)
             .filter_map(|b| {
                 let interface = interfaces.get(b.config.interface.as_deref()?)?;
-                interface.up.then(|| interface.uplink(b.family(), b.config.gateway)).flatten()
+                interface
+                    .up
+                    .then(|| interface.uplink(b.family(interfaces), b.config.gateway))
+                    .flatten()
             })
             .collect()
     }

@@ -1,10 +1,14 @@
 //! What the endpoint wants done, and what the tasks beside the loop have to say.
 
+use super::bindings::Binding;
 use super::{Daemon, Message};
 use crate::config::Host;
 use crate::net::{NetError, resolve};
+use mpt_core::config::LocalEnd;
 use mpt_core::{Event, PathId, PeerId};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 impl Daemon {
     /// Serves the endpoint's events.
@@ -18,10 +22,13 @@ impl Daemon {
                     }
                 }
                 Event::PeerDown(peer) => self.peers_up.retain(|&p| p != peer),
-                Event::ResolveRemote(peer, path) => self.start_resolving(peer, path),
+                Event::ResolveRemote(peer, path) => {
+                    self.start_resolving(peer, path, Duration::ZERO)
+                }
                 Event::TunnelMtu(mtu) => self.set_mtu(mtu).await,
                 Event::Warning(text) => self.warn(text),
-                Event::PathUp(..) | Event::PathDown(..) => {}
+                Event::PathUp(peer, path) => self.note_path(peer, path, true),
+                Event::PathDown(peer, path, _) => self.note_path(peer, path, false),
             }
         }
         if carrying == self.peers_up.is_empty() {
@@ -61,12 +68,19 @@ impl Daemon {
         ControlFlow::Continue(())
     }
 
-    /// Asks the resolver for a path's remote, in a task of its own.
-    pub(super) fn start_resolving(&mut self, peer: PeerId, path: PathId) {
-        let Some(binding) = self.bindings.iter_mut().find(|b| b.peer == peer && b.path == path)
-        else {
-            return;
-        };
+    fn binding_mut(&mut self, peer: PeerId, path: PathId) -> Option<&mut Binding> {
+        self.bindings.iter_mut().find(|b| b.peer == peer && b.path == path)
+    }
+
+    fn note_path(&mut self, peer: PeerId, path: PathId, up: bool) {
+        if let Some(binding) = self.binding_mut(peer, path) {
+            binding.up = up;
+        }
+    }
+
+    /// Asks the resolver for a path's remote, in a task of its own, after a pause.
+    pub(super) fn start_resolving(&mut self, peer: PeerId, path: PathId, pause: Duration) {
+        let Some(binding) = self.binding_mut(peer, path) else { return };
         let Some(remote) = &binding.config.remote else { return };
         let Host::Name(host) = &remote.host else { return };
         if std::mem::replace(&mut binding.resolving, true) {
@@ -75,34 +89,26 @@ impl Daemon {
         let (host, port, family) = (host.clone(), remote.port, binding.required_family());
         let sender = self.sender.clone();
         tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
             let result = resolve(&host, port, family).await.map_err(|e| e.to_string());
             // The loop is gone: nobody wants to know.
             let _ = sender.send(Message::Resolved(peer, path, result)).await;
         });
     }
 
-    fn on_resolved(
-        &mut self,
-        peer: PeerId,
-        path: PathId,
-        result: Result<std::net::SocketAddr, String>,
-    ) {
-        let now = self.plane.clock.now();
-        let Some(binding) = self.bindings.iter_mut().find(|b| b.peer == peer && b.path == path)
-        else {
-            return;
-        };
+    /// Keeps the answers; which of them is used is chosen where the interfaces are known.
+    fn on_resolved(&mut self, peer: PeerId, path: PathId, result: Result<Vec<SocketAddr>, String>) {
+        let Some(binding) = self.binding_mut(peer, path) else { return };
         binding.resolving = false;
+        let mut choose = matches!(binding.local, Some(LocalEnd::Gone { .. }));
         match result {
-            Ok(address) => {
+            Ok(answers) => {
                 binding.unresolved = None;
-                if binding.remote != Some(address) {
-                    tracing::info!(path = %binding.config.name, %address, "remote resolved");
-                    binding.remote = Some(address);
-                    // The address may be of another family than the socket.
-                    self.net_changed = true;
-                    self.plane.endpoint().set_remote(now, peer, path, address);
-                }
+                binding.turn = true;
+                let known = binding.remote.is_some_and(|r| answers.contains(&r));
+                choose |=
+                    !known || binding.answers != answers || (answers.len() > 1 && !binding.up);
+                binding.answers = answers;
             }
             Err(error) => {
                 let news = binding.unresolved.as_ref() != Some(&error);
@@ -112,6 +118,7 @@ impl Daemon {
                 binding.unresolved = Some(error);
             }
         }
+        self.net_changed |= choose;
     }
 
     async fn set_mtu(&mut self, mtu: u16) {

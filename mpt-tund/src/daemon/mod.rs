@@ -39,7 +39,7 @@ enum Message {
     /// Links, addresses or routes changed.
     Net,
     /// A remote's name was resolved, or not.
-    Resolved(PeerId, PathId, Result<SocketAddr, String>),
+    Resolved(PeerId, PathId, Result<Vec<SocketAddr>, String>),
     /// A control request.
     Control(Request, oneshot::Sender<Response>),
     /// SIGTERM, SIGINT or SIGHUP.

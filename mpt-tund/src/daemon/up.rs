@@ -17,6 +17,7 @@ use mpt_core::config::{PeerConfig, WorkerCount};
 use mpt_core::{Endpoint, PathId, SocketId, WorkerId};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -110,6 +111,9 @@ impl Daemon {
                     path: number,
                     config: path.clone(),
                     remote,
+                    answers: Vec::new(),
+                    turn: false,
+                    up: false,
                     resolving: false,
                     unresolved: None,
                     local: None,
@@ -155,7 +159,7 @@ impl Daemon {
         self.bind_paths().await;
         for i in 0..self.bindings.len() {
             let (peer, path) = (self.bindings[i].peer, self.bindings[i].path);
-            self.start_resolving(peer, path);
+            self.start_resolving(peer, path, Duration::ZERO);
         }
         for text in self.strict_filters() {
             tracing::warn!("{text}");
