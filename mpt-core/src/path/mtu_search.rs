@@ -22,8 +22,10 @@ const PRECISION: u16 = 8;
 /// A size failed when so many probes of it were lost (RFC 8899's MAX_PROBES).
 const TRIES: u8 = 3;
 
-/// Loss alone is no sign of a size that does not pass: that wants more of them. Every path loses packets, and loses probes too.
-const TRIES_FOR_LOSS: u8 = 5;
+/// Loss alone is little of a sign that a size does not pass, for probes are lost like packets: that wants so many of them that
+/// all being lost by chance would be as rare as this.
+const CHANCE: f64 = 1e-4;
+const TRIES_FOR_LOSS: std::ops::RangeInclusive<f64> = 5.0..=30.0;
 
 /// While packets are lost it is asked this often whether the large ones are.
 const DOUBTED_AGAIN: Duration = Duration::from_secs(2);
@@ -37,6 +39,9 @@ const MOST_WAIT: Duration = Duration::from_secs(3);
 
 /// After this time it is tried whether as much passes still, or more (RFC 8899's PMTU_RAISE_TIMER).
 const RAISE_AFTER: Duration = Duration::from_secs(600);
+
+/// Sooner where it was loss that made a size fail, and then twice as long each time.
+const RAISE_AFTER_LOSS: Duration = Duration::from_secs(15);
 
 /// Tokens remembered; a late answer is still an answer.
 const REMEMBERED: usize = 8;
@@ -67,6 +72,7 @@ pub struct MtuSearch {
     sent: [Option<(u64, u16)>; REMEMBERED],
     sent_next: usize,
     raise_at: Option<Time>,
+    raise_after: Duration,
     wait: Duration,
     told: u16,
 }
@@ -107,6 +113,7 @@ impl MtuSearch {
             sent: [None; REMEMBERED],
             sent_next: 0,
             raise_at: None,
+            raise_after: RAISE_AFTER,
             wait: LEAST_WAIT,
             told: confirmed,
         }
@@ -169,12 +176,15 @@ impl MtuSearch {
         }
     }
 
-    /// Packets are lost, and others arrive. That may be for their size: small ones hide that large ones are lost, all of them.
-    pub fn on_loss(&mut self, now: Time) {
+    /// This share of the packets is lost, 0 to 1, and the others arrive. That may be for their size: small ones hide that
+    /// large ones are lost, all of them.
+    pub fn on_loss(&mut self, now: Time, share: f64) {
         let lately = self.doubted.is_some_and(|at| now.since(at) < DOUBTED_AGAIN);
         if self.trust == Trust::Verified && self.confirmed > self.floor() && !lately {
             self.trust = Trust::Stale;
-            self.verify_tries = TRIES_FOR_LOSS;
+            let (least, most) = TRIES_FOR_LOSS.into_inner();
+            let tries = CHANCE.ln() / share.clamp(0.01, 0.99).ln();
+            self.verify_tries = tries.ceil().clamp(least, most) as u8;
             self.doubted = Some(now);
         }
     }
@@ -225,13 +235,19 @@ impl MtuSearch {
             self.probe = None;
             let verifies = self.trust == Trust::Stale && probe.size == self.confirmed;
             if probe.tries >= if verifies { self.verify_tries } else { TRIES } {
+                if verifies && self.verify_tries > TRIES {
+                    (self.raise_at, self.raise_after) = (None, RAISE_AFTER_LOSS);
+                }
                 self.fails(probe.size);
             } else {
                 tries = probe.tries;
             }
         }
         let Some(size) = self.next_size() else {
-            self.raise_at.get_or_insert(now + RAISE_AFTER);
+            if self.raise_at.is_none() {
+                self.raise_at = Some(now + self.raise_after);
+                self.raise_after = (self.raise_after * 2).min(RAISE_AFTER);
+            }
             return None;
         };
         let token = self.tokens.next_token();
@@ -455,15 +471,33 @@ mod tests {
         let mut search = search(1_500);
         clean(1_500).run(&mut search, 0, 100);
         for millis in (100..20_100).step_by(50) {
-            search.on_loss(Time::from_millis(millis));
+            search.on_loss(Time::from_millis(millis), 0.05);
             clean(1_500).run(&mut search, millis, 50);
         }
         assert_eq!(search.mtu(), 1_500, "the packets were lost for another reason");
-        search.on_loss(Time::from_millis(21_000));
+        search.on_loss(Time::from_millis(21_000), 0.05);
         let probes = clean(1_300).run(&mut search, 21_000, 5 * 200 + 50);
         assert_eq!((&probes[..5], search.mtu()), (&[1_500; 5][..], 1_280));
         clean(1_300).run(&mut search, 23_000, 6_000);
         assert_eq!(search.mtu(), 1_300);
+        clean(1_500).run(&mut search, 29_000, 20_000);
+        assert_eq!(search.mtu(), 1_500, "asked again soon");
+    }
+
+    #[test]
+    fn a_path_that_loses_two_thirds_keeps_its_mtu() {
+        let mut small = 0;
+        for seed in 0..100 {
+            let mut search = search(1_500);
+            clean(1_500).run(&mut search, 0, 100);
+            let mut path = Path { mtu: 1_500, loss: 0.65, random: seed };
+            for millis in (100..30_100).step_by(1_000) {
+                search.on_loss(Time::from_millis(millis), 0.65);
+                path.run(&mut search, millis, 1_000);
+            }
+            small += usize::from(search.mtu() < 1_500);
+        }
+        assert!(small <= 2, "{small} of 100");
     }
 
     #[test]

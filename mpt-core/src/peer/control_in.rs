@@ -244,7 +244,7 @@ impl Peer {
             path.health.on_report(now, report.worker, r.highest_seq, report.interval);
             path.loss_up.update(now, report.worker, r.highest_seq, r.packets);
             if path.loss_up.lost(now) >= LOST_FOR_DOUBT {
-                path.mtu.on_loss(now);
+                path.mtu.on_loss(now, path.loss_up.loss(now).unwrap_or(0.0));
             }
             let srtt = path.health.rtt().smoothed();
             path.model.on_report(now, report.worker, r, srtt, &mut self.delay_turn);
