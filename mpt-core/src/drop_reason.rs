@@ -61,6 +61,8 @@ reasons! {
     EcnNotCapable = "ecn-not-capable",
     /// From the network: another copy was delivered before.
     Duplicate = "duplicate",
+    /// From the network: the packet was too long for every path and came in parts, of which one is missing.
+    Incomplete = "incomplete",
     /// From the network: beyond the reordering ring, or memory for held packets is exhausted.
     RingFull = "ring-full",
     /// To the network: the socket's buffer was full.

@@ -20,6 +20,7 @@ pub mod inner;
 pub mod keys;
 pub mod order;
 mod outbox;
+pub mod parts;
 pub mod path;
 mod peer;
 pub mod policy;

@@ -10,7 +10,7 @@ pub enum Fragment {
     /// "Don't fragment" is set and the kernel's cached path MTU is ignored: the usual case, and
     /// what MTU probes need.
     Never,
-    /// Nothing smaller fits any path: let the network fragment it.
+    /// It fits no path, and cannot be sent in parts: let the network fragment it.
     Allow,
 }
 

@@ -17,6 +17,7 @@ use mpt_core::inner::{
     Checksum, FlowHasher, InnerPacket, MssLimit, Offload, clamp_mss, decapsulate_ecn,
 };
 use mpt_core::keys::{PresharedKey, PrivateKey};
+use mpt_core::parts::{Assembler, PART_HEADER_LEN, Part};
 use mpt_core::protect::Recoverer;
 use mpt_core::repair::Flight;
 use mpt_core::wire::{
@@ -169,6 +170,28 @@ fn inner_packets() -> Vec<Vec<u8>> {
         v4(1, &[8, 0, 0, 0, 0, 1, 0, 1]),
         v6(51, &[50, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2]),
     ]
+}
+
+#[test]
+fn parts() {
+    let valid: Vec<Vec<u8>> = [(0, 40), (40, 60), (0, 99), (99, 1)]
+        .iter()
+        .map(|&(offset, len)| {
+            let bytes = vec![offset as u8; len];
+            let mut out = vec![0; PART_HEADER_LEN + len];
+            Part { tos: 1, id: offset % 3, offset, total: 100, bytes: &bytes }.encode(&mut out);
+            out
+        })
+        .collect();
+    let mut assembler = Assembler::default();
+    smoke("parts", &valid, |bytes| {
+        let Ok(part) = Part::decode(bytes) else { return false };
+        let total = usize::from(part.total);
+        if let Some((packet, _)) = assembler.add(&part) {
+            assert_eq!(packet.len(), total);
+        }
+        true
+    });
 }
 
 #[test]

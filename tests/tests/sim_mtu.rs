@@ -5,10 +5,36 @@
 use mpt_lab::sim::profiles::{Profile, Tunnel, world};
 use mpt_lab::sim::steady::Steady;
 use mpt_lab::sim::sweep::sweep;
+use mpt_lab::sim::world::Way;
 use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
+
+/// What is longer than all paths carry goes in parts; over a single one, and over two of which one is lost.
+#[test]
+fn packets_that_no_path_carries_arrive() {
+    for tunnel in [Tunnel::Alone(0), Tunnel::Adaptive, Tunnel::Weighted] {
+        sweep("small paths", 10, |seed| {
+            let mut world = world(&Profile::named("loss_2").unwrap(), tunnel, seed);
+            for line in &mut world.lines {
+                line.mtu = 1_300;
+            }
+            // It shows when something long is sent.
+            let (from, end) = (world.now + 3 * S, world.now + 10 * S);
+            let (long, arrived) = Steady::new((0, 1), 5_006, 1_250, 2 * MS, (world.now, from, end));
+            world.hosts.push(Box::new(long));
+            world.run(5 * S);
+            if tunnel != Tunnel::Alone(0) {
+                world.lines[0].cut(Way::Both);
+            }
+            world.run(6 * S);
+            let arrived = arrived.borrow();
+            assert!(arrived.loss() < 0.001, "{tunnel:?}: {} lost", arrived.loss());
+            assert_eq!(arrived.out_of_order, 0, "{tunnel:?}");
+        });
+    }
+}
 
 /// Small packets, which pass, hide that all the large ones are lost.
 #[test]

@@ -225,7 +225,7 @@ impl Endpoint {
     ) -> Result<(PeerId, Option<Adopted>), DropReason> {
         let inner = InnerPacket::parse(packet).map_err(|_| DropReason::NotIp)?;
         let id = self.allowed.lookup(inner.destination()).ok_or(DropReason::NoPeer)?;
-        if let Some(mss) = self.mss() {
+        if let Some(mss) = self.mss(id) {
             crate::inner::clamp_mss(packet, &inner, offload.checksum, mss);
         }
         let flow = self.flows.hash(&inner, packet);
@@ -504,8 +504,10 @@ impl Endpoint {
         self.mtu
     }
 
-    fn mss(&self) -> Option<crate::inner::MssLimit> {
-        crate::inner::MssLimit::of(self.config.mss_clamp, self.mtu)
+    /// What the MSS of connections with this peer is clamped to.
+    fn mss(&self, peer: PeerId) -> Option<crate::inner::MssLimit> {
+        let mtu = self.peers[peer.0 as usize].segment_mtu(self.mtu);
+        crate::inner::MssLimit::of(self.config.mss_clamp, mtu)
     }
 
     fn follow_mtu(&mut self, now: Time) {
@@ -538,7 +540,7 @@ impl Endpoint {
         id: PeerId,
         sink: &'a mut dyn Deliver,
     ) -> (&'a mut Peer, Context<'a>) {
-        let mss = self.mss();
+        let mss = self.mss(id);
         let peer = &mut self.peers[id.0 as usize];
         let cx = Context {
             config: &self.config,

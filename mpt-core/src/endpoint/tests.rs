@@ -13,6 +13,7 @@ const CLIENT: usize = 0;
 const HUB: usize = 1;
 const PEER: PeerId = PeerId(0);
 
+mod parts;
 mod taking_turns;
 
 fn path(n: usize) -> PathId {
@@ -60,6 +61,8 @@ struct World {
     ends: [End; 2],
     wire: Vec<Flight>,
     up: Vec<bool>,
+    /// Longer IP packets vanish.
+    mtus: Vec<usize>,
     delay: Duration,
     sent: u32,
 }
@@ -156,6 +159,7 @@ impl World {
             ends: [end(client, sockets), end(hub, vec![hub_address()])],
             wire: Vec::new(),
             up: vec![true; paths.len()],
+            mtus: vec![1_500; paths.len()],
             delay: ms(10),
             sent: 0,
         }
@@ -225,7 +229,9 @@ impl World {
                 ecn: lane.key.tos & 3,
             };
             let at = self.now + self.delay;
-            self.wire.extend(lane.datagrams().map(|d| Flight { at, to, meta, bytes: d.to_vec() }));
+            let fits = |d: &&[u8]| d.len() + 28 <= self.mtus[number];
+            let datagrams = lane.datagrams().filter(fits);
+            self.wire.extend(datagrams.map(|d| Flight { at, to, meta, bytes: d.to_vec() }));
         }
     }
 

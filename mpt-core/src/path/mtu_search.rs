@@ -23,9 +23,10 @@ const PRECISION: u16 = 8;
 const TRIES: u8 = 3;
 
 /// Loss alone is little of a sign that a size does not pass, for probes are lost like packets: that wants so many of them that
-/// all being lost by chance would be as rare as this.
+/// all being lost by chance would be as rare as this. Where nearly everything is lost there is little to spoil.
 const CHANCE: f64 = 1e-4;
 const TRIES_FOR_LOSS: std::ops::RangeInclusive<f64> = 5.0..=30.0;
+const NEARLY_ALL: f64 = 0.9;
 
 /// While packets are lost it is asked this often whether the large ones are.
 const DOUBTED_AGAIN: Duration = Duration::from_secs(2);
@@ -168,9 +169,9 @@ impl MtuSearch {
         self.fails(size);
     }
 
-    /// Large packets seem not to arrive, while small ones do.
+    /// Large packets seem not to arrive, while small ones do: few probes tell, also where loss was the reason to verify.
     pub fn on_large_loss(&mut self) {
-        if self.trust == Trust::Verified && self.confirmed > self.floor() {
+        if self.is_known() && self.confirmed > self.floor() {
             self.trust = Trust::Stale;
             self.verify_tries = TRIES;
         }
@@ -183,7 +184,10 @@ impl MtuSearch {
         if self.trust == Trust::Verified && self.confirmed > self.floor() && !lately {
             self.trust = Trust::Stale;
             let (least, most) = TRIES_FOR_LOSS.into_inner();
-            let tries = CHANCE.ln() / share.clamp(0.01, 0.99).ln();
+            let tries = match share {
+                NEARLY_ALL.. => least,
+                share => CHANCE.ln() / share.max(0.01).ln(),
+            };
             self.verify_tries = tries.ceil().clamp(least, most) as u8;
             self.doubted = Some(now);
         }

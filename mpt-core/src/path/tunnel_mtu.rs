@@ -14,7 +14,7 @@ const LOWER_AFTER: Duration = Duration::from_secs(1);
 const RAISE_AFTER: Duration = Duration::from_secs(10);
 
 /// The tunnel's MTU: the least of what the paths carry, with a hold-down, never under 1 280. Larger
-/// packets than a path carries go over another or are fragmented outside meanwhile.
+/// packets than a path carries go over another, or in [parts](crate::parts).
 #[derive(Clone, Copy, Default, Debug)]
 pub struct TunnelMtu {
     current: Option<u16>,

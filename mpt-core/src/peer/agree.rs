@@ -2,6 +2,7 @@
 //! change.
 
 use super::association::Instances;
+use super::delivery::outlet;
 use super::path_entry::Introduction;
 use super::sessions::{SessionId, Slot};
 use super::{Context, Peer};
@@ -29,7 +30,7 @@ const ANSWERS_UNUSED: &str = "the peer calls, but makes no use of our answers: t
 /// What this end can do beyond the least.
 fn capabilities(config: &EndpointConfig) -> u32 {
     let repair = if config.repair.is_on() { crate::repair::CAPABILITY } else { 0 };
-    repair | crate::protect::CAPABILITY
+    repair | crate::protect::CAPABILITY | crate::parts::CAPABILITY
 }
 
 /// How this end introduces itself.
@@ -215,6 +216,7 @@ impl Peer {
         }
         self.set_repair(capabilities, cx);
         self.set_protection(capabilities);
+        self.parts.set_agreed(capabilities);
         if restarted || fresh {
             for path in self.paths.iter_mut().flatten() {
                 path.health.on_session_ended(now);
@@ -230,6 +232,7 @@ impl Peer {
             self.warn_of_turns();
         }
         self.association = Some(instances);
+        self.delivered.forget_parts();
         self.receive_workers = Default::default();
         for worker in &mut self.send_workers {
             *worker = super::SendWorker::new(cx.rng);
@@ -246,9 +249,9 @@ impl Peer {
 
     /// Delivers what is held, in order.
     pub fn flush_held(&mut self, now: Time, cx: &mut Context<'_>) {
-        let (id, counts) = (self.id, &mut self.delivered);
+        let (mut outlet, held) = outlet(self.id, &mut self.delivered, &mut self.drops, cx);
         for worker in self.receive_workers.iter_mut().flatten() {
-            worker.reorder.flush(now, cx.held, &mut |p, c| counts.deliver(id, p, c, cx.sink));
+            worker.reorder.flush(now, held, &mut |p, c| outlet.deliver(p, c));
         }
     }
 

@@ -90,7 +90,7 @@ impl Peer {
                 let parity = Parity::decode(message).filter(|p| p.worker == header.worker);
                 let parity = parity.ok_or(DropReason::Malformed)?;
                 self.count_received(now, theirs, len);
-                self.on_parity(now, theirs, &parity, meta, cx);
+                self.on_parity(now, theirs, &parity, cx);
                 Ok(())
             }
             MessageType::Close => {

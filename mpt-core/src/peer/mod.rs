@@ -3,6 +3,7 @@
 //! [`send`](send) and [`receive`](receive) own the two directions of data; `control_in` and
 //! `control_out` those of control datagrams; `tick` is what time does.
 
+mod admission;
 mod agree;
 mod arrivals;
 mod association;
@@ -10,6 +11,7 @@ mod attempt;
 mod control_in;
 mod control_out;
 mod delay_tally;
+mod delivery;
 mod own_instance;
 mod path_entry;
 mod protect;
@@ -26,11 +28,13 @@ mod tick_due;
 mod waiting;
 
 pub use receive::Incoming;
+use send::PartsOut;
 pub use send::{Adopted, Outgoing};
 pub use sessions::SessionId;
 
 use association::Instances;
 use attempt::Attempt;
+use delivery::Delivered;
 use own_instance::OwnInstance;
 use path_entry::{Origin, Path};
 
@@ -47,7 +51,6 @@ use crate::{Deliver, DropCounters, DropReason, Event, PathId, PeerId, SocketId, 
 use association::{ReceiveWorker, SendWorker};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
-use receive::Delivered;
 use sessions::Sessions;
 use shape::Shaper;
 use std::collections::VecDeque;
@@ -139,8 +142,9 @@ pub struct Peer {
     refused: bool,
     drops: DropCounters,
     delivered: Delivered,
-    /// The inner source seen last that was the peer's; prefixes are looked up when it changes.
-    admitted: Option<IpAddr>,
+    parts: PartsOut,
+    /// What the MSS of connections is to fit: [`fitting`](Self::fitting).
+    fitting: Option<u16>,
     tx_packets: u64,
     tx_bytes: u64,
     /// Packets that went on a second path as well.
@@ -159,6 +163,9 @@ pub struct Peer {
     tick_due: TickDue,
     next_deadline: Option<Time>,
 }
+
+/// A smaller MTU of a path is followed only where there is nothing else: what is too long for it goes by other paths.
+const LEAST_FOLLOWED: u16 = 1_100;
 
 impl Peer {
     /// A peer nobody talked to yet.
@@ -211,7 +218,8 @@ impl Peer {
             refused: false,
             drops: DropCounters::default(),
             delivered: Delivered::default(),
-            admitted: None,
+            parts: PartsOut::default(),
+            fitting: None,
             tx_packets: 0,
             tx_bytes: 0,
             duplicated: 0,
@@ -232,7 +240,7 @@ impl Peer {
 
     /// Prefixes were added: what was admitted before may be another's now.
     pub fn forget_admitted(&mut self) {
-        self.admitted = None;
+        self.delivered.admitted = None;
     }
 
     /// Its number.
@@ -255,11 +263,20 @@ impl Peer {
         self.next_deadline
     }
 
-    /// The largest inner packet that every path in use carries, as far as that is known.
+    /// The largest inner packet that every path in use carries, as far as that is known. Paths that are very
+    /// small do not count beside others.
     pub fn inner_mtu(&self) -> Option<u16> {
         let known =
             |v: &&PathView| self.paths[v.id.index()].as_ref().is_some_and(|p| p.mtu.is_known());
-        self.views.iter().filter(known).map(|v| v.mtu).min()
+        let known = self.views.iter().filter(known).map(|v| v.mtu);
+        let usual = known.clone().filter(|&mtu| mtu >= LEAST_FOLLOWED).min();
+        usual.or_else(|| known.max())
+    }
+
+    /// The largest inner packet that TCP connections are to send, at a tunnel's MTU of `mtu`: it may be smaller, which a
+    /// TUN device's is never.
+    pub fn segment_mtu(&self, mtu: u16) -> u16 {
+        self.fitting.map_or(mtu, |fitting| fitting.min(mtu))
     }
 
     /// Inner packets and bytes sent so far.

@@ -1,9 +1,10 @@
 //! Parity on its way to the peer, and packets that are made from it. The rules are
 //! [`protect`](crate::protect)'s; here they meet paths, sessions and the order.
 
+use super::admission::Admission;
 use super::association::ReceiveWorker;
-use super::receive::admit;
-use super::{Context, DatagramMeta, Peer};
+use super::delivery::outlet;
+use super::{Context, Peer};
 use crate::order::{Disposition, Remade};
 use crate::protect::{Block, Recovered};
 use crate::schedule::PathView;
@@ -100,7 +101,6 @@ impl Peer {
         now: Time,
         theirs: PathId,
         parity: &Parity<'_>,
-        meta: &DatagramMeta,
         cx: &mut Context<'_>,
     ) {
         let slot = &mut self.receive_workers[usize::from(parity.worker.get())];
@@ -108,7 +108,7 @@ impl Peer {
         let ReceiveWorker { recoverer, replay, .. } = &mut **worker;
         let known = |pn| replay.check(pn).is_err();
         let made = recoverer.get_or_insert_default().on_parity(parity, known);
-        self.on_recovered(now, theirs, parity.worker, made, meta, cx);
+        self.on_recovered(now, theirs, parity.worker, made, cx);
     }
 
     /// Delivers a packet that was made again, and what can be made with it.
@@ -118,7 +118,6 @@ impl Peer {
         theirs: PathId,
         worker: WorkerId,
         made: Option<Recovered>,
-        meta: &DatagramMeta,
         cx: &mut Context<'_>,
     ) {
         let Some(Recovered { pn, beside }) = made else { return };
@@ -137,8 +136,9 @@ impl Peer {
         let packet = recoverer.packet();
         let checksum = HeaderFlags::from_bits(beside.flags).checksum();
         // Whatever the datagrams on the way were marked with concerns others.
-        let meta = DatagramMeta { ecn: 0, ..*meta };
-        let packet: &[u8] = match admit(self.id, &mut self.admitted, packet, checksum, &meta, cx) {
+        let admission = Admission::of(self.id, cx);
+        let admitted = &mut self.delivered.admitted;
+        let packet: &[u8] = match admission.admit_data(admitted, packet, checksum, 0) {
             Ok(()) => packet,
             Err(reason) => {
                 self.drops.count(reason);
@@ -146,11 +146,9 @@ impl Peer {
             }
         };
         let remade = Remade { pn: PacketNumber(pn), distance: beside.distance, checksum };
-        let (peer, counts, sink) = (self.id, &mut self.delivered, &mut *cx.sink);
+        let (mut outlet, held) = outlet(self.id, &mut self.delivered, &mut self.drops, cx);
         let disposition =
-            reorder.on_remade(now, theirs, remade, packet, cx.held, &mut |p, checksum| {
-                counts.deliver(peer, p, checksum, sink);
-            });
+            reorder.on_remade(now, theirs, remade, packet, held, &mut |p, c| outlet.deliver(p, c));
         match disposition {
             Disposition::Duplicate => self.drops.count(DropReason::Duplicate),
             _ => self.recovered += 1,

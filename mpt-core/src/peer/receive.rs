@@ -3,23 +3,23 @@
 //! 1. Its full packet number is found; the replay window is asked.
 //! 2. It is opened under its session's keys; only now may anything change.
 //! 3. If it is the first under new keys, those are confirmed (which may start all state afresh).
-//! 4. The inner packet is checked: IP, source within `allowed_ips`, ECN folded in, MSS clamped.
+//! 4. The inner packet is checked: IP, source within `allowed_ips`, ECN folded in, MSS clamped. Of a part only its
+//!    lengths; the packet is checked when it is whole.
 //! 5. The reordering ring delivers it, holds it, or knows it already. A packet refused in step 4
 //!    still fills its place there, empty, or its successors would wait for it.
 
+use super::admission::Admission;
 use super::association::ReceiveWorker;
+use super::delivery::outlet;
 use super::sessions::{SessionId, Standing};
 use super::{Context, DatagramMeta, Peer};
-use crate::inner::{
-    Checksum, InnerPacket, answers_are_known, clamp_mss, decapsulate_ecn, transport_checksum_at,
-};
+use crate::inner::{InnerPacket, answers_are_known};
 use crate::order::{Arrival, Disposition};
 use crate::path::Freshness;
 use crate::schedule::Scheduler;
 use crate::session::{Open, Opened};
 use crate::wire::{Beside, DataHeader, HeaderFlags};
-use crate::{Deliver, DropReason, PacketNumber, PathId, PeerId, Time};
-use std::net::IpAddr;
+use crate::{DropReason, PacketNumber, PathId, Time};
 
 /// A datagram from the network.
 #[derive(Debug)]
@@ -133,15 +133,16 @@ impl Peer {
         }
 
         // 4. The inner packet.
-        let packet: &[u8] =
-            match admit(self.id, &mut self.admitted, inner, header.flags.checksum(), meta, cx) {
-                Ok(()) if again => &[],
-                Ok(()) => inner,
-                Err(reason) => {
-                    self.drops.count(reason);
-                    &[]
-                }
-            };
+        let (admission, checksum) = (Admission::of(self.id, cx), header.flags.checksum());
+        let admitted = &mut self.delivered.admitted;
+        let packet: &[u8] = match admission.admit_data(admitted, inner, checksum, meta.ecn) {
+            Ok(()) if again => &[],
+            Ok(()) => inner,
+            Err(reason) => {
+                self.drops.count(reason);
+                &[]
+            }
+        };
 
         if !packet.is_empty() && self.scheduler.wants_answers() {
             note_answer(now, &mut self.scheduler, packet, cx);
@@ -159,18 +160,17 @@ impl Peer {
             send_time: header.send_time,
             copy: header.copy,
             duplicate: header.copy > 0 && header.flags.contains(HeaderFlags::DUPLICATE),
-            checksum: header.flags.checksum(),
+            checksum,
         };
-        let (peer, counts, sink) = (self.id, &mut self.delivered, &mut *cx.sink);
-        let disposition =
-            worker.reorder.on_data(now, path, arrival, packet, cx.held, &mut |p, checksum| {
-                counts.deliver(peer, p, checksum, sink);
-            });
+        let (mut outlet, held) = outlet(self.id, &mut self.delivered, &mut self.drops, cx);
+        let disposition = worker.reorder.on_data(now, path, arrival, packet, held, &mut |p, c| {
+            outlet.deliver(p, c);
+        });
         if consequences || made.is_some() {
             self.tick_due.ask();
         }
         if made.is_some() {
-            self.on_recovered(now, path, header.worker, made, meta, cx);
+            self.on_recovered(now, path, header.worker, made, cx);
         }
         match disposition {
             Disposition::Duplicate => Err(DropReason::Duplicate),
@@ -186,57 +186,5 @@ fn note_answer(now: Time, scheduler: &mut Scheduler, packet: &[u8], cx: &Context
         && answers_are_known(&inner)
     {
         scheduler.on_answer(now, cx.flows.hash_back(&inner, packet));
-    }
-}
-
-/// Step 4.
-pub(super) fn admit(
-    peer: PeerId,
-    admitted: &mut Option<IpAddr>,
-    inner: &mut [u8],
-    checksum: Checksum,
-    meta: &DatagramMeta,
-    cx: &Context<'_>,
-) -> Result<(), DropReason> {
-    let parsed = InnerPacket::parse(inner).map_err(|_| DropReason::BadInner)?;
-    if *admitted != Some(parsed.source()) {
-        if cx.allowed.lookup(parsed.source()) != Some(peer) {
-            return Err(DropReason::NotAllowed);
-        }
-        *admitted = Some(parsed.source());
-    }
-    if checksum == Checksum::Partial && transport_checksum_at(inner, &parsed).is_err() {
-        return Err(DropReason::BadInner);
-    }
-    decapsulate_ecn(inner, meta.ecn)?;
-    if let Some(limit) = cx.mss {
-        clamp_mss(inner, &parsed, checksum, limit);
-    }
-    Ok(())
-}
-
-/// Inner packets given to TUN.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Delivered {
-    /// Packets.
-    pub packets: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
-
-impl Delivered {
-    /// Gives `packet` to TUN; an empty one only filled its place in the order.
-    pub fn deliver(
-        &mut self,
-        peer: PeerId,
-        packet: &[u8],
-        checksum: Checksum,
-        sink: &mut dyn Deliver,
-    ) {
-        if !packet.is_empty() {
-            self.packets += 1;
-            self.bytes += packet.len() as u64;
-            sink.deliver(peer, packet, checksum);
-        }
     }
 }

@@ -44,10 +44,12 @@ impl Peer {
             while let Some(step) = self.next_step(now, worker) {
                 let given_up = match step {
                     Step::Resend { pn, path } => {
-                        let Err(reason) = self.send_again(now, worker, pn, path, out) else {
-                            continue;
-                        };
-                        self.drops.count(reason);
+                        if !self.send_again_in_parts(now, worker, pn, path, out) {
+                            let Err(reason) = self.send_again(now, worker, pn, path, out) else {
+                                continue;
+                            };
+                            self.drops.count(reason);
+                        }
                         self.send_workers[usize::from(worker.get())]
                             .repairer
                             .as_mut()

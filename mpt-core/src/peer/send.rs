@@ -7,9 +7,13 @@
 //! 4. It gets its number and its predecessor.
 //! 5. Header and packet are written into the path's lane and sealed there.
 //! 6. Everybody who counts is told.
+//!    What fits no path leaves in [`parts`].
 //! 7. Where the policy wants it twice, it is sealed again for another path.
 
+mod parts;
 mod route;
+
+pub use parts::PartsOut;
 
 use super::path_entry::Path;
 use super::{Peer, SendWorker, Sessions};
@@ -178,6 +182,7 @@ pub(super) struct Batch<'p> {
     tx_packets: &'p mut u64,
     tx_bytes: &'p mut u64,
     duplicated: &'p mut u64,
+    parts: &'p mut PartsOut,
     /// The lanes in use so far; for packets that are not to be fragmented.
     lanes: [Option<LaneRef>; MAX_PATHS],
     dropped: u64,
@@ -216,6 +221,7 @@ impl<'p> Batch<'p> {
             tx_packets: &mut peer.tx_packets,
             tx_bytes: &mut peer.tx_bytes,
             duplicated: &mut peer.duplicated,
+            parts: &mut peer.parts,
             lanes: [None; MAX_PATHS],
             dropped: 0,
             segment: None,
@@ -264,7 +270,7 @@ impl<'p> Batch<'p> {
         match self.route_pick(inner, outer) {
             Pick::Path(path) => Ok((path, Fragment::Never)),
             Pick::Wait => Err(DropReason::QueueFull),
-            // Larger than any path carries in one piece: the network fragments the outer packet.
+            // Larger than any path carries in one piece.
             Pick::NoneFits => self
                 .views
                 .iter()
@@ -287,6 +293,11 @@ impl<'p> Batch<'p> {
         out: &mut Outbox,
         mut write: impl FnMut(&mut [u8]),
     ) -> Result<(), DropReason> {
+        if fragment == Fragment::Allow
+            && let Some(size) = self.part_size(path_id, inner)
+        {
+            return self.emit_parts(path_id, (inner, size), out, &mut write);
+        }
         let slot = self.sessions.current().ok_or(DropReason::NoSession)?;
         let path = self.paths[path_id.index()].as_mut().ok_or(DropReason::NoPath)?;
         let remote = path.remote.current().ok_or(DropReason::NoPath)?;

@@ -1,6 +1,7 @@
 //! What time does to a peer, after each batch that needs it (see [`tick_due`](super::tick_due)): handshakes, keys, probes, markers, reports,
 //! and the release of packets that waited long enough.
 
+use super::delivery::outlet;
 use super::path_entry::outer_headers;
 use super::repair::RESCUE_TIME;
 use super::waiting::Waiter;
@@ -58,14 +59,12 @@ impl Peer {
     /// The order of what comes from the peer's workers that `ours` serves. Gives when it wants to be called
     /// again.
     pub fn tick_order(&mut self, now: Time, ours: Share, cx: &mut Context<'_>) -> Option<Time> {
-        let (id, counts) = (self.id, &mut self.delivered);
+        let (mut outlet, held) = outlet(self.id, &mut self.delivered, &mut self.drops, cx);
         let workers = self.receive_workers.iter_mut().enumerate();
         let served = workers.filter(|(i, _)| ours.serves(*i)).filter_map(|(_, w)| w.as_mut());
         let mut next = None;
         for worker in served {
-            worker
-                .reorder
-                .on_batch_end(now, cx.held, &mut |p, c| counts.deliver(id, p, c, cx.sink));
+            worker.reorder.on_batch_end(now, held, &mut |p, c| outlet.deliver(p, c));
             next = [next, worker.reorder.poll_timeout()].into_iter().flatten().min();
         }
         next
@@ -290,6 +289,7 @@ impl Peer {
                 self.views_dirty = true;
             }
         }
+        self.fitting = self.inner_mtu();
         let up = self.views.iter().any(|v| v.rank < Rank::Unanswered);
         if up {
             // What was tried on dead paths while there was nothing else will not come: nobody is to wait.

@@ -259,7 +259,8 @@ impl Repairer {
             };
             let works = |v: &&PathView| v.id == path && v.rank < Rank::Suspected;
             let same = if sent.handling.is_staying() { views.iter().find(works) } else { None };
-            let target = same.or_else(|| target(views, path, self.patience))?;
+            let target =
+                same.or_else(|| target(views, path, usize::from(sent.len()), self.patience))?;
             self.lost.pop_front();
             // The report took a part of a round trip, the copy will take half of one.
             let elapsed = sent.lost_for(now) + target.srtt * 3 / 4;
@@ -287,8 +288,9 @@ impl Repairer {
                 self.stranded.pop_front();
                 continue;
             };
+            let len = usize::from(sent.len());
             let works = views.iter().filter(|v| v.rank < Rank::Suspected);
-            let target = works.min_by_key(|v| (v.rank, v.srtt));
+            let target = works.min_by_key(|v| (v.rank, usize::from(v.mtu) < len, v.srtt));
             let transit = target.map_or(Duration::ZERO, |t| t.srtt / 2);
             let age = now.since(sent.at) + transit;
             let in_time = age <= self.deadline && sent.handling.allows(age);
@@ -297,7 +299,6 @@ impl Repairer {
                 return Some(abandon(pn, sent, &mut self.stats));
             }
             let target = target?;
-            let len = usize::from(sent.len());
             if !self.pace.spend(now, len) {
                 self.waits_for_pace = true;
                 return None;
@@ -318,9 +319,11 @@ fn abandon(pn: u64, sent: &mut Sent, stats: &mut RepairStatus) -> Step {
 }
 
 /// Where a packet goes that `loser` lost: by the best other path, unless `loser` is much faster.
-fn target(views: &[PathView], loser: PathId, patience: Duration) -> Option<&PathView> {
+fn target(views: &[PathView], loser: PathId, len: usize, patience: Duration) -> Option<&PathView> {
     let best = views.iter().map(|v| v.rank).min()?;
-    let mut ranked = views.iter().filter(|v| v.rank == best);
+    let fits = |v: &PathView| usize::from(v.mtu) >= len;
+    let any = views.iter().any(|v| v.rank == best && fits(v));
+    let mut ranked = views.iter().filter(|v| v.rank == best && (!any || fits(v)));
     let other = ranked.clone().filter(|v| v.id != loser).min_by_key(|v| v.srtt);
     let same = ranked.find(|v| v.id == loser);
     match (same, other) {

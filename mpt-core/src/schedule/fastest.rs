@@ -72,7 +72,9 @@ fn best(
     but: Option<PathId>,
 ) -> Option<&PathView> {
     let priority = |v: &PathView| if prefer == Prefer::Priority { v.priority } else { 0 };
-    let others = views.iter().filter(|v| Some(v.id) != but && fits(v, inner));
+    let last = Rank::last_resort(views)?;
+    let may = |v: &&PathView| Some(v.id) != but && fits(v, inner) && v.rank <= last;
+    let others = views.iter().filter(may);
     others.min_by_key(|v| (v.rank, priority(v), expected(v), v.id))
 }
 

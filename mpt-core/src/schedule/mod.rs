@@ -162,12 +162,16 @@ impl Scheduler {
         };
         match picked {
             Some(path) => Pick::Path(path),
-            // A path of lower rank that fits is better than fragments.
-            None => match views.iter().filter(|v| fits(v)).min_by_key(|v| (v.rank, v.tokens)) {
-                Some(v) if v.tokens == Tokens::Spent => Pick::Wait,
-                Some(v) => Pick::Path(v.id),
-                None => Pick::NoneFits,
-            },
+            // A path of lower rank that fits and works is better than parts.
+            None => {
+                let last = Rank::last_resort(views).unwrap_or(best);
+                let fitting = views.iter().filter(|v| fits(v) && v.rank <= last);
+                match fitting.min_by_key(|v| (v.rank, v.tokens)) {
+                    Some(v) if v.tokens == Tokens::Spent => Pick::Wait,
+                    Some(v) => Pick::Path(v.id),
+                    None => Pick::NoneFits,
+                }
+            }
         }
     }
 }

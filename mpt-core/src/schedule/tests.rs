@@ -116,8 +116,12 @@ fn a_path_too_small_is_passed_over() {
     let mut s = Scheduler::new(SchedulerKind::Weighted);
     assert_eq!(path(s.pick(Time::ZERO, &v, 0, 1200, 1236)), 1);
     assert_eq!(s.pick(Time::ZERO, &v, 0, 1500, 1536), Pick::NoneFits);
+    v[1].rank = Rank::HeldDown;
+    assert_eq!(path(s.pick(Time::ZERO, &v, 0, 1200, 1236)), 1, "rather than in parts");
     v[1].rank = Rank::Suspected;
-    assert_eq!(path(s.pick(Time::ZERO, &v, 0, 1200, 1236)), 1, "rather than fragments");
+    assert_eq!(s.pick(Time::ZERO, &v, 0, 1200, 1236), Pick::NoneFits, "rather than into nowhere");
+    v[0].rank = Rank::Suspected;
+    assert_eq!(path(s.pick(Time::ZERO, &v, 0, 1200, 1236)), 1);
 }
 
 #[test]

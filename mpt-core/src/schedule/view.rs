@@ -18,6 +18,15 @@ pub enum Rank {
     Unanswered,
 }
 
+impl Rank {
+    /// The last rank to resort to for what does not fit the best paths: rather in parts over a path that works
+    /// than whole over one that may not. `None` without paths.
+    #[must_use]
+    pub fn last_resort(views: &[PathView]) -> Option<Self> {
+        views.iter().map(|v| v.rank.max(Self::HeldDown)).min()
+    }
+}
+
 /// What a path's rate limit says now.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Tokens {

@@ -41,7 +41,7 @@ use end::{Binding, Bound, path_config, peer_config};
 use line::{DOWN, UP};
 use mpt_core::config::LocalEnd;
 use mpt_core::wire::MessageType;
-use mpt_core::{DatagramMeta, Fragment, Incoming, Lane, PathId, PeerId, SocketId, Time};
+use mpt_core::{DatagramMeta, Incoming, Lane, PathId, PeerId, SocketId, Time};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::cmp::Reverse;
@@ -471,7 +471,8 @@ impl World {
                 line.note_data(self.now, direction);
             }
             let fits = datagram.len() + OUTER <= usize::from(line.mtu);
-            if !fits && key.fragment == Fragment::Never {
+            // A black hole: interfaces do not know of it, so that nothing is fragmented for it.
+            if !fits {
                 continue;
             }
             let Some((to, socket, bound)) = route else { continue };
