@@ -9,6 +9,12 @@ use std::time::Duration;
 /// One-way delay and jitter are averaged over this time.
 const AVERAGE_OVER: Duration = Duration::from_millis(100);
 
+/// A single packet makes no more than this part of the jitter, however long nothing came before it.
+const MOST_WEIGHT: f64 = 0.125;
+
+/// After a pause like this the delay begins anew: clocks drift, and paths change.
+const ANEW_AFTER: Duration = Duration::from_secs(2);
+
 /// What the receiver knows of a path from the packets that came on it.
 #[derive(Debug, Default)]
 pub struct PathProgress {
@@ -76,7 +82,7 @@ impl PathProgress {
     /// An original came. `delay` is the one-way delay in microseconds.
     pub(super) fn on_original(&mut self, now: Time, pn: u64, seq: u32, delay: i64) {
         self.sequence.on_number(seq);
-        self.delay.on_sample(self.last_arrival.map(|t| now.since(t)), delay as f64);
+        self.delay.on_sample(now, delay as f64);
         self.last_arrival = Some(now);
         self.highest = self.highest.max(pn);
         if pn > self.reached {
@@ -156,11 +162,13 @@ impl PathProgress {
 struct Delay {
     mean: f64,
     deviation: f64,
+    last: Option<Time>,
 }
 
 impl Delay {
-    fn on_sample(&mut self, after: Option<Duration>, sample: f64) {
-        let Some(after) = after else {
+    fn on_sample(&mut self, now: Time, sample: f64) {
+        let after = self.last.replace(now).map(|last| now.since(last));
+        let Some(after) = after.filter(|&after| after < ANEW_AFTER) else {
             self.mean = sample;
             return;
         };
@@ -168,7 +176,7 @@ impl Delay {
         let weight = dt / (dt + over);
         let error = sample - self.mean;
         self.mean += weight * error;
-        self.deviation += weight * (error.abs() - self.deviation);
+        self.deviation += weight.min(MOST_WEIGHT) * (error.abs() - self.deviation);
     }
 }
 
@@ -285,6 +293,22 @@ mod tests {
         p.on_marker(ms(2), marker(0, 3));
         p.settle_marker(ms(2));
         assert_eq!(p.acknowledged(), Some(1), "an older one");
+    }
+
+    /// The origin of delays is anywhere, and clocks drift.
+    #[test]
+    fn neither_a_marker_nor_a_pause_before_a_packet_makes_jitter() {
+        let mut p = PathProgress::default();
+        p.on_marker(ms(0), marker(1, 1));
+        for i in 0..50 {
+            p.on_original(ms(10 + i), 101 + i, 2 + i as u32, 5_000_000 + i as i64 % 2 * 1_000);
+        }
+        assert!(p.jitter() <= Duration::from_millis(1), "{:?}", p.jitter());
+        p.on_original(ms(3_600_000), 200, 60, 5_360_000);
+        assert!(p.jitter() <= Duration::from_millis(1), "{:?}", p.jitter());
+        // One of the packets of a thin stream is very late.
+        p.on_original(ms(3_601_000), 201, 61, 5_560_000);
+        assert!(p.jitter() <= Duration::from_millis(26), "{:?}", p.jitter());
     }
 
     #[test]

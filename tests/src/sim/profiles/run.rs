@@ -199,6 +199,9 @@ pub fn trace(profile: &Profile, tunnel: Tunnel, control: Control, seed: u64) {
                 e.loss_congestive * 1e2
             );
         }
+        for path in world.ends[1].peer(world.now).paths {
+            print!(" | extent {:3.0}", path.extent * 1e3);
+        }
         let r = world.ends[1].reordering(world.now);
         let repair = world.ends[0].peer(world.now).repair;
         println!(
