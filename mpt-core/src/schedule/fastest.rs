@@ -48,7 +48,8 @@ impl Fastest {
         self.current
     }
 
-    /// The path for the same packet's copy: the best one beside `first` that works.
+    /// The path for the same packet's copy: the best one beside `first` that works; when all are suspected, which the loss of
+    /// one that carried the reports about the others makes them for a moment, any.
     #[must_use]
     pub fn second(
         views: &[PathView],
@@ -56,7 +57,9 @@ impl Fastest {
         inner: usize,
         prefer: Prefer,
     ) -> Option<PathId> {
-        best(views, inner, prefer, Some(first)).filter(|v| v.rank < Rank::Suspected).map(|v| v.id)
+        let works = views.iter().any(|v| v.rank < Rank::Suspected);
+        let worst = if works { Rank::HeldDown } else { Rank::Suspected };
+        best(views, inner, prefer, Some(first)).filter(|v| v.rank <= worst).map(|v| v.id)
     }
 }
 
@@ -115,6 +118,10 @@ mod tests {
         assert_eq!(Fastest::second(&views, id(0).unwrap(), 100, Prefer::Soonest), None);
         let views = [view(0, Preferred, 40, 1), view(2, HeldDown, 20, 2)];
         assert_eq!(Fastest::second(&views, id(0).unwrap(), 100, Prefer::Soonest), id(2));
+        let views = [view(0, Suspected, 40, 1), view(1, Suspected, 20, 2)];
+        assert_eq!(Fastest::second(&views, id(1).unwrap(), 100, Prefer::Soonest), id(0));
+        let views = [view(0, Rank::Unanswered, 40, 1), view(1, Suspected, 20, 2)];
+        assert_eq!(Fastest::second(&views, id(1).unwrap(), 100, Prefer::Soonest), None);
     }
 
     #[test]

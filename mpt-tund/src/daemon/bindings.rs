@@ -3,7 +3,7 @@
 use super::Daemon;
 use super::worker::Order;
 use crate::config;
-use crate::net::{Interface, Interfaces, Uplink, choose, fits, interface_index, reaches};
+use crate::net::{Interface, Interfaces, Known, Uplink, choose, fits, interface_index, reaches};
 use crate::udp::{Family, OpenError, SocketSpec};
 use mpt_core::config::LocalEnd;
 use mpt_core::{PathId, PeerId, SocketId};
@@ -13,6 +13,9 @@ use std::time::Duration;
 /// A name none of whose addresses the interface can use is asked again after this long: an answer may have
 /// been in part.
 const STRANDED_PAUSE: Duration = Duration::from_secs(30);
+
+/// An address of a name has this long to answer, beside the one that did so last; and while none did, each.
+pub(super) const TURN: Duration = Duration::from_secs(3);
 
 /// A configured path, and what the daemon knows of its two ends.
 #[derive(Debug)]
@@ -24,8 +27,14 @@ pub(super) struct Binding {
     pub(super) remote: Option<SocketAddr>,
     /// The name's addresses, as the resolver told them last.
     pub(super) answers: Vec<SocketAddr>,
-    /// The name was asked again since the remote did not answer: another answer has its turn.
+    /// The remote does not answer: another answer has its turn.
     pub(super) turn: bool,
+    /// The answer over which the path carried data last.
+    pub(super) proven: Option<SocketAddr>,
+    /// The answer that had its turn last beside that one.
+    pub(super) tried: Option<SocketAddr>,
+    /// Its turn will be over.
+    pub(super) turning: bool,
     /// The path carries data.
     pub(super) up: bool,
     /// Being resolved.
@@ -69,7 +78,8 @@ impl Binding {
         // It may have come up while the name was asked.
         let turn = std::mem::take(&mut self.turn) && !self.up;
         let sources = self.sources(interfaces);
-        let chosen = choose(&self.answers, sources, self.remote, turn)?;
+        let known = Known { current: self.remote, proven: self.proven, tried: self.tried };
+        let chosen = choose(&self.answers, sources, known, turn)?;
         if self.remote == Some(chosen) {
             return None;
         }
@@ -79,7 +89,17 @@ impl Binding {
             tracing::info!(path = %self.config.name, address = %chosen, "remote resolved");
         }
         self.remote = Some(chosen);
+        if self.proven != Some(chosen) {
+            self.tried = Some(chosen);
+        }
         Some(chosen)
+    }
+
+    /// Whether another address is to have its turn soon: this one has not answered, and there are others.
+    fn takes_turns(&self, interfaces: &Interfaces) -> bool {
+        let sources = self.sources(interfaces);
+        let fitting = self.answers.iter().filter(|&&a| fits(sources, a)).count();
+        !self.up && fitting > 1 && self.remote != self.proven
     }
 
     /// The interface has addresses, but none for any address that the name had when it was asked last. The
@@ -191,7 +211,15 @@ impl Daemon {
             .filter(|b| b.is_stranded(&interfaces))
             .map(|b| (b.peer, b.path))
             .collect();
+        let turning: Vec<_> = bindings
+            .iter()
+            .filter(|b| b.takes_turns(&interfaces))
+            .map(|b| (b.peer, b.path))
+            .collect();
         self.bindings = bindings;
+        for (peer, path) in turning {
+            self.start_turn(peer, path);
+        }
         for (peer, path) in stranded {
             self.start_resolving(peer, path, STRANDED_PAUSE);
         }

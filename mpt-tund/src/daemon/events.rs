@@ -1,6 +1,6 @@
 //! What the endpoint wants done, and what the tasks beside the loop have to say.
 
-use super::bindings::Binding;
+use super::bindings::{Binding, TURN};
 use super::{Daemon, Message};
 use crate::config::Host;
 use crate::net::{NetError, resolve};
@@ -54,6 +54,7 @@ impl Daemon {
             // They are served after each turn.
             Message::Events => {}
             Message::Resolved(peer, path, result) => self.on_resolved(peer, path, result),
+            Message::Turn(peer, path) => self.on_turn(peer, path),
             Message::Control(request, answer) => {
                 let (response, flow) = self.on_request(request);
                 // Whoever asked may be gone; nothing to do about it.
@@ -75,6 +76,9 @@ impl Daemon {
     fn note_path(&mut self, peer: PeerId, path: PathId, up: bool) {
         if let Some(binding) = self.binding_mut(peer, path) {
             binding.up = up;
+            if up {
+                binding.proven = binding.remote;
+            }
         }
     }
 
@@ -94,6 +98,26 @@ impl Daemon {
             // The loop is gone: nobody wants to know.
             let _ = sender.send(Message::Resolved(peer, path, result)).await;
         });
+    }
+
+    /// Has another address of the name tried when this one's turn is over.
+    pub(super) fn start_turn(&mut self, peer: PeerId, path: PathId) {
+        let Some(binding) = self.binding_mut(peer, path) else { return };
+        if std::mem::replace(&mut binding.turning, true) {
+            return;
+        }
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(TURN).await;
+            let _ = sender.send(Message::Turn(peer, path)).await;
+        });
+    }
+
+    fn on_turn(&mut self, peer: PeerId, path: PathId) {
+        let Some(binding) = self.binding_mut(peer, path) else { return };
+        binding.turning = false;
+        binding.turn = !binding.up && binding.remote != binding.proven;
+        self.net_changed |= self.binding_mut(peer, path).is_some_and(|b| b.turn);
     }
 
     /// Keeps the answers; which of them is used is chosen where the interfaces are known.

@@ -40,6 +40,8 @@ enum Message {
     Net,
     /// A remote's name was resolved, or not.
     Resolved(PeerId, PathId, Result<Vec<SocketAddr>, String>),
+    /// An address of a path's name had its time to answer.
+    Turn(PeerId, PathId),
     /// A control request.
     Control(Request, oneshot::Sender<Response>),
     /// SIGTERM, SIGINT or SIGHUP.

@@ -51,6 +51,6 @@ pub use interface::{DefaultRoute, Interface, Interfaces};
 pub use monitor::{LinkState, Monitor, NetEvent};
 pub use netlink::{NetError, Netlink};
 pub use plan::{RTPROT_MPT, RouteSpec, TunnelNumbers, Uplink, WhenDown};
-pub use resolve::{ResolveError, choose, fits, reaches, resolve};
+pub use resolve::{Known, ResolveError, choose, fits, reaches, resolve};
 pub use rp_filter::{RpFilter, rp_filter};
 pub use state::NetState;

@@ -82,21 +82,42 @@ pub fn fits(sources: Option<&[IpAddr]>, remote: SocketAddr) -> bool {
     sources.is_none_or(|all| all.iter().any(|&source| reaches(source, remote.ip())))
 }
 
-/// Which of a name's `answers` a path is to use: the first that [`fits`]. The `current` one stays as long as
-/// it is among them, unless it was tried in vain: then the next one has its `turn`. When none fits, nothing is
+/// What a path knows of its name's addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Known {
+    /// In use.
+    pub current: Option<SocketAddr>,
+    /// The peer answered from there last.
+    pub proven: Option<SocketAddr>,
+    /// Had its turn last, beside the proven one.
+    pub tried: Option<SocketAddr>,
+}
+
+/// Which of a name's `answers` a path is to use: the first that [`fits`]. The current one stays as long as
+/// it is among them, unless it was tried in vain: then another one has its `turn`, every second time the proven one. When none fits, nothing is
 /// better than the current one or the very first, and what is missing is told of that.
 #[must_use]
 pub fn choose(
     answers: &[SocketAddr],
     sources: Option<&[IpAddr]>,
-    current: Option<SocketAddr>,
+    known: Known,
     turn: bool,
 ) -> Option<SocketAddr> {
     let fitting: Vec<_> = answers.iter().copied().filter(|&a| fits(sources, a)).collect();
     let candidates = if fitting.is_empty() { answers } else { &fitting };
-    let at = candidates.iter().position(|&a| Some(a) == current);
-    let next = usize::from(turn && !fitting.is_empty());
-    candidates.get(at.map_or(0, |at| at + next)).or(candidates.first()).copied()
+    let current = known.current.filter(|c| candidates.contains(c));
+    let proven = known.proven.filter(|p| candidates.contains(p));
+    match current {
+        Some(current) if !turn || fitting.is_empty() => Some(current),
+        None => proven.or(candidates.first().copied()),
+        Some(current) if proven.is_some_and(|proven| proven != current) => proven,
+        Some(current) => {
+            let last = if proven.is_some() { known.tried } else { Some(current) };
+            let after = candidates.iter().position(|&c| Some(c) == last).map_or(0, |at| at + 1);
+            let others = candidates.iter().cycle().skip(after).take(candidates.len());
+            others.copied().find(|&c| c != current).or(Some(current))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -121,12 +142,14 @@ mod tests {
     const V6: &str = "[2001:db8::1]:7";
     const V4: &str = "192.0.2.1:7";
 
+    const OTHER: &str = "192.0.2.2:7";
+
     /// The choice among `answers` for an interface with the addresses `sources`.
     fn chosen(answers: &[&str], sources: &[&str], current: Option<&str>, turn: bool) -> String {
         let answers: Vec<_> = answers.iter().map(|a| a.parse().unwrap()).collect();
         let sources: Vec<_> = sources.iter().map(|a| a.parse().unwrap()).collect();
-        let current = current.map(|a| a.parse().unwrap());
-        choose(&answers, Some(&sources), current, turn).unwrap().to_string()
+        let known = Known { current: current.map(|a| a.parse().unwrap()), ..Known::default() };
+        choose(&answers, Some(&sources), known, turn).unwrap().to_string()
     }
 
     #[test]
@@ -144,13 +167,13 @@ mod tests {
         assert_eq!(chosen(&[V6, V4], &[], None, false), V6);
         assert_eq!(chosen(&[V6], &["fe80::2"], None, true), V6);
         assert_eq!(chosen(&[V6, V4], &[], Some(V4), true), V4, "or the current one stays");
-        assert_eq!(choose(&[], None, None, false), None);
+        assert_eq!(choose(&[], None, Known::default(), false), None);
     }
 
     #[test]
     fn without_an_interface_the_resolvers_order_stands() {
         let answers = [V6, V4].map(|a| a.parse().unwrap());
-        assert_eq!(choose(&answers, None, None, false), Some(answers[0]));
+        assert_eq!(choose(&answers, None, Known::default(), false), Some(answers[0]));
     }
 
     #[test]
@@ -162,6 +185,26 @@ mod tests {
         assert_eq!(chosen(&[V6, V4], &both[..1], Some(V4), true), V4, "there is no other");
         assert_eq!(chosen(&[V6, V4], &both[..1], Some(V6), false), V4);
         assert_eq!(chosen(&[V6, V4], &both, Some("192.0.2.9:7"), true), V6, "it is no answer now");
+    }
+
+    #[test]
+    fn the_proven_answer_has_every_second_turn() {
+        let answers = [V6, V4, OTHER].map(|a| a.parse().unwrap());
+        let [v6, v4, other] = answers;
+        let mut known = Known { current: Some(v4), proven: Some(v4), tried: None };
+        for expected in [v6, v4, other, v4, v6, v4, other] {
+            let chosen = choose(&answers, None, known, true).unwrap();
+            assert_eq!(chosen, expected);
+            known.current = Some(chosen);
+            if chosen != v4 {
+                known.tried = Some(chosen);
+            }
+        }
+        known.current = None;
+        assert_eq!(choose(&answers, None, known, false), Some(v4), "first of all, too");
+        // The name has moved.
+        let moved = Known { current: Some(v6), ..known };
+        assert_eq!(choose(&[v6, other], None, moved, true), Some(other));
     }
 
     #[test]
