@@ -47,6 +47,9 @@ const FULL: f64 = 0.2;
 const KNOWN_AFTER: u64 = 1_000;
 const FIRST: Duration = Duration::from_secs(1);
 
+/// A queue is longer than round trips tell by this at most, and a few times: those are smoothed, and a queue grows.
+const GROWS: Duration = Duration::from_millis(500);
+
 /// What a queue lost so long ago is not told as if it were now.
 const LATELY: Duration = Duration::from_secs(10);
 
@@ -129,6 +132,10 @@ impl PathModel {
                 jitter: i64::from(told.jitter) * 100,
             };
             self.delay.on_sample(now, sample, busy);
+            // Probes wait in the same queue.
+            if srtt.is_some_and(|srtt| self.delay.standing() > srtt * 4 + GROWS) {
+                self.delay.rebase(now);
+            }
         }
         self.first.get_or_insert(now);
         let jitter = self.delay.jitter();

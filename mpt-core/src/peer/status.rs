@@ -3,6 +3,7 @@
 use super::{Path, Peer};
 use crate::config::SchedulerKind;
 use crate::control::{CopyStatus, PathEstimate, PathStatus, PeerStatus, ReorderStatus};
+use crate::path::difference;
 use crate::schedule::Rank;
 use crate::{PathId, Time};
 use std::time::Duration;
@@ -102,13 +103,16 @@ impl Peer {
     }
 
     fn path_estimate(&self, now: Time, p: &Path) -> Option<PathEstimate> {
-        let base = |p: &Path| p.model.delay().base_micros();
-        let fastest = self.paths.iter().flatten().filter_map(|p| base(p)).min()?;
+        let rtt = |p: &Path| p.health.rtt().smoothed().unwrap_or_default();
+        let base = |p: &Path| Some((p.model.delay().base_micros()?, rtt(p)));
+        let own = base(p)?;
+        let others = self.paths.iter().flatten().filter_map(|p| base(p));
+        let extra = others.map(|other| difference(own, other)).max()?;
         let (loss_random, loss_congestive) = p.model.losses(now);
         Some(PathEstimate {
             rate: p.model.capacity()?,
             rate_is_limit: p.model.estimate().measured,
-            extra_delay: (base(p)? - fastest) as f64 / 1e6,
+            extra_delay: extra as f64 / 1e6,
             queue: p.model.standing(now).as_secs_f64(),
             jitter: p.model.delay().jitter().as_secs_f64(),
             loss_random,

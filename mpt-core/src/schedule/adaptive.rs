@@ -24,6 +24,7 @@ use super::floor::{Cost, Floor, Rest};
 use super::flow_table::{FlowTable, Kind};
 use super::{PathView, Tokens};
 use crate::id::MAX_PATHS;
+use crate::path::difference;
 use crate::{PathId, Time};
 use std::time::Duration;
 
@@ -332,11 +333,11 @@ impl Adaptive {
     /// Delays from those that were measured of late; where one was not, from half the round trips.
     fn follow_delays<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
         let known = |v: &PathView| v.estimate.delay.filter(|_| now.since(v.estimate.at) < BELIEVED);
-        let measured = paths.clone().filter_map(|v| Some((known(v)?, v.min_rtt)));
-        let origin = measured.min();
+        // Any of them is as good an origin: the least is taken off below.
+        let origin = paths.clone().find_map(|v| Some((known(v)?, v.srtt, v.min_rtt)));
         let delay = |v: &PathView| match (origin, known(v)) {
-            (Some((origin, _)), Some(delay)) => delay - origin,
-            (Some((_, rtt)), None) => (micros(v.min_rtt) - micros(rtt)) / 2,
+            (Some((origin, rtt, _)), Some(delay)) => difference((delay, v.srtt), (origin, rtt)),
+            (Some((_, _, rtt)), None) => (micros(v.min_rtt) - micros(rtt)) / 2,
             (None, _) => micros(v.min_rtt) / 2,
         };
         let least = paths.clone().map(&delay).min().unwrap_or(0);
