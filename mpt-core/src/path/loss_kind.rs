@@ -18,17 +18,53 @@ const SETTLED: usize = 8;
 /// What was lost becomes known a while after the queue stood that it was lost to.
 const LINGERS: Duration = Duration::from_millis(600);
 
+/// A path that loses this share at random is avoided by what could go elsewhere, so that it is not measured any more.
+const NOTABLE: f64 = 0.03;
+
+/// That is believed for so long after the last packet that was measured, twice as long each time that it was doubted and
+/// found true, …
+const FIRST_BELIEF: Duration = Duration::from_secs(2);
+
+/// … up to 32 s.
+const MOST_DOUBTS: u32 = 4;
+
+/// Less keeps nothing away, and is believed as long as a delay is.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// It is doubted at once when so many probes in a row are answered that it would take this chance: ten a second are tried.
+const UNLIKELY: f64 = 1e-4;
+
+/// What was doubted is known again after fewer packets, if half of it is found.
+const LEAST_AGAIN: f64 = 30.0;
+
+/// Packets of a batch: what the last one or two lost, loss that goes on cannot exceed by much.
+const BATCH: f64 = 250.0;
+
 /// The share of packets a path loses while nothing stands in its queue. What is lost
 /// beyond that when something does is the queue's. (Distinguishing the two by the delay at the time of the loss: S. Biaz,
 /// N. Vaidya, "Discriminating congestion losses from wireless losses", ASSET 1999; TCP Veno, JSAC 2003.)
+///
+/// Only packets tell, and a lossy path is given none. So what was found is doubted after a while, or as soon as probes say otherwise;
+/// then nothing is known, the path is tried, and a few packets are enough to find the same again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LossKind {
     random: Count,
     congestive: Count,
+    /// The last whole batch, and the one that is being filled.
+    recent: [Count; 2],
+    /// When packets were reported last.
+    heard: Option<Time>,
+    /// Probes answered in a row since then.
+    answered: u32,
+    /// What was believed when it was doubted, and how often that was.
+    doubted: Option<f64>,
+    doubts: u32,
     highest: Option<u32>,
     /// Packets missing in all by the last reports: a ring.
     missing: [i64; SETTLED],
     next: usize,
+    /// Reports until losses are known of as many packets as there are.
+    unsettled: usize,
     lost: i64,
     sent: i64,
     base: i64,
@@ -43,8 +79,11 @@ struct Count {
 }
 
 impl Count {
-    fn share(&self) -> Option<f64> {
-        (self.sent >= LEAST_PACKETS).then(|| (self.lost / self.sent).clamp(0.0, 1.0))
+    /// `doubted`: what was believed before.
+    fn share(&self, doubted: Option<f64>) -> Option<f64> {
+        let share = (self.lost / self.sent.max(1.0)).clamp(0.0, 1.0);
+        let again = self.sent >= LEAST_AGAIN && doubted.is_some_and(|before| share > before / 2.0);
+        (self.sent >= LEAST_PACKETS || again).then_some(share)
     }
 }
 
@@ -53,7 +92,16 @@ impl LossKind {
     /// those found lost, since the report before.
     pub fn on_report(&mut self, now: Time, highest: u32, packets: u64, stands: bool) -> (f64, f64) {
         let packets = packets as i64;
-        let Some(before) = self.highest else {
+        let silent = self.heard.is_some_and(|at| now.since(at) >= FIRST_BELIEF);
+        let doubted = self.believed_until().is_some_and(|until| now >= until);
+        (self.heard, self.answered) = (Some(now), 0);
+        if doubted {
+            self.doubt();
+        }
+        let Some(before) = self.highest.filter(|_| !silent && !doubted) else {
+            // What is missing from before a silence was lost to an outage, or long ago.
+            (self.missing, self.next, self.lost, self.sent) = ([0; SETTLED], 0, 0, 0);
+            self.unsettled = SETTLED;
             (self.highest, self.base) = (Some(highest), packets);
             return (0.0, 0.0);
         };
@@ -77,26 +125,80 @@ impl LossKind {
         let age = now.since(count.aged).min(AGES);
         let keep = 0.5f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
         count.aged = now;
-        count.sent = count.sent * keep + sent as f64;
+        let counted = if self.unsettled > 0 { 0.0 } else { sent as f64 };
+        self.unsettled = self.unsettled.saturating_sub(1);
+        count.sent = count.sent * keep + counted;
         count.lost = count.lost * keep + lost as f64;
+        self.follow_recent(counted, lost as f64);
+        if self.random.sent >= LEAST_PACKETS && self.random() < NOTABLE {
+            (self.doubted, self.doubts) = (None, 0);
+        }
         (sent as f64, lost as f64)
+    }
+
+    /// A probe was answered, and `in_a_row` of them.
+    pub fn on_probe_answered(&mut self, in_a_row: u32) {
+        self.answered = (self.answered + 1).min(in_a_row);
+    }
+
+    /// Until when the random loss is believed, if no packet is measured and no probe answered before; nothing if it is not known.
+    #[must_use]
+    pub fn believed_until(&self) -> Option<Time> {
+        let (heard, random) = (self.heard?, self.random());
+        if random < NOTABLE {
+            return Some(heard + BELIEVED);
+        }
+        let unlikely = (1.0 - random).powi(self.answered as i32) < UNLIKELY;
+        Some(if unlikely { heard } else { heard + FIRST_BELIEF * (1 << self.doubts) })
     }
 
     /// The share lost whatever is sent, 0 to 1; the least of both, for congestion comes on top.
     #[must_use]
     pub fn random(&self) -> f64 {
-        match (self.random.share(), self.congestive.share()) {
+        let share = match (self.random.share(self.doubted), self.congestive.share(None)) {
             (Some(a), Some(b)) => a.min(b),
             (Some(a), None) => a,
             // All of it may be the queue's.
             (None, _) => 0.0,
-        }
+        };
+        if share < NOTABLE { share } else { share.min(self.most()) }
     }
 
     /// The share lost while a queue stands, beyond that.
     #[must_use]
     pub fn congestive(&self) -> f64 {
-        (self.congestive.share().unwrap_or(0.0) - self.random()).max(0.0)
+        (self.congestive.share(None).unwrap_or(0.0) - self.random()).max(0.0)
+    }
+
+    /// What was measured is known no more.
+    fn doubt(&mut self) {
+        let random = self.random();
+        if random >= NOTABLE {
+            self.doubted = Some(random);
+            self.doubts = (self.doubts + 1).min(MOST_DOUBTS);
+        }
+        (self.random, self.congestive) = Default::default();
+        self.recent = Default::default();
+    }
+
+    fn follow_recent(&mut self, sent: f64, lost: f64) {
+        let [last, filling] = &mut self.recent;
+        filling.sent += sent;
+        filling.lost += lost;
+        if filling.sent >= BATCH {
+            *last = std::mem::take(filling);
+        }
+    }
+
+    /// The share that the last batches allow: what was lost of them, two deviations (of a Poisson number) more, and three for
+    /// where there was nothing.
+    fn most(&self) -> f64 {
+        let [last, filling] = &self.recent;
+        if last.sent < BATCH {
+            return 1.0;
+        }
+        let lost = last.lost + filling.lost;
+        (lost + 2.0 * lost.sqrt() + 3.0) / (last.sent + filling.sent)
     }
 }
 
@@ -128,5 +230,100 @@ mod tests {
         }
         assert!((l.random() - 0.01).abs() < 0.001, "{}", l.random());
         assert!((l.congestive() - 0.05).abs() < 0.006, "{}", l.congestive());
+    }
+
+    /// Reports every 20 ms on 20 packets each, of which some are lost.
+    struct Path {
+        l: LossKind,
+        millis: u64,
+        highest: u32,
+        packets: u64,
+    }
+
+    impl Path {
+        fn new() -> Self {
+            Self { l: LossKind::default(), millis: 0, highest: 0, packets: 0 }
+        }
+
+        fn run(&mut self, reports: u64, lost: u32) {
+            for _ in 0..reports {
+                self.millis += 20;
+                self.highest += 20;
+                self.packets += u64::from(20 - lost);
+                self.l.on_report(Time::from_millis(self.millis), self.highest, self.packets, false);
+            }
+        }
+
+        /// What is believed now.
+        fn loss(&self) -> f64 {
+            let now = Time::from_millis(self.millis);
+            self.l.believed_until().filter(|&until| now < until).map_or(0.0, |_| self.l.random())
+        }
+    }
+
+    #[test]
+    fn the_loss_of_a_path_that_carries_nothing_is_believed_for_longer_each_time_that_it_is_found() {
+        let mut p = Path::new();
+        p.run(200, 12);
+        for believed in [2, 4, 8, 16, 32, 32] {
+            assert!(p.loss() > 0.5, "{}", p.loss());
+            p.millis += believed * 1_000 - 20;
+            assert!(p.loss() > 0.5, "after {believed} s: {}", p.loss());
+            p.millis += 20;
+            assert_eq!(p.loss(), 0.0, "after {believed} s");
+            // What arrives first only tells where to begin.
+            p.run(1, 12);
+            assert_eq!(p.loss(), 0.0);
+            p.run(SETTLED as u64 + 4, 12);
+        }
+        p.millis += 32_000;
+        p.run(100, 0);
+        assert_eq!(p.loss(), 0.0);
+        // It was well: what is lost from now on is believed as in the beginning.
+        p.run(200, 12);
+        p.millis += 2_000;
+        assert_eq!(p.loss(), 0.0);
+    }
+
+    #[test]
+    fn probes_that_are_answered_make_it_doubtful_and_a_little_loss_stays_known() {
+        let mut p = Path::new();
+        p.run(200, 12);
+        // Where four of ten are answered, eleven in a row are one chance in 24 000.
+        for row in [30, 31, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] {
+            assert!(p.loss() > 0.5, "{}", p.loss());
+            p.l.on_probe_answered(row);
+        }
+        p.millis += 500;
+        p.l.on_probe_answered(11);
+        assert_eq!(p.loss(), 0.0);
+        p.run(400, 0);
+        for _ in 0..200 {
+            p.run(4, 0);
+            p.run(1, 1);
+        }
+        (0..500).for_each(|row| p.l.on_probe_answered(row));
+        p.millis += 50_000;
+        assert!((0.005..0.015).contains(&p.loss()), "{}", p.loss());
+    }
+
+    #[test]
+    fn loss_that_is_over_is_believed_for_a_few_hundred_packets_more() {
+        let mut p = Path::new();
+        p.run(500, 12);
+        assert!(p.loss() > 0.5, "{}", p.loss());
+        p.run(SETTLED as u64 + 26, 0);
+        assert!(p.loss() < 0.02, "{}", p.loss());
+    }
+
+    #[test]
+    fn what_an_outage_swallowed_is_no_random_loss() {
+        let mut p = Path::new();
+        p.run(200, 0);
+        // Sent, and nothing came back.
+        p.highest += 2_000;
+        p.millis += 3_000;
+        p.run(100, 0);
+        assert_eq!(p.loss(), 0.0);
     }
 }

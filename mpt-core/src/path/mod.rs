@@ -60,5 +60,5 @@ pub use report_schedule::ReportSchedule;
 pub use rtt::Rtt;
 pub use state::{State, Usability};
 pub use token::{ProbeToSend, TokenSource};
-pub use told_delay::CommonTurn;
+pub use told_delay::{CommonTurn, difference};
 pub use tunnel_mtu::TunnelMtu;

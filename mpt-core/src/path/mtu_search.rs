@@ -66,6 +66,8 @@ pub struct MtuSearch {
     verify_tries: u8,
     /// When loss was the reason to verify it last.
     doubted: Option<Time>,
+    /// When the search began anew last because the path is well again.
+    calm: Option<Time>,
     /// The least size known not to pass; above `max` when none is.
     failed: u32,
     running: bool,
@@ -108,6 +110,7 @@ impl MtuSearch {
             trust: Trust::Assumed,
             verify_tries: TRIES,
             doubted: None,
+            calm: None,
             failed: u32::from(max) + 1,
             running: false,
             probe: None,
@@ -174,6 +177,15 @@ impl MtuSearch {
         if self.is_known() && self.confirmed > self.floor() {
             self.trust = Trust::Stale;
             self.verify_tries = TRIES;
+        }
+    }
+
+    /// Probes were missed for a while, and are answered again: a size that failed meanwhile may pass.
+    pub fn on_calm(&mut self, now: Time) {
+        let lately = self.calm.is_some_and(|at| now.since(at) < RAISE_AFTER_LOSS);
+        if self.failed <= u32::from(self.max) && !lately {
+            self.calm = Some(now);
+            self.search_again();
         }
     }
 

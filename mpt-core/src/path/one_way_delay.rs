@@ -39,6 +39,9 @@ const THIN: Duration = Duration::from_millis(500);
 /// A path that carries little and is late all the same for this long has become longer.
 const STEP_AFTER: Duration = Duration::from_millis(400);
 
+/// Half a turn of the send times: no longer queue can be told from a shorter one in another turn, and probes would not come back through it.
+const MOST: Duration = Duration::from_millis(3_276);
+
 /// One report's word on a path's one-way delays: microseconds from the sender's clock to the receiver's, which have
 /// nothing in common. Only differences mean something, between the paths of a peer as well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,6 +139,10 @@ impl OneWayDelay {
         self.smoothed = Some(smoothed);
         if good || self.base.get().is_none() {
             self.base.update(now, smoothed, BASE_WINDOW);
+        }
+        if self.standing() > MOST {
+            self.smoothed = Some(reading);
+            self.rebase(now);
         }
         self.follow_step(now, busy);
     }
@@ -273,6 +280,22 @@ mod tests {
         }
         run(&mut d, 9_040_000, 9_043_000, 40, 85e3);
         assert!(d.standing() > Duration::from_millis(36), "{:?}", d.standing());
+    }
+
+    #[test]
+    fn no_queue_is_longer_than_half_a_turn() {
+        for jitter in [0, 4 * MS] {
+            let mut d = OneWayDelay::default();
+            for i in 0..100u64 {
+                d.on_sample(at(i * 20), sample(20 * MS, jitter), true);
+            }
+            // Five turns of the send times.
+            for i in 100..200u64 {
+                d.on_sample(at(i * 20), sample(20 * MS + 32_768 * MS, jitter), true);
+                assert!(d.standing() <= MOST, "{:?}", d.standing());
+            }
+            assert_eq!(d.standing(), Duration::ZERO);
+        }
     }
 
     #[test]

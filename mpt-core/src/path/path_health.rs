@@ -32,6 +32,9 @@ const REMOTE_DEBOUNCE: Duration = Duration::from_secs(1);
 /// probes do not get through.
 const STALLS_FOR_LARGE_LOSS: u32 = 2;
 
+/// So many probes answered in a row after one was missed: what was lost with it is no longer lost.
+const ANSWERED_FOR_CALM: u32 = 10;
+
 /// Health of one path, as seen from the end that sends on it.
 ///
 /// Fed with `on_*` and `set_*`; after each batch [`handle_timeout`](Self::handle_timeout), then
@@ -51,6 +54,8 @@ pub struct PathHealth {
     urgent: bool,
     remote: RemoteWord,
     stalls: u32,
+    /// Probes were missed, and too few answered since.
+    unsteady: bool,
 }
 
 /// What the peer says of the path.
@@ -75,6 +80,7 @@ impl PathHealth {
             urgent: true,
             remote: RemoteWord::Fine { since: None },
             stalls: 0,
+            unsteady: false,
         }
     }
 
@@ -125,6 +131,12 @@ impl PathHealth {
             }
         }
         true
+    }
+
+    /// How many probes were answered since one was missed last.
+    #[must_use]
+    pub fn answered_in_a_row(&self) -> u32 {
+        self.prober.answered()
     }
 
     /// A handshake message came back over the path: as good as an echo. `rtt` is taken for the
@@ -233,6 +245,7 @@ impl PathHealth {
     pub fn handle_timeout(&mut self, now: Time) {
         self.health.handle_timeout(now);
         if self.prober.expire(now, self.patience(now)) > 0 {
+            self.unsteady = true;
             let outstanding = match self.progress.outstanding() {
                 true => Outstanding::Data,
                 false => Outstanding::Nothing,
@@ -274,6 +287,14 @@ impl PathHealth {
             self.stalls = 0;
         }
         noticed
+    }
+
+    /// Whether probes are answered in a row again after some were missed; true once each time.
+    #[must_use]
+    pub fn poll_calm(&mut self) -> bool {
+        let calm = self.unsteady && self.prober.answered() >= ANSWERED_FOR_CALM;
+        self.unsteady &= !calm;
+        calm
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) and [`poll_probe`](Self::poll_probe) want to

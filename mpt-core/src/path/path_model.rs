@@ -47,6 +47,12 @@ const FULL: f64 = 0.2;
 const KNOWN_AFTER: u64 = 1_000;
 const FIRST: Duration = Duration::from_secs(1);
 
+/// A queue is longer than round trips tell by this at most, and a few times: those are smoothed, and a queue grows.
+const GROWS: Duration = Duration::from_millis(500);
+
+/// What a queue lost so long ago is not told as if it were now.
+const LATELY: Duration = Duration::from_secs(10);
+
 /// Bytes a second. A queue of a faster path is gone before a report tells of it.
 const MOST_SHAPED: f64 = 60e6;
 
@@ -126,6 +132,10 @@ impl PathModel {
                 jitter: i64::from(told.jitter) * 100,
             };
             self.delay.on_sample(now, sample, busy);
+            // Probes wait in the same queue.
+            if srtt.is_some_and(|srtt| self.delay.standing() > srtt * 4 + GROWS) {
+                self.delay.rebase(now);
+            }
         }
         self.first.get_or_insert(now);
         let jitter = self.delay.jitter();
@@ -175,7 +185,14 @@ impl PathModel {
             overflowing_since: self.overflow.since(),
             delivered: all,
             random_loss: self.loss.random() as f32,
+            loss_until: self.loss.believed_until(),
         };
+    }
+
+    /// A probe was answered, and `in_a_row` of them: of a path that lost much that says that it does no more.
+    pub fn on_probe_answered(&mut self, in_a_row: u32) {
+        self.loss.on_probe_answered(in_a_row);
+        self.estimate.loss_until = self.loss.believed_until();
     }
 
     /// What a scheduler may count on, bytes a second.
@@ -243,10 +260,21 @@ impl PathModel {
         self.rate.capacity()
     }
 
-    /// The share lost at random, and that lost to full queues.
+    /// The share lost at random, and that lost to full queues, as far as that is believed at `now`.
     #[must_use]
-    pub fn losses(&self) -> (f64, f64) {
-        (self.loss.random(), self.loss.congestive())
+    pub fn losses(&self, now: Time) -> (f64, f64) {
+        let believed = self.loss.believed_until().is_some_and(|until| now < until);
+        let lately = now.since(self.estimate.at) < LATELY;
+        (
+            if believed { self.loss.random() } else { 0.0 },
+            if lately { self.loss.congestive() } else { 0.0 },
+        )
+    }
+
+    /// What stands in its queue at `now`: what was told, less what has left since.
+    #[must_use]
+    pub fn standing(&self, now: Time) -> Duration {
+        self.delay.standing().saturating_sub(now.since(self.estimate.at))
     }
 
     /// The one-way delay.

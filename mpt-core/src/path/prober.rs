@@ -22,6 +22,8 @@ pub(super) struct Prober {
     pending: u64,
     /// Number of the next probe.
     next: u64,
+    /// Answered since one was missed.
+    answered: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +46,7 @@ impl Prober {
     /// No probe sent yet.
     pub(super) fn new(tokens: TokenSource) -> Self {
         let probes = [Sent { token: None, at: Time::ZERO }; REMEMBERED as usize];
-        Self { tokens, probes, unsettled: 0, pending: 0, next: 0 }
+        Self { tokens, probes, unsettled: 0, pending: 0, next: 0, answered: 0 }
     }
 
     /// A new probe, sent now.
@@ -74,6 +76,7 @@ impl Prober {
         probe.token = None;
         let sent = probe.at;
         self.settle_below(n + 1);
+        self.answered = self.answered.saturating_add(1);
         Some(Answer { sent, rtt: now.since(sent) })
     }
 
@@ -90,7 +93,15 @@ impl Prober {
         while self.deadline(patience).is_some_and(|at| at <= now) {
             self.pending += 1;
         }
+        if self.pending > before {
+            self.answered = 0;
+        }
         self.pending - before
+    }
+
+    /// How many were answered since one was missed last.
+    pub(super) fn answered(&self) -> u32 {
+        self.answered
     }
 
     /// When the next probe is missed, with that patience.

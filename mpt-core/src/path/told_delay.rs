@@ -32,20 +32,38 @@ struct Last {
 
 impl ToldDelay {
     /// The delay in microseconds. The first of a path, or the first for long, is in the turn that is nearest to what
-    /// the others told; those that follow are near the one before, so that a delay may grow beyond a turn.
+    /// the others told; those that follow are in the one that is nearest to the one before, so that a delay may grow beyond a turn.
+    /// (The peer takes each packet's from the turn nearest to the packet before: where few packets come and those late, it may be wrong by several.)
     pub fn unwrap(&mut self, now: Time, told: u32, common: &mut CommonTurn) -> i64 {
         let unwrapped = match self.last.filter(|last| now.since(last.at) < CONTINUES) {
-            Some(last) => last.unwrapped + i64::from(told.wrapping_sub(last.told) as i32),
+            Some(last) => {
+                last.unwrapped + within_turn(i64::from(told.wrapping_sub(last.told) as i32))
+            }
             None => {
                 let units = i64::from(told as i32);
                 let near = common.last.unwrap_or(units);
-                near + (units - near + TURN / 2).rem_euclid(TURN) - TURN / 2
+                near + within_turn(units - near)
             }
         };
         self.last = Some(Last { at: now, told, unwrapped });
         common.last = Some(unwrapped);
         unwrapped * 100
     }
+}
+
+/// By how much one path's delay is more than another's, both in microseconds as [`ToldDelay`] gives them, each with its round-trip time
+/// (none: unknown). A path whose packets were held up, by whatever, may be in another turn from then on, and its least delay
+/// be none that it ever had; but no way is longer than there and back.
+#[must_use]
+pub fn difference((delay, rtt): (i64, Duration), (other, others): (i64, Duration)) -> i64 {
+    let (units, rest) = ((delay - other).div_euclid(100), (delay - other).rem_euclid(100));
+    let most = |rtt: Duration| if rtt.is_zero() { i64::MAX } else { rtt.as_micros() as i64 };
+    (within_turn(units) * 100 + rest).clamp(-most(others), most(rtt))
+}
+
+/// Up to half a turn more or less.
+fn within_turn(units: i64) -> i64 {
+    (units + TURN / 2).rem_euclid(TURN) - TURN / 2
 }
 
 #[cfg(test)]
@@ -87,5 +105,30 @@ mod tests {
         let told = 359_990 + 300 - 5 * (1 << 16);
         let slow = b.unwrap(Time::from_micros(359_990_000_000), told, &mut common);
         assert_eq!(slow - fast, 30_000);
+    }
+
+    #[test]
+    fn a_peer_that_took_packets_for_turns_older_than_they_are_changes_nothing() {
+        let mut common = CommonTurn::default();
+        let (mut a, mut b) = (ToldDelay::default(), ToldDelay::default());
+        let at = |seconds: u64| Time::from_micros(seconds * 1_000_000);
+        let fast = a.unwrap(at(1), 50, &mut common);
+        let slow = b.unwrap(at(1), 350, &mut common);
+        // It was stopped for a while: its clock went on, what waited is taken for later and later.
+        for turns in [5u32, 4, 9, 0u32.wrapping_sub(3)] {
+            let told = 50u32.wrapping_add(turns << 16);
+            assert_eq!(a.unwrap(at(2), told, &mut common), fast);
+        }
+        // One by one they may go astray, but never far from the others.
+        a.unwrap(at(3), 50 + 30_000, &mut common);
+        a.unwrap(at(3), 50 + 60_000, &mut common);
+        let astray = a.unwrap(at(3), 50 + (1 << 16), &mut common);
+        assert_eq!(astray - fast, 6_553_600);
+        let unknown = Duration::ZERO;
+        assert_eq!(difference((slow, unknown), (astray, unknown)), 30_000);
+        assert_eq!(difference((astray, unknown), (slow, unknown)), -30_000);
+        let short = Duration::from_millis(20);
+        assert_eq!(difference((slow, short), (astray, unknown)), 20_000);
+        assert_eq!(difference((astray, unknown), (slow, short)), -20_000);
     }
 }

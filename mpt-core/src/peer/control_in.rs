@@ -221,6 +221,11 @@ impl Peer {
             path.remote.on_authenticated(now, meta.source, len, newest);
             if probe {
                 path.remote.on_answer(meta.source);
+                path.model.on_probe_answered(path.health.answered_in_a_row());
+                let estimate = path.model.estimate();
+                if let Some(view) = self.views.iter_mut().find(|v| v.id == path.id) {
+                    view.estimate.loss_until = estimate.loss_until;
+                }
             }
             if let Some(sent) = sent {
                 path.introduction.on_echo(sent);

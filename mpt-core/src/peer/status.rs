@@ -3,6 +3,7 @@
 use super::{Path, Peer};
 use crate::config::SchedulerKind;
 use crate::control::{CopyStatus, PathEstimate, PathStatus, PeerStatus, ReorderStatus};
+use crate::path::difference;
 use crate::schedule::Rank;
 use crate::{PathId, Time};
 use std::time::Duration;
@@ -101,15 +102,18 @@ impl Peer {
         paths().map(|p| self.path_status(now, p, up, down)).collect()
     }
 
-    fn path_estimate(&self, p: &Path) -> Option<PathEstimate> {
-        let base = |p: &Path| p.model.delay().base_micros();
-        let fastest = self.paths.iter().flatten().filter_map(|p| base(p)).min()?;
-        let (loss_random, loss_congestive) = p.model.losses();
+    fn path_estimate(&self, now: Time, p: &Path) -> Option<PathEstimate> {
+        let rtt = |p: &Path| p.health.rtt().smoothed().unwrap_or_default();
+        let base = |p: &Path| Some((p.model.delay().base_micros()?, rtt(p)));
+        let own = base(p)?;
+        let others = self.paths.iter().flatten().filter_map(|p| base(p));
+        let extra = others.map(|other| difference(own, other)).max()?;
+        let (loss_random, loss_congestive) = p.model.losses(now);
         Some(PathEstimate {
             rate: p.model.capacity()?,
             rate_is_limit: p.model.estimate().measured,
-            extra_delay: (base(p)? - fastest) as f64 / 1e6,
-            queue: p.model.delay().standing().as_secs_f64(),
+            extra_delay: extra as f64 / 1e6,
+            queue: p.model.standing(now).as_secs_f64(),
             jitter: p.model.delay().jitter().as_secs_f64(),
             loss_random,
             loss_congestive,
@@ -162,7 +166,7 @@ impl Peer {
             tx_data_bytes: p.counters.tx_data_bytes,
             downs: p.health.downs(),
             kernel_drops: p.counters.kernel_drops,
-            estimate: self.path_estimate(p),
+            estimate: self.path_estimate(now, p),
         }
     }
 }

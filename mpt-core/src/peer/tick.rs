@@ -206,6 +206,9 @@ impl Peer {
         if path.health.poll_large_loss() {
             path.mtu.on_large_loss();
         }
+        if path.health.poll_calm() {
+            path.mtu.on_calm(now);
+        }
         self.views_dirty |= path.mtu.poll_change().is_some();
         if path.health.usability(now) != Usability::No
             && let Some((probe, size)) = path.mtu.poll_probe(now, path.patience())

@@ -24,6 +24,7 @@ use super::floor::{Cost, Floor, Rest};
 use super::flow_table::{FlowTable, Kind};
 use super::{PathView, Tokens};
 use crate::id::MAX_PATHS;
+use crate::path::difference;
 use crate::{PathId, Time};
 use std::time::Duration;
 
@@ -49,6 +50,9 @@ const FAR: i64 = 150_000;
 
 /// So is one that loses so much more. What is lost beyond that is seldom all repaired.
 const LOSSY: f32 = 0.04;
+
+/// One that was tried because nobody knew whether it still does is left alone again when it is found to within so long.
+const DOUBTED: Duration = Duration::from_secs(2);
 
 /// No congestion control lets a queue overflow for longer than this.
 const UNYIELDING: Duration = Duration::from_millis(1_200);
@@ -113,6 +117,8 @@ struct Lane {
     delivered: u64,
     /// Spread over until then, if nothing gives more reason for it.
     admitted_until: Time,
+    /// When it was spread over last because nobody knew whether it still loses what it lost.
+    doubted: Option<Time>,
     /// One-way delay when empty beyond that of the fastest, microseconds.
     delay: i64,
     /// That, and what its losses are worth.
@@ -327,11 +333,11 @@ impl Adaptive {
     /// Delays from those that were measured of late; where one was not, from half the round trips.
     fn follow_delays<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
         let known = |v: &PathView| v.estimate.delay.filter(|_| now.since(v.estimate.at) < BELIEVED);
-        let measured = paths.clone().filter_map(|v| Some((known(v)?, v.min_rtt)));
-        let origin = measured.min();
+        // Any of them is as good an origin: the least is taken off below.
+        let origin = paths.clone().find_map(|v| Some((known(v)?, v.srtt, v.min_rtt)));
         let delay = |v: &PathView| match (origin, known(v)) {
-            (Some((origin, _)), Some(delay)) => delay - origin,
-            (Some((_, rtt)), None) => (micros(v.min_rtt) - micros(rtt)) / 2,
+            (Some((origin, rtt, _)), Some(delay)) => difference((delay, v.srtt), (origin, rtt)),
+            (Some((_, _, rtt)), None) => (micros(v.min_rtt) - micros(rtt)) / 2,
             (None, _) => micros(v.min_rtt) / 2,
         };
         let least = paths.clone().map(&delay).min().unwrap_or(0);
@@ -340,14 +346,22 @@ impl Adaptive {
             self.known |= v.id.bit();
             let lane = &mut self.lanes[v.id.index()];
             lane.delay = delay(v) - least;
-            lane.cost = lane.delay + (f64::from(v.estimate.random_loss) * LOSS_COST) as i64;
+            lane.cost = lane.delay + (f64::from(v.estimate.loss(now)) * LOSS_COST) as i64;
         }
     }
 
     /// Whether backlogged flows may be spread over `v` too.
     fn helps(&mut self, now: Time, v: &PathView, fastest: &PathView) -> bool {
         let i = v.id.index();
-        let admitted = now < self.lanes[i].admitted_until;
+        let lane = &mut self.lanes[i];
+        if v.estimate.is_loss_doubted(now) && v.estimate.random_loss > LOSSY {
+            lane.doubted = Some(now);
+        }
+        if lane.doubted.is_some_and(|at| now.since(at) < DOUBTED) && is_lossy(now, v, fastest) {
+            // It was tried, and is as it was.
+            (lane.doubted, lane.admitted_until) = (None, now);
+        }
+        let admitted = now < lane.admitted_until;
         if admitted && now < self.spread_until || self.is_admitted(now, v, fastest) {
             self.lanes[i].admitted_until = now + ADMITTED;
             return true;
@@ -365,9 +379,13 @@ impl Adaptive {
         {
             return false;
         }
-        let lossy = v.estimate.random_loss > fastest.estimate.random_loss + LOSSY;
-        !lossy || self.modest_since.is_some_and(|since| now.since(since) >= MODEST)
+        !is_lossy(now, v, fastest)
+            || self.modest_since.is_some_and(|since| now.since(since) >= MODEST)
     }
+}
+
+fn is_lossy(now: Time, v: &PathView, fastest: &PathView) -> bool {
+    v.estimate.loss(now) > fastest.estimate.loss(now) + LOSSY
 }
 
 fn micros(d: Duration) -> i64 {

@@ -24,6 +24,20 @@ pub struct Estimate {
     pub overflowing_since: Option<Time>,
     /// Bytes that arrived by it in all.
     pub delivered: u64,
-    /// The share of packets it loses whatever it carries.
+    /// The share of packets it loses whatever it carries, …
     pub random_loss: f32,
+    /// … until when that is believed. Nothing: for ever.
+    pub loss_until: Option<Time>,
+}
+
+impl Estimate {
+    /// Whether it was found to lose packets, so long ago that nobody knows.
+    pub(super) fn is_loss_doubted(&self, now: Time) -> bool {
+        self.loss_until.is_some_and(|until| now >= until)
+    }
+
+    /// The share of packets it loses, as far as that is known.
+    pub(super) fn loss(&self, now: Time) -> f32 {
+        if self.is_loss_doubted(now) { 0.0 } else { self.random_loss }
+    }
 }

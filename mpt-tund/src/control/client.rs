@@ -1,26 +1,47 @@
 //! One client of the control socket.
 
+use super::seats::Seat;
 use super::{Call, LONGEST_LINE, Limits};
 use mpt_core::control::{Request, Response};
+use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-/// Answers the client's requests one after the other, until it leaves, falls silent, or does not
-/// take its answer.
-pub(super) async fn serve(stream: UnixStream, calls: mpsc::Sender<Call>, limits: Limits) {
+/// Answers the client's requests one after the other, until it leaves, falls silent, does not
+/// take its answer, or has to give way.
+pub(super) async fn serve(
+    stream: UnixStream,
+    calls: mpsc::Sender<Call>,
+    limits: Limits,
+    seat: Arc<Seat>,
+) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let mut line = Vec::new();
+    let mut patience = limits.first;
     loop {
         line.clear();
         let mut bounded = (&mut read).take(LONGEST_LINE as u64);
-        match timeout(limits.idle, bounded.read_until(b'\n', &mut line)).await {
-            Ok(Ok(1..)) => {}
-            // Gone, broken, or silent for too long.
-            _ => return,
+        let asked = timeout(patience, bounded.read_until(b'\n', &mut line));
+        tokio::select! {
+            // A request that is there is answered before anybody else gets the place.
+            biased;
+            asked = asked => match asked {
+                Ok(Ok(1..)) => {}
+                // Gone, broken, or silent for too long.
+                _ => return,
+            },
+            () = seat.claimed() => {
+                let why = "others needed the place of this silent connection; connect again";
+                // Whoever does not read is not waited for.
+                let _ = write.try_write(&encode(&Response::Error(why.to_owned())));
+                return;
+            }
         }
+        seat.asked();
+        patience = limits.idle;
         let whole = line.ends_with(b"\n");
         let response = if !whole && line.len() == LONGEST_LINE {
             Response::Error(format!("a request has at most {LONGEST_LINE} bytes"))
@@ -31,6 +52,7 @@ pub(super) async fn serve(stream: UnixStream, calls: mpsc::Sender<Call>, limits:
         if !whole || !matches!(taken, Ok(Ok(()))) {
             return;
         }
+        seat.answered();
     }
 }
 

@@ -3,8 +3,8 @@
 //! A client writes one JSON object a line ([`mpt_core::control::Request`]) and reads one line for
 //! each ([`mpt_core::control::Response`]). Every client is a task of its own, between it and the
 //! daemon's loop stands a channel: the loop answers from what it has at hand and never waits for a
-//! client. What a client may cost is bounded: 16 clients, lines of 64 KiB, a minute of silence,
-//! seconds to take an answer.
+//! client. What a client may cost is bounded: 16 clients, lines of 64 KiB, seconds to ask for the first time and
+//! to take an answer, a minute of silence between. When all places are taken, who has been silent longest gives way.
 //!
 //! The kernel says who asks: root, the daemon's own user, and members of the socket's group (`mpt`
 //! where there is one) are answered, others are told why not.
@@ -12,6 +12,7 @@
 mod access;
 mod client;
 mod down;
+mod seats;
 mod socket;
 
 pub use down::down;
@@ -19,12 +20,12 @@ pub use socket::{RUN_DIR_VARIABLE, run_dir, socket_file};
 
 use access::Access;
 use mpt_core::control::{Request, Response};
+use seats::Seats;
 use socket::Socket;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 /// Most clients at once.
@@ -39,7 +40,9 @@ pub type Call = (Request, oneshot::Sender<Response>);
 /// What a client may cost.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Silence after which a client is let go.
+    /// Time from connecting to the end of the first request.
+    first: Duration,
+    /// Silence after that after which a client is let go.
     idle: Duration,
     /// Time for the daemon to answer, and for the client to take the answer.
     answer: Duration,
@@ -47,7 +50,8 @@ struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(60), answer: Duration::from_secs(5) }
+        let seconds = Duration::from_secs;
+        Self { first: seconds(5), idle: seconds(60), answer: seconds(5) }
     }
 }
 
@@ -87,7 +91,7 @@ impl ControlServer {
 
     /// Serves clients until `calls` is closed, or this future is dropped.
     pub async fn serve(self, calls: mpsc::Sender<Call>) {
-        let seats = Arc::new(Semaphore::new(MOST_CLIENTS));
+        let mut seats = Seats::default();
         let mut clients = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -104,21 +108,20 @@ impl ControlServer {
                     continue;
                 }
             };
-            let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else {
-                let busy = format!("{MOST_CLIENTS} clients are connected already; try again later");
-                client::refuse(stream, busy);
-                continue;
-            };
-            match stream.peer_cred().map_err(|e| e.to_string()).and_then(|c| self.access.judge(&c))
+            if let Err(why) =
+                stream.peer_cred().map_err(|e| e.to_string()).and_then(|c| self.access.judge(&c))
             {
-                Ok(()) => {
-                    let served = client::serve(stream, calls.clone(), self.limits);
-                    clients.spawn(async move {
-                        let _seat = seat;
-                        served.await;
-                    });
+                client::refuse(stream, why);
+                continue;
+            }
+            match seats.take() {
+                Some(seat) => {
+                    clients.spawn(client::serve(stream, calls.clone(), self.limits, seat));
                 }
-                Err(why) => client::refuse(stream, why),
+                None => {
+                    let busy = format!("{MOST_CLIENTS} clients are being answered; try again");
+                    client::refuse(stream, busy);
+                }
             }
         }
     }

@@ -6,8 +6,11 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-const QUICK: Limits =
-    Limits { idle: Duration::from_millis(300), answer: Duration::from_millis(300) };
+const QUICK: Limits = Limits {
+    first: Duration::from_millis(300),
+    idle: Duration::from_millis(300),
+    answer: Duration::from_millis(300),
+};
 
 /// A server whose daemon answers a status with `name`, does not answer `set-weight`, and ends on
 /// `stop`.
@@ -152,23 +155,73 @@ async fn who_does_not_read_is_let_go_and_hinders_nobody() {
     assert!(!got.is_empty() && got.len() < 4 << 20, "cut off after {} bytes", got.len());
 }
 
+/// Whether the server is there for a request of the client.
+async fn is_served(client: &mut Client) -> bool {
+    client.send("x\n").await;
+    client.error().await.contains("not a request")
+}
+
 #[tokio::test]
-async fn only_so_many_clients() {
+async fn idle_clients_keep_nobody_out_and_the_longest_idle_gives_way() {
     let dir = tempfile::tempdir().unwrap();
     start(dir.path(), Limits::default());
     let mut seated = Vec::new();
     for _ in 0..MOST_CLIENTS {
         let mut client = Client::new(dir.path()).await;
-        client.send("x\n").await;
-        client.error().await;
+        assert!(is_served(&mut client).await);
         seated.push(client);
     }
-    assert!(Client::new(dir.path()).await.error().await.contains("16 clients"));
-    seated.pop();
+    // It asks again, so the second one is the longest idle.
+    assert!(is_served(&mut seated[0]).await);
+    for evicted in 1..4 {
+        let mut next = Client::new(dir.path()).await;
+        assert!(is_served(&mut next).await);
+        assert!(seated[evicted].error().await.contains("connect again"));
+        assert_eq!(seated[evicted].receive().await, None);
+        seated.push(next);
+    }
+    assert!(is_served(&mut seated[0]).await && is_served(&mut seated[4]).await);
+}
+
+#[tokio::test]
+async fn connections_that_never_asked_keep_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path(), Limits::default());
+    let mut idle = Vec::new();
+    for _ in 0..3 * MOST_CLIENTS {
+        idle.push(Client::new(dir.path()).await);
+    }
+    let mut client = Client::new(dir.path()).await;
+    client.send("{\"command\":\"status\"}\n").await;
+    assert!(matches!(client.receive().await, Some(Response::Status(_))));
+}
+
+#[tokio::test]
+async fn who_does_not_ask_is_let_go_sooner_than_who_did() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path(), Limits { first: Duration::from_millis(200), ..Limits::default() });
+    let mut idle = Client::new(dir.path()).await;
+    let mut client = Client::new(dir.path()).await;
+    assert!(is_served(&mut client).await);
+    assert_eq!(idle.receive().await, None);
+    assert!(is_served(&mut client).await);
+}
+
+#[tokio::test]
+async fn clients_that_are_being_answered_do_not_give_way() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path(), Limits::default());
+    let mut busy = Vec::new();
+    for _ in 0..MOST_CLIENTS {
+        let mut client = Client::new(dir.path()).await;
+        client.send("{\"command\":\"set-weight\",\"path\":\"a\",\"weight\":1}\n").await;
+        busy.push(client);
+    }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut next = Client::new(dir.path()).await;
-    next.send("x\n").await;
-    assert!(next.error().await.contains("not a request"), "a seat is free again");
+    assert!(Client::new(dir.path()).await.error().await.contains("16 clients"));
+    busy.pop();
+    assert!(busy[0].error().await.contains("does not answer"));
+    assert!(is_served(&mut Client::new(dir.path()).await).await, "a place is free again");
 }
 
 #[tokio::test]

@@ -102,6 +102,28 @@ fn random_loss_only_makes_it_careful_and_the_raise_timer_mends_it() {
 }
 
 #[test]
+fn what_failed_while_probes_were_missed_is_tried_again_when_they_are_not() {
+    let mut search = search(1_500);
+    clean(1_500).run(&mut search, 0, 100);
+    search.on_loss(Time::from_millis(100), 0.6);
+    Path { mtu: 1_500, loss: 1.0, random: 1 }.run(&mut search, 100, 5_000);
+    assert!(search.mtu() <= 1_280, "{}", search.mtu());
+    search.on_calm(Time::from_millis(5_100));
+    clean(1_500).run(&mut search, 5_100, 250);
+    assert_eq!(search.mtu(), 1_500);
+    // Where nothing failed nothing is tried, and where it fails again not often.
+    search.on_calm(Time::from_millis(5_350));
+    assert!(clean(1_500).run(&mut search, 5_350, 1_000).is_empty());
+    search.on_large_loss();
+    clean(1_400).run(&mut search, 10_000, 5_000);
+    search.on_calm(Time::from_millis(15_000));
+    assert!(clean(1_400).run(&mut search, 15_000, 5_000).is_empty());
+    search.on_calm(Time::from_millis(20_200));
+    assert!(clean(1_400).run(&mut search, 20_200, 5_000).contains(&1_500));
+    assert_eq!(search.mtu(), 1_400);
+}
+
+#[test]
 fn raised_after_ten_minutes() {
     let mut search = search(1_500);
     clean(1_400).run(&mut search, 0, 10_000);

@@ -307,3 +307,16 @@ fn a_peer_that_is_heard_has_not_failed_because_a_few_echoes_are_lost() {
     assert!(silent < 450, "{silent} ms");
     assert!(heard > silent + 150, "{heard} ms, {silent} ms");
 }
+
+#[test]
+fn calm_is_told_once_after_probes_were_missed() {
+    let mut health = up();
+    answered(&mut health, 1_000, 30_000);
+    assert!(!health.poll_calm(), "nothing was missed");
+    health.on_traffic(at(31_000));
+    unanswered(&mut health, 31_000, 2_000);
+    answered(&mut health, 33_000, 100);
+    assert!(!health.poll_calm(), "a few answers are not enough");
+    answered(&mut health, 33_100, 30_000);
+    assert!(health.poll_calm() && !health.poll_calm());
+}

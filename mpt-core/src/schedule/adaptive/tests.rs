@@ -115,6 +115,7 @@ fn far_and_lossy_paths_are_for_loads_that_do_not_yield() {
     {
         let mut views = paths(&[(1_000_000, 20), (1_000_000, 40)]);
         change(&mut views[1].estimate);
+        views[1].srtt += MS * 300;
         let (mut s, mut links) = (Adaptive::default(), Links::new(2));
         links.idle_at[0] = Time::from_millis(90);
         let rates = [1_000_000; 2];

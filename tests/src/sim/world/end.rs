@@ -4,7 +4,7 @@ use super::packet;
 use mpt_core::config::{EndpointConfig, LocalEnd, PathConfig, PeerConfig, Prefix, WorkerCount};
 use mpt_core::control::{PathStatus, PeerStatus, ReorderStatus, Status};
 use mpt_core::keys::PrivateKey;
-use mpt_core::{Endpoint, Event, Outbox, PathId, PeerId, SocketId, Time};
+use mpt_core::{DatagramMeta, Endpoint, Event, Outbox, PathId, PeerId, SocketId, Time};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 use std::net::SocketAddr;
@@ -22,6 +22,8 @@ pub struct End {
     pub events: Vec<(Time, Event)>,
     /// Whether it runs; nobody listens while it does not.
     pub running: bool,
+    /// What waits in its sockets while its process is stopped; nothing while it is not.
+    pub(super) waiting: Option<Vec<(DatagramMeta, Vec<u8>)>>,
     /// How far its clock is ahead of the world's.
     pub ahead: Duration,
     pub(super) bindings: Vec<Binding>,
@@ -74,6 +76,7 @@ impl End {
             peers: Vec::new(),
             events: Vec::new(),
             running: true,
+            waiting: None,
             ahead,
             bindings: Vec::new(),
             listens: Vec::new(),
@@ -107,6 +110,11 @@ impl End {
         self.running = true;
         self.touched = true;
         self.out.clear();
+    }
+
+    /// Whether its process does anything.
+    pub(super) fn acts(&self) -> bool {
+        self.running && self.waiting.is_none()
     }
 
     pub(super) fn add_peer(&mut self, now: Time, peer: PeerConfig) -> PeerId {

@@ -255,6 +255,19 @@ impl World {
         self.kill(end);
     }
 
+    /// The end's process is stopped: time goes on, what comes waits in its sockets, packets for it to send are dropped.
+    pub fn stop(&mut self, end: usize) {
+        self.ends[end].waiting.get_or_insert_default();
+    }
+
+    /// It goes on, and finds what waits.
+    pub fn go_on(&mut self, end: usize) {
+        for (meta, bytes) in self.ends[end].waiting.take().unwrap_or_default() {
+            self.inject(end, meta, &bytes);
+        }
+        self.ends[end].touched = true;
+    }
+
     /// The end's process starts, with the same configuration and nothing remembered.
     pub fn start(&mut self, end: usize) {
         self.ends[end].start(self.now, &mut self.rng);
@@ -324,7 +337,7 @@ impl World {
     fn turn(&mut self, until: Time) -> bool {
         let flight = self.flights.peek().map(|f| f.0.0);
         let packets = self.streams.iter().filter_map(Stream::next);
-        let timeouts = self.ends.iter().filter(|e| e.running).filter_map(|e| match e.touched {
+        let timeouts = self.ends.iter().filter(|e| e.acts()).filter_map(|e| match e.touched {
             true => Some(self.now),
             false => e.timeout,
         });
@@ -354,7 +367,9 @@ impl World {
             self.flights.pop();
             self.free.push(slot);
             let Some(Flight { to, meta, mut bytes }) = self.cargo[slot].take() else { continue };
-            if self.ends[to].running {
+            if let Some(waiting) = &mut self.ends[to].waiting {
+                waiting.push((meta, bytes));
+            } else if self.ends[to].running {
                 let clock = self.ends[to].clock(self.now);
                 self.with(to, |endpoint, out, sink| {
                     // As a daemon with several workers does.
@@ -370,7 +385,7 @@ impl World {
         for i in 0..self.streams.len() {
             while let Some(note) = self.streams[i].poll(self.now, i as u16) {
                 let Traffic { from, to, tos, bytes, .. } = self.streams[i].traffic;
-                if !self.ends[from].running {
+                if !self.ends[from].acts() {
                     continue;
                 }
                 let mut packet = std::mem::take(&mut self.scratch);
@@ -385,7 +400,7 @@ impl World {
         let mut packet = std::mem::take(&mut self.scratch);
         for i in 0..self.hosts.len() {
             while let Some(end) = self.hosts[i].poll(self.now, &mut packet) {
-                if self.ends[end].running {
+                if self.ends[end].acts() {
                     self.send_packet(end, &mut packet);
                 }
             }
@@ -396,7 +411,7 @@ impl World {
     fn end_batch(&mut self, number: usize) {
         let end = &self.ends[number];
         let due = end.touched || end.timeout.is_some_and(|at| at <= self.now);
-        if !end.running || !due {
+        if !end.acts() || !due {
             return;
         }
         let clock = end.clock(self.now);
