@@ -1,6 +1,6 @@
 //! A link as a pure model in virtual time: when does a packet handed in now come out, if at all?
 //!
-//! A packet passes, in this order: the black hole, the queue and the serialiser (rate), the loss,
+//! A packet passes, in this order: the black hole, the policer, the queue and the serialiser (rate), the loss,
 //! the delay with its jitter. A packet lost on the wire has used the link's rate, as in the air. The
 //! same profile, seed and calls give the same verdicts, so the model drives both the emulator of the
 //! kernel lab and simulation.
@@ -32,6 +32,8 @@ pub struct LinkProfile {
     pub burst: Option<BurstLoss>,
     /// Longest queue in front of the rate; without a rate there is none.
     pub queue: QueueLimit,
+    /// Drops what exceeds a rate, without a queue.
+    pub policer: Option<Policer>,
     /// Swallows everything handed in. What is under way already still comes out.
     pub blackhole: bool,
 }
@@ -42,6 +44,16 @@ impl LinkProfile {
     pub fn is_plain(&self) -> bool {
         self.jitter.is_zero() && self.loss <= 0.0 && self.burst.is_none()
     }
+}
+
+/// A token bucket that drops what finds none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policer {
+    /// Bits a second, counted over the bytes handed in.
+    pub rate_bps: u64,
+    /// Bytes that pass at once after a pause.
+    pub burst: u64,
 }
 
 /// Loss in bursts (Gilbert–Elliott with nothing lost between bursts and everything within).
@@ -86,6 +98,8 @@ pub enum Cause {
     Loss,
     /// The queue was full.
     Queue,
+    /// It exceeded the policer's rate.
+    Policer,
     /// The link is a black hole.
     Blackhole,
 }
@@ -101,6 +115,9 @@ pub struct LinkCounters {
     pub lost: u64,
     /// Packets dropped at the full queue.
     pub queue_dropped: u64,
+    /// Packets dropped by the policer.
+    #[serde(default)]
+    pub policed: u64,
     /// Packets swallowed.
     pub blackholed: u64,
 }
@@ -116,6 +133,8 @@ pub struct Link {
     /// When the last packet comes out, of those handed in so far.
     last_out: Time,
     in_burst: bool,
+    /// Bytes that the policer lets pass, and when that was.
+    tokens: (f64, Time),
     /// The correlated jitter's present value in standard deviations, and when it was drawn.
     jitter_state: (f64, Time),
     spare_normal: Option<f64>,
@@ -132,6 +151,7 @@ impl Link {
             busy_until: Time::ZERO,
             last_out: Time::ZERO,
             in_burst: false,
+            tokens: (f64::MAX, Time::ZERO),
             jitter_state: (0.0, Time::ZERO),
             spare_normal: None,
         };
@@ -173,6 +193,7 @@ impl Link {
             }
             Verdict::Drop(Cause::Loss) => c.lost += 1,
             Verdict::Drop(Cause::Queue) => c.queue_dropped += 1,
+            Verdict::Drop(Cause::Policer) => c.policed += 1,
             Verdict::Drop(Cause::Blackhole) => c.blackholed += 1,
         }
         verdict
@@ -181,6 +202,9 @@ impl Link {
     fn decide(&mut self, now: Time, bytes: usize) -> Verdict {
         if self.profile.blackhole {
             return Verdict::Drop(Cause::Blackhole);
+        }
+        if !self.conforms(now, bytes) {
+            return Verdict::Drop(Cause::Policer);
         }
         let Some(leaves) = self.serialise(now, bytes) else {
             return Verdict::Drop(Cause::Queue);
@@ -194,6 +218,16 @@ impl Link {
         }
         self.last_out = self.last_out.max(out);
         Verdict::Deliver(out)
+    }
+
+    fn conforms(&mut self, now: Time, bytes: usize) -> bool {
+        let Some(Policer { rate_bps, burst }) = self.profile.policer else { return true };
+        let (tokens, at) = self.tokens;
+        let earned = now.since(at).as_secs_f64() * rate_bps as f64 / 8.0;
+        let tokens = (tokens + earned).min(burst as f64);
+        let conforms = tokens >= bytes as f64;
+        self.tokens = (if conforms { tokens - bytes as f64 } else { tokens }, now);
+        conforms
     }
 
     /// When the last bit has left, or nothing when the queue is full.
@@ -393,6 +427,20 @@ mod tests {
         assert!((share(&bursts) - 0.02).abs() < 0.004, "{}", share(&bursts));
         let length = share(&bursts) * bursts.len() as f64 / runs(&bursts);
         assert!((length - 8.0).abs() < 1.0, "{length}");
+    }
+
+    #[test]
+    fn a_policer_lets_its_rate_pass_and_a_burst_and_delays_nothing() {
+        let policer = Some(Policer { rate_bps: 8_000_000, burst: 20_000 });
+        let mut link = Link::new(LinkProfile { policer, ..Default::default() }, 1);
+        // Twice the rate for a second, after a pause; and then half of it.
+        let passed = |v: &[Option<f64>]| v.iter().flatten().count();
+        let twice = delays(&mut link, 2_000, Duration::from_micros(500));
+        assert!((1_018..=1_021).contains(&passed(&twice)), "{}", passed(&twice));
+        assert!(twice.iter().flatten().all(|d| *d == 0.0));
+        let mut link = Link::new(LinkProfile { policer, ..Default::default() }, 1);
+        assert_eq!(passed(&delays(&mut link, 500, 2 * MS)), 500);
+        assert_eq!(link.counters().policed, 0);
     }
 
     #[test]

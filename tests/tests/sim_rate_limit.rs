@@ -27,6 +27,7 @@ const WIDE: LinkProfile = LinkProfile {
     loss: 0.0,
     burst: None,
     queue: QueueLimit::Time(Duration::from_millis(100)),
+    policer: None,
     blackhole: false,
 };
 

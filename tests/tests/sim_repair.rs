@@ -101,6 +101,7 @@ const BRIDGES: [LinkProfile; 2] = [LinkProfile {
     loss: 0.0,
     burst: None,
     queue: QueueLimit::Time(Duration::from_millis(100)),
+    policer: None,
     blackhole: false,
 }; 2];
 

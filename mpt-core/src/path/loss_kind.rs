@@ -40,6 +40,9 @@ const LEAST_AGAIN: f64 = 30.0;
 /// Packets of a batch: what the last one or two lost, loss that goes on cannot exceed by much.
 const BATCH: f64 = 250.0;
 
+/// Loss of this share that is over is not waited for to be forgotten. With less it may be that less was sent: a policer's comes and goes.
+const HEAVY: f64 = 0.15;
+
 /// The share of packets a path loses while nothing stands in its queue. What is lost
 /// beyond that when something does is the queue's. (Distinguishing the two by the delay at the time of the loss: S. Biaz,
 /// N. Vaidya, "Discriminating congestion losses from wireless losses", ASSET 1999; TCP Veno, JSAC 2003.)
@@ -155,13 +158,12 @@ impl LossKind {
     /// The share lost whatever is sent, 0 to 1; the least of both, for congestion comes on top.
     #[must_use]
     pub fn random(&self) -> f64 {
-        let share = match (self.random.share(self.doubted), self.congestive.share(None)) {
+        match (self.random.share(self.doubted), self.congestive.share(None)) {
             (Some(a), Some(b)) => a.min(b),
             (Some(a), None) => a,
             // All of it may be the queue's.
             (None, _) => 0.0,
-        };
-        if share < NOTABLE { share } else { share.min(self.most()) }
+        }
     }
 
     /// The share lost while a queue stands, beyond that.
@@ -187,6 +189,10 @@ impl LossKind {
         filling.lost += lost;
         if filling.sent >= BATCH {
             *last = std::mem::take(filling);
+        }
+        let random = self.random();
+        if random >= HEAVY && self.most() < random / 4.0 {
+            (self.random, self.congestive) = Default::default();
         }
     }
 

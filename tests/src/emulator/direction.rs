@@ -100,7 +100,7 @@ impl DirectionState {
                     let counters = &mut self.counters;
                     *match cause {
                         Cause::Loss => &mut counters.lost,
-                        Cause::Queue => &mut counters.queue_dropped,
+                        Cause::Queue | Cause::Policer => &mut counters.queue_dropped,
                         Cause::Blackhole => &mut counters.blackholed,
                     } += 1;
                     Fate::Dropped(cause)

@@ -25,6 +25,7 @@ const fn slow(delay: u64) -> LinkProfile {
         loss: 0.0,
         burst: None,
         queue: QueueLimit::Time(Duration::from_millis(100)),
+        policer: None,
         blackhole: false,
     }
 }

@@ -23,6 +23,7 @@ const fn link(mbit: u64, delay: u64, jitter: u64, loss: f64) -> LinkProfile {
         loss: loss / 100.0,
         burst: None,
         queue: QueueLimit::Time(Duration::from_millis(100)),
+        policer: None,
         blackhole: false,
     }
 }
