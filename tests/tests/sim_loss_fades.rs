@@ -13,7 +13,7 @@ const S: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
 /// In use again within this time of load, once its hold-down is over.
-const BACK: Duration = Duration::from_secs(2);
+const BACK: Duration = Duration::from_secs(3);
 
 /// A thin flow had few packets from which to learn how much was lost, and is as well off on the other path.
 const BACK_LIGHT: Duration = Duration::from_secs(6);
