@@ -2,13 +2,15 @@
 
 mod handshake;
 mod policies;
+mod setters;
+mod share;
 mod status;
 #[cfg(test)]
 mod tests;
 mod timers;
 
 use crate::allowed_ips::AllowedIps;
-use crate::config::{EndpointConfig, LocalEnd, PeerConfig, WorkerCount};
+use crate::config::{EndpointConfig, PeerConfig};
 use crate::handshake::Gate;
 use crate::inner::{FlowHasher, InnerPacket, Offload};
 use crate::order::HeldBudget;
@@ -17,14 +19,11 @@ use crate::peer::{Adopted, Context, DatagramMeta, Incoming, Indexed, Outgoing, P
 use crate::policy::{Facts, PolicyTable};
 use crate::session::{IndexTable, Open};
 use crate::wire::{CloseReason, MessageType};
-use crate::{
-    Deliver, DropCounters, DropReason, Event, LaneKey, LatestTime, Outbox, PathId, PeerId, Rate,
-    RateLimit, SocketId, Time, Weight, WorkerId,
-};
+use crate::{Deliver, DropCounters, DropReason, Event, LatestTime, Outbox, PeerId, Time, WorkerId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
+pub use share::Share;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::ops::Range;
 use timers::Timers;
 
@@ -406,88 +405,6 @@ impl Endpoint {
         self.events.pop_front()
     }
 
-    /// The local end of a path is usable, or not any more.
-    pub fn set_local(&mut self, now: Time, peer: PeerId, path: PathId, local: LocalEnd) {
-        let now = self.latest.advance(now);
-        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.set_local(now, path, local);
-            self.touch(peer);
-        }
-    }
-
-    /// The configured remote address of a path: given as such, or what its name resolved to.
-    pub fn set_remote(&mut self, now: Time, peer: PeerId, path: PathId, remote: SocketAddr) {
-        let now = self.latest.advance(now);
-        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.set_remote(now, path, remote);
-            self.touch(peer);
-        }
-    }
-
-    /// The kernel refused a datagram of the lane `key`.
-    pub fn handle_send_error(&mut self, now: Time, key: &LaneKey, error: SendError) {
-        let now = self.latest.advance(now);
-        let Some((peer, path)) = key.peer else { return };
-        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.on_send_error(now, path, key.destination, error);
-            self.touch(peer);
-        }
-    }
-
-    /// The kernel dropped this many datagrams on a socket, in total; for the status.
-    pub fn set_kernel_drops(&mut self, socket: SocketId, total: u64) {
-        for peer in &mut self.peers {
-            peer.set_kernel_drops(socket, total);
-        }
-    }
-
-    /// TUN refused this many packets.
-    pub fn count_drops(&mut self, reason: DropReason, count: u64) {
-        self.drops.add(reason, count);
-    }
-
-    /// Sets a path's weight, from the next packet on.
-    pub fn set_weight(&mut self, peer: PeerId, path: PathId, weight: Weight) {
-        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.set_weight(path, weight);
-            self.touch(peer);
-        }
-    }
-
-    /// Sets a path's rate limit, from the next packet on.
-    pub fn set_rate_limit(&mut self, now: Time, peer: PeerId, path: PathId, limit: RateLimit) {
-        let now = self.latest.advance(now);
-        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.set_rate_limit(now, path, limit);
-            self.touch(peer);
-        }
-    }
-
-    /// The path was found to carry no more than this, or nothing is known. It is paced to that as to a
-    /// configured limit, and to the lower where there are both.
-    pub fn set_estimated_limit(
-        &mut self,
-        now: Time,
-        peer: PeerId,
-        path: PathId,
-        limit: Option<Rate>,
-    ) {
-        let now = self.latest.advance(now);
-        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.set_estimated_limit(now, path, limit);
-            self.touch(peer);
-        }
-    }
-
-    /// Takes a path out of use, or back.
-    pub fn set_enabled(&mut self, now: Time, peer: PeerId, path: PathId, enabled: bool) {
-        let now = self.latest.advance(now);
-        if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.set_enabled(now, path, enabled);
-            self.touch(peer);
-        }
-    }
-
     /// Says goodbye to every peer, and delivers what is held.
     pub fn close(&mut self, now: Time, out: &mut Outbox, sink: &mut dyn Deliver) {
         let now = self.latest.advance(now);
@@ -554,20 +471,6 @@ impl Endpoint {
             mss,
         };
         (peer, cx)
-    }
-}
-
-/// One worker, of so many.
-#[derive(Clone, Copy, Debug)]
-pub struct Share {
-    worker: WorkerId,
-    of: WorkerCount,
-}
-
-impl Share {
-    /// Whether it restores the order of the peer's worker `theirs`.
-    pub fn serves(self, theirs: usize) -> bool {
-        theirs % usize::from(self.of.get()) == usize::from(self.worker.get())
     }
 }
 

@@ -17,7 +17,11 @@ use crate::{PacketNumber, PathId, Time};
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
+mod arrival;
 mod lost_and_repaired;
+mod release;
+
+pub use arrival::{Arrival, Disposition, Remade, ReorderLimits};
 
 /// What a packet waits beyond the delays' difference before anybody asks whether it waits in vain. The
 /// frontier releases long before; a tight bound only reorders.
@@ -34,77 +38,6 @@ const TRIM_AFTER: Duration = Duration::from_secs(1);
 
 /// No sender comes so far; one that claims to must not make sums overflow.
 const LAST_PN: u64 = u64::MAX / 2;
-
-/// Bounds on what a [`Reorder`] may take.
-#[derive(Clone, Copy, Debug)]
-pub struct ReorderLimits {
-    /// No packet waits longer for an earlier one.
-    pub max_hold: Duration,
-    /// Most slots of the ring: packet numbers between the oldest missing one and the newest. Rounded
-    /// up to a power of two, 1 024 to 65 536.
-    pub slots: usize,
-    /// Most bytes held, besides the budget shared with others.
-    pub held_bytes: usize,
-    /// Whether the sender sends again what was lost.
-    pub repair: Repair,
-}
-
-impl Default for ReorderLimits {
-    fn default() -> Self {
-        Self {
-            max_hold: Duration::from_millis(500),
-            slots: 1 << 16,
-            held_bytes: 4 << 20,
-            repair: Repair::Off,
-        }
-    }
-}
-
-/// A data packet's header as far as order needs it.
-#[derive(Clone, Copy, Debug)]
-pub struct Arrival {
-    /// The packet number, expanded by [`Reorder::highest`].
-    pub pn: PacketNumber,
-    /// How far back the predecessor is.
-    pub distance: u16,
-    /// The paths that were open.
-    pub bitmap: u16,
-    /// The number in the path sequence.
-    pub seq: u32,
-    /// When it was sent, in units of 100 µs of the sender's clock, wrapping.
-    pub send_time: u16,
-    /// 0 for the original, else a duplicate or a packet sent again.
-    pub copy: u8,
-    /// A copy that was sent with the original.
-    pub duplicate: bool,
-    /// What is known of the inner transport checksum; kept with a packet that is held.
-    pub checksum: Checksum,
-}
-
-/// A packet that did not come, but was made from others.
-#[derive(Clone, Copy, Debug)]
-pub struct Remade {
-    /// Its packet number.
-    pub pn: PacketNumber,
-    /// How far back the predecessor is.
-    pub distance: u16,
-    /// What is known of the inner transport checksum.
-    pub checksum: Checksum,
-}
-
-/// What became of a packet that came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use]
-pub enum Disposition {
-    /// Delivered at once, and who waited for it after it.
-    Delivered,
-    /// Waits for an earlier packet of its flow.
-    Held,
-    /// Delivered although it had been given up: out of order.
-    Late,
-    /// Delivered or held before, or so old that this is not known; dropped.
-    Duplicate,
-}
 
 /// Gives one sending worker's packets back in order, flow by flow.
 ///
@@ -562,54 +495,6 @@ impl Reorder {
             let silence = ALIVE.max(p.jitter() * 4) + p.extent();
             p.last_arrival().is_some_and(|last| now.since(last) <= silence)
         })
-    }
-
-    /// Gives up what is missing up to `through`, lowest first, and so resolves all up to there.
-    fn give_up_through(&mut self, through: u64, cause: Cause, exit: &mut Exit<'_>) {
-        let through = through.min(self.ring.head());
-        if self.held.len() == 0 && through == self.ring.head() && through >= self.ring.base() {
-            self.stats.given_up += self.ring.gaps();
-            self.ring.jump(through + 1);
-            return;
-        }
-        while self.ring.base() <= through {
-            let pn = self.ring.base();
-            self.ring.give_up(pn);
-            self.stats.given_up += 1;
-            self.release_waiters(pn, Some(cause), exit);
-            self.ring.advance();
-        }
-    }
-
-    /// `resolved` is: delivers who waits for it, then who waits for those, along the links and back.
-    fn release_waiters(&mut self, resolved: u64, cause: Option<Cause>, exit: &mut Exit<'_>) {
-        let mut at = resolved;
-        loop {
-            if let Some(waiter) = self.ring.take_waiter(at) {
-                self.release(waiter, cause, exit);
-                at = waiter;
-            } else if at == resolved {
-                return;
-            } else {
-                at = self.ring.predecessor(at);
-            }
-        }
-    }
-
-    fn release(&mut self, pn: u64, cause: Option<Cause>, exit: &mut Exit<'_>) {
-        let State::Held(i) = self.ring.state(pn) else { return };
-        let held = self.held.get(i);
-        (exit.deliver)(&held.packet, held.checksum);
-        let micros = exit.now.since(held.since).as_micros() as u64;
-        self.holds.saturating_record(micros);
-        self.held.release(i, exit.budget);
-        self.ring.set(pn, State::Delivered);
-        match cause {
-            None => {}
-            Some(Cause::Lost) => self.stats.released_lost += 1,
-            Some(Cause::Deadline) => self.stats.released_deadline += 1,
-            Some(Cause::Full) => self.stats.released_full += 1,
-        }
     }
 }
 

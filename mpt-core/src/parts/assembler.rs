@@ -13,8 +13,8 @@ const KEPT: usize = 2 * 1024;
 
 /// Packets of one peer that have come in part.
 ///
-/// A packet whose parts do not all come makes room for those that the peer sent later: there are [`SLOTS`] places, and at most
-/// [`MOST_BYTES`] in all.
+/// A packet whose parts do not all come makes room for those that the peer sent later: there are 32 places, and at most
+/// 128 KiB in all.
 #[derive(Debug, Default)]
 pub struct Assembler {
     slots: Vec<Slot>,

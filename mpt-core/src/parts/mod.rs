@@ -14,6 +14,3 @@ pub use part::{BadPart, PART_HEADER_LEN, Part};
 
 /// Both ends know parts: a capability in the handshake's hello.
 pub const CAPABILITY: u32 = 4;
-
-/// Packets are cut into no more parts than this; nor are parts shorter than they must be for it.
-pub const MOST_PARTS: usize = 128;

@@ -51,7 +51,7 @@ impl ToldDelay {
     }
 }
 
-/// By how much one path's delay is more than another's, both in microseconds as [`ToldDelay`] gives them, each with its round-trip time
+/// By how much one path's delay is more than another's, both in microseconds, as reports told them, each with its round-trip time
 /// (none: unknown). A path whose packets were held up, by whatever, may be in another turn from then on, and its least delay
 /// be none that it ever had; but no way is longer than there and back.
 #[must_use]
