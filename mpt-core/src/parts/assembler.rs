@@ -2,70 +2,61 @@
 
 use super::Part;
 
-/// Packets of which some parts have come. In the order of their flow there is one for each flow.
-const SLOTS: usize = 32;
+/// Packets of which some parts have come. A lost part is waited for while other flows' packets come whole.
+const MOST: usize = 128;
 
-/// Bytes of all of them: two of the longest, or a slot each of usual size.
+/// Bytes of all of them.
 const MOST_BYTES: usize = 128 * 1024;
-
-/// Memory that a slot keeps for its next packet.
-const KEPT: usize = 2 * 1024;
 
 /// Packets of one peer that have come in part.
 ///
-/// A packet whose parts do not all come makes room for those that the peer sent later: there are 32 places, and at most
+/// A packet whose parts do not all come makes room for those that the peer sent later: there are 128 places, and at most
 /// 128 KiB in all.
 #[derive(Debug, Default)]
 pub struct Assembler {
-    slots: Vec<Slot>,
-    /// Of the packets in the slots.
+    under_way: Vec<Assembly>,
+    /// Of the packets under way.
     bytes: usize,
     /// The packet that was whole last.
     whole: Vec<u8>,
     incomplete: u64,
 }
 
-#[derive(Debug, Default)]
-struct Slot {
+#[derive(Debug)]
+struct Assembly {
     id: u16,
     tos: u8,
     /// How many bytes have come.
     have: usize,
-    /// The packet, as far as it has come; empty when there is none. Its memory is kept.
+    /// The packet, as far as it has come.
     packet: Vec<u8>,
 }
 
 impl Assembler {
     /// Takes a part; gives the packet and its TOS, as ECN made it, when it was the last one that was missing.
     pub fn add(&mut self, part: &Part<'_>) -> Option<(&mut [u8], u8)> {
-        if self.slots.is_empty() {
-            self.slots.resize_with(SLOTS, Slot::default);
-        }
-        let at = usize::from(part.id) % SLOTS;
-        let slot = &self.slots[at];
-        // Wrapping: of two numbers the one less than half the circle ahead is the later one.
-        if !slot.is_free() && part.id.wrapping_sub(slot.id) > u16::MAX / 2 {
-            self.incomplete += 1;
-            return None;
-        }
-        if slot.id != part.id || slot.packet.len() != usize::from(part.total) {
-            self.give_up(at);
-            self.begin(at, part);
-        }
-        let slot = &mut self.slots[at];
+        let at = self.under_way.iter().position(|a| a.id == part.id);
+        let at = match at {
+            Some(at) if self.under_way[at].packet.len() == usize::from(part.total) => at,
+            Some(at) => {
+                self.give_up(at);
+                self.begin(part)
+            }
+            None => self.begin(part),
+        };
+        let assembly = &mut self.under_way[at];
         let (start, len) = (usize::from(part.offset), part.bytes.len());
-        slot.packet[start..start + len].copy_from_slice(part.bytes);
-        slot.have += len;
+        assembly.packet[start..start + len].copy_from_slice(part.bytes);
+        assembly.have += len;
         if part.tos & 3 == 3 {
-            slot.tos |= 3;
+            assembly.tos |= 3;
         }
-        if slot.have < slot.packet.len() {
+        if assembly.have < assembly.packet.len() {
             return None;
         }
-        std::mem::swap(&mut self.whole, &mut slot.packet);
-        let tos = slot.tos;
-        slot.clear();
-        self.bytes -= self.whole.len();
+        let Assembly { packet, tos, .. } = self.under_way.remove(at);
+        self.bytes -= packet.len();
+        self.whole = packet;
         Some((&mut self.whole, tos))
     }
 
@@ -75,39 +66,23 @@ impl Assembler {
         std::mem::take(&mut self.incomplete)
     }
 
-    fn begin(&mut self, at: usize, part: &Part<'_>) {
+    /// A new one, at the end: the first is the one that has waited longest.
+    fn begin(&mut self, part: &Part<'_>) -> usize {
         let total = usize::from(part.total);
-        while self.bytes + total > MOST_BYTES {
-            let under_way = self.slots.iter().enumerate().filter(|(_, s)| !s.is_free());
-            let age = |s: &Slot| part.id.wrapping_sub(s.id);
-            let Some((oldest, _)) = under_way.max_by_key(|(_, s)| age(s)) else { break };
-            self.give_up(oldest);
+        while !self.under_way.is_empty()
+            && (self.bytes + total > MOST_BYTES || self.under_way.len() == MOST)
+        {
+            self.give_up(0);
         }
-        let slot = &mut self.slots[at];
-        slot.packet.resize(total, 0);
-        (slot.id, slot.tos) = (part.id, part.tos);
+        let packet = vec![0; total];
+        self.under_way.push(Assembly { id: part.id, tos: part.tos, have: 0, packet });
         self.bytes += total;
+        self.under_way.len() - 1
     }
 
     fn give_up(&mut self, at: usize) {
-        let slot = &mut self.slots[at];
-        if !slot.is_free() {
-            self.bytes -= slot.packet.len();
-            self.incomplete += 1;
-            slot.clear();
-        }
-    }
-}
-
-impl Slot {
-    const fn is_free(&self) -> bool {
-        self.packet.is_empty()
-    }
-
-    fn clear(&mut self) {
-        self.have = 0;
-        self.packet.clear();
-        self.packet.shrink_to(KEPT);
+        self.bytes -= self.under_way.remove(at).packet.len();
+        self.incomplete += 1;
     }
 }
 
@@ -163,12 +138,22 @@ mod tests {
         // The latest one is there still.
         let rest = vec![1; 65_435];
         assert!(assembler.add(&part(999, 100, 65_535, &rest)).is_some());
-        // A straggler does not push out a later one.
-        assert!(assembler.add(&part(2_000, 0, 20, &[1; 10])).is_none());
-        assert!(assembler.add(&part(2_000 - 32, 0, 20, &[1; 10])).is_none());
-        assert!(assembler.add(&part(2_000, 10, 20, &[1; 10])).is_some());
-        let memory: usize = assembler.slots.iter().map(|s| s.packet.capacity()).sum();
-        assert!(memory <= MOST_BYTES + SLOTS * KEPT, "{memory}");
+        let mut assembler = Assembler::default();
+        (0..1_000).for_each(|id| assert!(assembler.add(&part(id, 0, 20, &[1; 10])).is_none()));
+        assert_eq!((assembler.under_way.len(), assembler.bytes), (MOST, MOST * 20));
+    }
+
+    /// A part is lost and sent again, while packets of other flows come whole.
+    #[test]
+    fn others_that_come_whole_push_nothing_out() {
+        let mut assembler = Assembler::default();
+        assert!(assembler.add(&part(7, 0, 1_280, &[1; 640])).is_none());
+        for id in 8..60_000 {
+            assert!(assembler.add(&part(id, 0, 1_280, &[2; 640])).is_none());
+            assert!(assembler.add(&part(id, 640, 1_280, &[2; 640])).is_some());
+        }
+        assert!(assembler.add(&part(7, 640, 1_280, &[1; 640])).is_some());
+        assert_eq!((assembler.take_incomplete(), assembler.bytes), (0, 0));
     }
 
     #[test]

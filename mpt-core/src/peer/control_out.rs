@@ -91,6 +91,17 @@ impl Peer {
     /// Tells by the best path that packets are not sent again.
     pub(super) fn send_abandon(&mut self, now: Time, a: &Abandon, out: &mut Outbox) {
         let Some(path) = self.report_path(now, None) else { return };
+        self.send_abandon_by(now, path, a, out);
+    }
+
+    /// The same by `path`, behind what went there.
+    pub(super) fn send_abandon_by(
+        &mut self,
+        now: Time,
+        path: PathId,
+        a: &Abandon,
+        out: &mut Outbox,
+    ) {
         let mut buf = [0; MAX_CONTROL];
         let Some(len) = a.encode(&mut buf) else { return };
         let head = ControlHeader::head(MessageType::Abandon, a.worker);

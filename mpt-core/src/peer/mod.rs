@@ -164,6 +164,9 @@ pub struct Peer {
     next_deadline: Option<Time>,
 }
 
+/// Connections are not asked to send less at a time: what IPv4 hosts have to take at least.
+const LEAST_SEGMENT_MTU: u16 = 576;
+
 /// A smaller MTU of a path is followed only where there is nothing else: what is too long for it goes by other paths.
 const LEAST_FOLLOWED: u16 = 1_100;
 
@@ -276,7 +279,7 @@ impl Peer {
     /// The largest inner packet that TCP connections are to send, at a tunnel's MTU of `mtu`: it may be smaller, which a
     /// TUN device's is never.
     pub fn segment_mtu(&self, mtu: u16) -> u16 {
-        self.fitting.map_or(mtu, |fitting| fitting.min(mtu))
+        self.fitting.map_or(mtu, |fitting| fitting.max(LEAST_SEGMENT_MTU).min(mtu))
     }
 
     /// Inner packets and bytes sent so far.

@@ -44,16 +44,19 @@ impl Peer {
             while let Some(step) = self.next_step(now, worker) {
                 let given_up = match step {
                     Step::Resend { pn, path } => {
-                        if !self.send_again_in_parts(now, worker, pn, path, out) {
-                            let Err(reason) = self.send_again(now, worker, pn, path, out) else {
-                                continue;
-                            };
-                            self.drops.count(reason);
+                        if self.send_again_in_parts(now, worker, pn, path, out) {
+                            if let Some((pn, distance)) = self.give_up(worker, pn) {
+                                let mut alone = Abandon::new(worker);
+                                alone.add(pn, distance);
+                                self.send_abandon_by(now, path, &alone, out);
+                            }
+                            continue;
                         }
-                        self.send_workers[usize::from(worker.get())]
-                            .repairer
-                            .as_mut()
-                            .and_then(|r| r.abandon(pn))
+                        let Err(reason) = self.send_again(now, worker, pn, path, out) else {
+                            continue;
+                        };
+                        self.drops.count(reason);
+                        self.give_up(worker, pn)
                     }
                     Step::Abandon { pn, distance } => Some((pn, distance)),
                 };
@@ -69,6 +72,10 @@ impl Peer {
                 self.send_abandon(now, &list, out);
             }
         }
+    }
+
+    fn give_up(&mut self, worker: WorkerId, pn: PacketNumber) -> Option<(PacketNumber, u16)> {
+        self.send_workers[usize::from(worker.get())].repairer.as_mut()?.abandon(pn)
     }
 
     /// When a rescue goes on, or a gap becomes a loss, though nothing comes.

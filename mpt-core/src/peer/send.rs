@@ -21,7 +21,7 @@ use crate::id::MAX_PATHS;
 use crate::inner::{InnerPacket, Offload, Segments, Split, answers_are_known};
 use crate::policy::{Class, FlowOrder, Route, Treatment};
 use crate::repair::{Content, Handling, Kept};
-use crate::schedule::{Fastest, PathView, Pick, Prefer, Scheduler, Tokens};
+use crate::schedule::{Fastest, PathView, Pick, Prefer, Rank, Scheduler, Tokens};
 use crate::wire::{Beside, DATA_HEADER_LEN, DataHeader, HeaderFlags};
 use crate::{DropReason, Fragment, LaneRef, Outbox, PathId, PeerId, Time, WorkerId};
 
@@ -237,10 +237,12 @@ impl<'p> Batch<'p> {
     /// How much of a segment's payload, of `full` bytes, some path carries in one piece: TCP may be cut
     /// anew, UDP may not.
     pub(super) fn fitting(&self, header: usize, full: usize, tcp: bool) -> usize {
-        if !tcp || self.views.iter().any(|v| usize::from(v.mtu) >= header + full) {
+        let last = Rank::last_resort(self.views);
+        let working = self.views.iter().filter(|v| Some(v.rank) <= last);
+        let largest = working.map(|v| usize::from(v.mtu)).max().unwrap_or(0);
+        if !tcp || largest >= header + full {
             return full;
         }
-        let largest = self.views.iter().map(|v| usize::from(v.mtu)).max().unwrap_or(0);
         largest.saturating_sub(header).max(LEAST_SEGMENT).min(full)
     }
 
@@ -293,6 +295,8 @@ impl<'p> Batch<'p> {
         out: &mut Outbox,
         mut write: impl FnMut(&mut [u8]),
     ) -> Result<(), DropReason> {
+        // The last segment of a super-packet may fit where the others do not.
+        let fragment = if self.fits(path_id, inner) { Fragment::Never } else { fragment };
         if fragment == Fragment::Allow
             && let Some(size) = self.part_size(path_id, inner)
         {

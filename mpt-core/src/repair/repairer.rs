@@ -212,7 +212,7 @@ impl Repairer {
     pub fn poll(&mut self, now: Time, views: &[PathView]) -> Option<Step> {
         self.waits_for_pace = false;
         if let Some((pn, path)) = self.second.take()
-            && self.store.get(pn).is_some_and(|sent| sent.copy < LAST_COPY)
+            && self.store.get(pn).is_some_and(|sent| !sent.done && sent.copy < LAST_COPY)
         {
             return Some(Step::Resend { pn: PacketNumber(pn), path });
         }
@@ -273,7 +273,7 @@ impl Repairer {
             if in_time && sent.copy < LAST_COPY && self.budget.spend(now) {
                 self.stats.sent_again += 1;
                 if sent.handling.is_twice() {
-                    self.second = second(views, target).map(|path| (pn, path));
+                    self.second = second(views, target, sent.len()).map(|path| (pn, path));
                 }
                 return Some(Step::Resend { pn: PacketNumber(pn), path: target.id });
             }
@@ -336,8 +336,9 @@ fn target(views: &[PathView], loser: PathId, len: usize, patience: Duration) -> 
 }
 
 /// Where a packet goes besides, that is to go on two paths.
-fn second(views: &[PathView], first: &PathView) -> Option<PathId> {
-    let others = views.iter().filter(|v| v.id != first.id && v.rank < Rank::Suspected);
+fn second(views: &[PathView], first: &PathView, len: u16) -> Option<PathId> {
+    let may = |v: &&PathView| v.id != first.id && v.rank < Rank::Suspected && v.mtu >= len;
+    let others = views.iter().filter(may);
     others.min_by_key(|v| (v.rank, v.srtt)).map(|v| v.id)
 }
 

@@ -52,6 +52,9 @@ pub(super) async fn serve(
         if !whole || !matches!(taken, Ok(Ok(()))) {
             return;
         }
+        if seat.is_gone() {
+            return;
+        }
         seat.answered();
     }
 }

@@ -1,6 +1,7 @@
 //! The places for clients, and who gives way when all are taken.
 
 use super::MOST_CLIENTS;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ pub(super) struct Seat {
     /// Nothing while it is being answered.
     silent_since: Mutex<Option<Instant>>,
     claimed: Notify,
+    gone: AtomicBool,
 }
 
 impl Seats {
@@ -25,11 +27,13 @@ impl Seats {
             let silent = |(i, seat): (usize, &Weak<Seat>)| Some((seat.upgrade()?.silent()?, i));
             let (_, longest) = self.0.iter().enumerate().filter_map(silent).min()?;
             if let Some(seat) = self.0.swap_remove(longest).upgrade() {
+                seat.gone.store(true, Ordering::Relaxed);
                 seat.claimed.notify_one();
             }
         }
         let silent_since = Mutex::new(Some(Instant::now()));
-        let seat = Arc::new(Seat { silent_since, claimed: Notify::new() });
+        let seat =
+            Arc::new(Seat { silent_since, claimed: Notify::new(), gone: AtomicBool::new(false) });
         self.0.push(Arc::downgrade(&seat));
         Some(seat)
     }
@@ -49,6 +53,11 @@ impl Seat {
     /// Comes back when somebody else is to have the place.
     pub(super) async fn claimed(&self) {
         self.claimed.notified().await;
+    }
+
+    /// Whether somebody else has the place.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
     }
 
     fn silent(&self) -> Option<Instant> {

@@ -128,7 +128,8 @@ impl Daemon {
         match result {
             Ok(answers) => {
                 binding.unresolved = None;
-                binding.turn = true;
+                // An address that is being tried has its whole turn.
+                binding.turn = !binding.turning;
                 let known = binding.remote.is_some_and(|r| answers.contains(&r));
                 choose |=
                     !known || binding.answers != answers || (answers.len() > 1 && !binding.up);

@@ -92,6 +92,35 @@ fn a_lost_part_is_sent_again() {
     assert!(world.ends[HUB].delivered.is_sorted());
 }
 
+/// Of a super-packet that fits nowhere the last segment may fit.
+#[test]
+fn the_short_end_of_a_super_packet_needs_no_parts() {
+    use crate::inner::{Checksum, Segments};
+    for paths in [&["a"][..], &["a", "b"]] {
+        let mut world = World::new(paths, &[]);
+        world.mtus.fill(1_280);
+        world.run(s(5));
+        // Three datagrams of 1 200 bytes, as QUIC sends them, and one of 100; each begins with its number.
+        let (size, payload) = (1_200, 3_700);
+        let mut packet = packet(CLIENT, 0, 28 + payload);
+        for (i, datagram) in packet[28..].chunks_mut(size).enumerate() {
+            datagram[..4].copy_from_slice(&(i as u32).to_be_bytes());
+        }
+        let offload = Offload {
+            checksum: Checksum::Partial,
+            segments: Segments::Udp { size: size as u16 },
+            transport: 20,
+        };
+        packet[9] = 17;
+        let End { endpoint, out, .. } = &mut world.ends[CLIENT];
+        endpoint.handle_packet(world.now, &mut packet, &offload, out);
+        world.turn(CLIENT);
+        world.run(s(1));
+        assert_eq!(world.ends[HUB].delivered, [0, 1, 2, 3]);
+        assert!(world.ends[HUB].endpoint.status(world.now).peers[0].drops.is_empty());
+    }
+}
+
 /// A path that does not answer is not better because the packet would fit it.
 #[test]
 fn rather_in_parts_than_into_a_dead_path() {

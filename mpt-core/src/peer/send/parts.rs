@@ -29,6 +29,11 @@ impl PartsOut {
 }
 
 impl Batch<'_> {
+    /// Whether `path` carries a packet of `inner` bytes in one piece.
+    pub(super) fn fits(&self, path: PathId, inner: usize) -> bool {
+        self.views.iter().any(|v| v.id == path && usize::from(v.mtu) >= inner)
+    }
+
     /// How long the parts of a packet of `inner` bytes are on `path`, which is too small for it; `None` when it is to be
     /// fragmented on the way instead.
     pub(super) fn part_size(&self, path: PathId, inner: usize) -> Option<usize> {
@@ -82,8 +87,8 @@ impl Batch<'_> {
 }
 
 impl Peer {
-    /// Sends what `worker` sent as packet `pn` once more, in parts, as it does not fit `path`: they have numbers of
-    /// their own, and wait for nobody. Whether that was done; `pn` itself is to be given up then.
+    /// Sends what `worker` sent as packet `pn` once more, in parts by `path`, as it does not fit there: they have numbers of
+    /// their own, and wait for nobody. Whether that was done; `pn` itself is to be given up then, behind them.
     pub(in crate::peer) fn send_again_in_parts(
         &mut self,
         now: Time,
@@ -99,20 +104,22 @@ impl Peer {
         if !self.parts.agreed || fits(packet.len()) || Part::is_one(packet.head()) {
             return false;
         }
-        let flags = sent.flags;
+        let (flags, handling) = (sent.flags, sent.handling);
         let mut whole = std::mem::take(&mut self.parts.whole);
         whole.resize(packet.len(), 0);
         packet.write(&mut whole);
         let tos = InnerPacket::parse(&whole).map_or(0, |p| p.tos());
-        let mut batch = Batch::begin(self, now, worker, tos, 0, AGAIN);
-        batch.flags = flags;
+        // Those that wait for the packet are released when it is given up: the parts must not take a longer way.
+        let treatment = Treatment {
+            route: Route::Pinned(path),
+            order: FlowOrder::Free,
+            ..Treatment::default()
+        };
+        let mut batch = Batch::begin(self, now, worker, tos, 0, treatment);
+        (batch.flags, batch.handling) = (flags, handling);
         let size = batch.part_size(path, whole.len());
         let sent = size.is_some_and(|size| batch.cut(path, &whole, size, out).is_ok());
         self.parts.whole = whole;
         sent
     }
 }
-
-/// Those that wait for the packet are released when it is given up, which the receiver learns after the parts.
-const AGAIN: Treatment =
-    Treatment { route: Route::Spread, protected: false, order: FlowOrder::Free, patience: None };
