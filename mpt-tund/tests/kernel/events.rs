@@ -26,6 +26,14 @@ async fn until(monitor: &mut Monitor, expected: &NetEvent) {
     while next(monitor).await != *expected {}
 }
 
+/// In whatever order: the carrier may come before what is there is read, or after.
+async fn until_all(monitor: &mut Monitor, mut expected: Vec<NetEvent>) {
+    while !expected.is_empty() {
+        let event = next(monitor).await;
+        expected.retain(|e| *e != event);
+    }
+}
+
 async fn routes_changed(monitor: &mut Monitor) {
     while monitor.next().await != Some(NetEvent::RoutesChanged) {}
 }
@@ -40,9 +48,8 @@ fn an_interface_goes_and_comes_back() {
         let mut monitor = Monitor::start(Netlink::open().unwrap()).unwrap();
         // What is there at the start.
         let address: IpAddr = "10.1.0.1".parse().unwrap();
-        until(&mut monitor, &link(first, true, 1500)).await;
         let added = NetEvent::AddressAdded { index: first, address };
-        until(&mut monitor, &added).await;
+        until_all(&mut monitor, vec![link(first, true, 1500), added]).await;
 
         let change = |l: rtnetlink::packet_route::link::LinkMessage| connect().link().change(l);
         change(LinkUnspec::new_with_index(first).mtu(1400).build()).execute().await.unwrap();
