@@ -3,9 +3,16 @@
 use std::fs;
 use std::path::Path;
 
+const TRIES: usize = 3;
+
 /// `name (pid N)` of the first process with a descriptor on TUN device `interface` and a thread in
 /// this thread's network namespace (elsewhere the same name means another interface).
 pub(super) fn owner_of(interface: &str) -> Option<String> {
+    // The kernel's list of a process's threads may leave some out while others end.
+    (0..TRIES).find_map(|_| find_owner(interface))
+}
+
+fn find_owner(interface: &str) -> Option<String> {
     let here = fs::read_link("/proc/thread-self/ns/net").ok()?;
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
