@@ -8,6 +8,10 @@ const MOST: usize = 128;
 /// Bytes of all of them.
 const MOST_BYTES: usize = 128 * 1024;
 
+/// A packet that so many others in parts were sent after is not waited for: numbers wrap, and the next one of the same
+/// number must not be made with its parts.
+const STALE: i16 = 1 << 13;
+
 /// Packets of one peer that have come in part.
 ///
 /// A packet whose parts do not all come makes room for those that the peer sent later: there are 128 places, and at most
@@ -35,6 +39,9 @@ struct Assembly {
 impl Assembler {
     /// Takes a part; gives the packet and its TOS, as ECN made it, when it was the last one that was missing.
     pub fn add(&mut self, part: &Part<'_>) -> Option<(&mut [u8], u8)> {
+        while self.under_way.first().is_some_and(|a| part.id.wrapping_sub(a.id) as i16 >= STALE) {
+            self.give_up(0);
+        }
         let at = self.under_way.iter().position(|a| a.id == part.id);
         let at = match at {
             Some(at) if self.under_way[at].packet.len() == usize::from(part.total) => at,
@@ -148,12 +155,27 @@ mod tests {
     fn others_that_come_whole_push_nothing_out() {
         let mut assembler = Assembler::default();
         assert!(assembler.add(&part(7, 0, 1_280, &[1; 640])).is_none());
-        for id in 8..60_000 {
+        for id in 8..8_000 {
             assert!(assembler.add(&part(id, 0, 1_280, &[2; 640])).is_none());
             assert!(assembler.add(&part(id, 640, 1_280, &[2; 640])).is_some());
         }
         assert!(assembler.add(&part(7, 640, 1_280, &[1; 640])).is_some());
         assert_eq!((assembler.take_incomplete(), assembler.bytes), (0, 0));
+    }
+
+    /// Numbers come round, and the first half of an old packet waits still.
+    #[test]
+    fn nothing_is_made_of_two_packets() {
+        let mut assembler = Assembler::default();
+        assert!(assembler.add(&part(7, 0, 1_280, &[1; 640])).is_none());
+        for id in (8..=65_535).chain(0..7) {
+            assert!(assembler.add(&part(id, 0, 1_280, &[2; 640])).is_none());
+            assert!(assembler.add(&part(id, 640, 1_280, &[2; 640])).is_some());
+        }
+        assert!(assembler.add(&part(7, 640, 1_280, &[3; 640])).is_none());
+        let (made, _) = assembler.add(&part(7, 0, 1_280, &[3; 640])).unwrap();
+        assert_eq!(made, [3; 1_280]);
+        assert_eq!(assembler.take_incomplete(), 1);
     }
 
     #[test]

@@ -296,7 +296,10 @@ impl<'p> Batch<'p> {
         mut write: impl FnMut(&mut [u8]),
     ) -> Result<(), DropReason> {
         // The last segment of a super-packet may fit where the others do not.
-        let fragment = if self.fits(path_id, inner) { Fragment::Never } else { fragment };
+        let fragment = match fragment {
+            Fragment::Allow if self.fits(path_id, inner) => Fragment::Never,
+            fragment => fragment,
+        };
         if fragment == Fragment::Allow
             && let Some(size) = self.part_size(path_id, inner)
         {

@@ -5,12 +5,13 @@ use crate::inner::InnerPacket;
 use crate::parts::{CAPABILITY, PART_HEADER_LEN, Part};
 use crate::peer::Peer;
 use crate::policy::{FlowOrder, Route, Treatment};
+use crate::schedule::PathView;
 use crate::{DropReason, Fragment, Outbox, PacketNumber, PathId, Time, WorkerId};
 
 /// No path is so small that a packet is cut to less than this.
 const LEAST_PART: usize = 256;
 
-/// What a peer remembers of the packets that it was sent in parts.
+/// What is remembered of the packets that a peer is sent in parts.
 #[derive(Debug, Default)]
 pub struct PartsOut {
     /// Both ends know parts.
@@ -28,10 +29,14 @@ impl PartsOut {
     }
 }
 
+fn carries(views: &[PathView], path: PathId, inner: usize) -> bool {
+    views.iter().any(|v| v.id == path && usize::from(v.mtu) >= inner)
+}
+
 impl Batch<'_> {
     /// Whether `path` carries a packet of `inner` bytes in one piece.
     pub(super) fn fits(&self, path: PathId, inner: usize) -> bool {
-        self.views.iter().any(|v| v.id == path && usize::from(v.mtu) >= inner)
+        carries(self.views, path, inner)
     }
 
     /// How long the parts of a packet of `inner` bytes are on `path`, which is too small for it; `None` when it is to be
@@ -97,11 +102,13 @@ impl Peer {
         path: PathId,
         out: &mut Outbox,
     ) -> bool {
-        let fits = |len| self.views.iter().any(|v| v.id == path && usize::from(v.mtu) >= len);
         let repairer = self.send_workers[usize::from(worker.get())].repairer.as_ref();
         let Some((sent, packet)) = repairer.and_then(|r| r.packet(pn)) else { return false };
         // A part is not cut again.
-        if !self.parts.agreed || fits(packet.len()) || Part::is_one(packet.head()) {
+        if !self.parts.agreed
+            || carries(&self.views, path, packet.len())
+            || Part::is_one(packet.head())
+        {
             return false;
         }
         let (flags, handling) = (sent.flags, sent.handling);
