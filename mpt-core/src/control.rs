@@ -189,6 +189,8 @@ pub struct TunStatus {
     pub written_packets: u64,
     /// Bytes written to it.
     pub written_bytes: u64,
+    /// How often packets from it and from the sockets were waited for, to be handled together.
+    pub naps: u64,
 }
 
 /// A peer.

@@ -32,7 +32,11 @@ impl<T: AsRawFd + Into<OwnedFd>> Watched<T> {
 
     /// Reads; on `WouldBlock` the descriptor is no longer readable until more comes.
     pub(crate) fn read<R>(&self, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
-        self.0.try_io(Interest::READABLE, f)
+        let result = f(self.0.get_ref());
+        if matches!(&result, Err(e) if e.kind() == io::ErrorKind::WouldBlock) {
+            self.set_drained();
+        }
+        result
     }
 
     /// Notes that a read took all there was: not readable until more comes. (The kernel tells of what comes

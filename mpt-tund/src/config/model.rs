@@ -34,6 +34,8 @@ pub struct Config {
     pub repair: RepairConfig,
     /// Number of workers.
     pub workers: Workers,
+    /// Packets that come close together are waited for so long, to be handled together; zero: never.
+    pub coalesce: Duration,
     /// Offloads of the TUN device, and of paths that say nothing else.
     pub offloads: Offloads,
     /// Probe intervals.

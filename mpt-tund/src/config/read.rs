@@ -19,6 +19,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
+/// A packet each 125 µs and more, and each waits 125 µs in the mean.
+const COALESCE: Duration = Duration::from_micros(250);
+
 const KEYS: &[&str] = &[
     "interface",
     "private_key_file",
@@ -30,6 +33,7 @@ const KEYS: &[&str] = &[
     "hold_memory",
     "repair",
     "workers",
+    "coalesce",
     "offloads",
     "probe",
     "peers",
@@ -71,6 +75,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
     let hold_memory = map.read("hold_memory", hold_memory).unwrap_or_default();
     let repair = map.get("repair").and_then(|node| repair(&node)).unwrap_or_default();
     let workers = map.read("workers", workers).unwrap_or_default();
+    let coalesce = map.read("coalesce", coalesce).unwrap_or(COALESCE);
     let offloads = map.get("offloads").and_then(|node| offloads(&node)).unwrap_or_default();
     let probe = map.get("probe").and_then(|node| probe(&node)).unwrap_or_default();
     let peers = map
@@ -97,6 +102,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
         hold_memory,
         repair,
         workers,
+        coalesce,
         offloads,
         probe,
         peers: peers?.into_iter().map(|seen| seen.peer).collect(),
@@ -362,6 +368,15 @@ fn offload(value: &Yaml) -> Result<Offload, String> {
 fn workers(value: &Yaml) -> Result<Workers, String> {
     let fixed = auto_or("a number of workers", 1..=16)(value)?;
     Ok(fixed.and_then(|n| u8::try_from(n).ok()).map_or(Workers::Auto, Workers::Fixed))
+}
+
+fn coalesce(value: &Yaml) -> Result<Duration, String> {
+    match value {
+        Yaml::Bool(false) => Ok(Duration::ZERO),
+        Yaml::Text(t) if t == "off" => Ok(Duration::ZERO),
+        _ => units::duration(Duration::from_micros(20)..=Duration::from_millis(2))(value)
+            .map_err(|problem| format!("{problem}; `coalesce: off` switches it off")),
+    }
 }
 
 fn probe(node: &Node<'_>) -> Option<ProbeIntervals> {

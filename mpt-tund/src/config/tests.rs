@@ -88,6 +88,7 @@ max_hold: 250ms
 hold_memory: 1MiB
 repair: {memory: 4MiB, max_age: 2s}
 workers: 2
+coalesce: 100us
 offloads: {uso: off, gro: off}
 probe: {active: 50ms, idle: 1m}
 peers:
@@ -125,6 +126,7 @@ fn a_small_file_is_filled_with_defaults() {
     assert_eq!((config.cipher, config.scheduler), (CipherChoice::Auto, SchedulerKind::Weighted));
     assert_eq!((config.interface.mtu, config.interface.mss_clamp), (Mtu::Auto, MssClamp::Auto));
     assert_eq!((config.workers, config.max_hold), (Workers::Auto, Duration::from_millis(500)));
+    assert_eq!(config.coalesce, Duration::from_micros(250));
     let path = &config.peers[0].paths[1];
     assert_eq!((path.weight, path.priority, path.enabled), (None, 100, true));
     assert_eq!(config.routes[0].protocols, [Protocol(17), Protocol(6)]);
@@ -150,6 +152,7 @@ fn every_key_is_read() {
     assert_eq!(config.repair, RepairConfig { memory: 4 << 20, max_age: Duration::from_secs(2) });
     assert_eq!(config.hold_memory, Some(1 << 20));
     assert_eq!(config.workers, Workers::Fixed(2));
+    assert_eq!(config.coalesce, Duration::from_micros(100));
     assert_eq!(config.probe.idle, Duration::from_secs(60));
     let (roof, yard) = (&config.peers[0], &config.peers[1]);
     assert_eq!(roof.preshared_key.as_bytes(), ours().as_bytes());
@@ -246,6 +249,7 @@ fn values_out_of_range() {
     p.wrong("max_hold: 500ms", "hold_memory: 1kB", "4:14", "256KiB to 1GiB");
     p.wrong("max_hold: 500ms", "hold_memory: much", "4:14", "auto or a size such as 4MiB");
     p.wrong("max_hold: 500ms", "repair: {memory: 1kB}", "4:18", "`repair: off` switches it off");
+    p.wrong("max_hold: 500ms", "coalesce: 5ms", "4:11", "`coalesce: off` switches it off");
     p.wrong("max_hold: 500ms", "repair: never", "4:9", "a map with the keys memory, max_age");
     p.wrong("max_hold: 500ms", "probe: {active: 3s, idle: 2s}", "4:8", "less often");
 }

@@ -153,6 +153,7 @@ impl Daemon {
             sum.tun.read_bytes += c.tun.read_bytes;
             sum.tun.written_packets += c.tun.written_packets;
             sum.tun.written_bytes += c.tun.written_bytes;
+            sum.tun.naps += c.tun.naps;
             sum.refused += c.refused;
             for &(socket, drops) in &c.kernel_drops {
                 *sum.kernel_drops.entry(socket).or_default() += drops;

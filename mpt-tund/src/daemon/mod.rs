@@ -7,6 +7,7 @@
 mod alarm;
 mod bindings;
 mod clock;
+mod coalesce;
 mod collected;
 mod commands;
 mod errors;

@@ -8,6 +8,7 @@
 
 use super::alarm::Alarm;
 use super::clock::Clock;
+use super::coalesce::Coalescing;
 use super::collected::Collected;
 use super::errors::SendErrors;
 use super::opening::{Opening, Step, meta};
@@ -37,6 +38,9 @@ const TUN_BATCH_BYTES: usize = 64 * 1024;
 /// Rounds in one turn: at most 1 024 packets a side (about 10 ms on a slow router) until deadlines are
 /// judged and messages are served.
 const ROUNDS: usize = 16;
+
+/// Naps in one turn, see [`Coalescing`].
+const NAPS: usize = 8;
 
 /// With more bytes than this waiting, and more with each batch, a socket is ahead of others.
 const AHEAD: usize = 512 * 1024;
@@ -121,6 +125,9 @@ pub(super) struct Plane {
     read: TunStatus,
     strays: Strays,
     alarm: Alarm,
+    coalescing: Coalescing,
+    /// What this turn took from the kernel, super-packets counted once.
+    taken: u32,
     /// When the endpoint judged this worker's deadlines last.
     batch_ended: Time,
     /// When packets came last, from either side.
@@ -136,6 +143,7 @@ impl Plane {
         tun: TunDevice,
         strays: Strays,
         counters: Arc<Mutex<Counters>>,
+        coalescing: Coalescing,
     ) -> io::Result<Self> {
         let now = clock.now();
         Ok(Self {
@@ -157,6 +165,8 @@ impl Plane {
             send_errors: SendErrors::default(),
             read: TunStatus::default(),
             strays,
+            coalescing,
+            taken: 0,
             batch_ended: now,
             busy: now,
             counters,
@@ -182,19 +192,46 @@ impl Plane {
     /// Sets the time when to take a turn though nothing came. The first worker sees to what all share; the others do while they
     /// have traffic, which makes such things due.
     pub(super) fn set_alarm(&mut self) -> io::Result<()> {
-        let first = self.worker == WorkerId::default();
-        let endpoint = self.endpoint();
-        let busy = || self.clock.now().since(self.busy) < IDLE_AFTER;
-        let deadline = match first || busy() || endpoint.has_queue() {
-            true => endpoint.poll_timeout(),
-            false => endpoint.poll_order_timeout(),
-        };
-        drop(endpoint);
+        let deadline = self.deadline();
         self.alarm.set(deadline)
     }
 
-    /// Takes what is ready.
+    /// When something is due, see [`set_alarm`](Self::set_alarm).
+    fn deadline(&self) -> Option<Time> {
+        let first = self.worker == WorkerId::default();
+        let endpoint = self.endpoint();
+        let busy = || self.clock.now().since(self.busy) < IDLE_AFTER;
+        match first || busy() || endpoint.has_queue() {
+            true => endpoint.poll_timeout(),
+            false => endpoint.poll_order_timeout(),
+        }
+    }
+
+    /// Takes what is ready, and what comes while it is worth waiting for.
     pub(super) fn turn(&mut self) -> io::Result<Load> {
+        for _ in 0..NAPS {
+            self.taken = 0;
+            let load = self.take_ready()?;
+            if load == Load::MoreToDo {
+                return Ok(load);
+            }
+            if self.coalescing.is_off() {
+                return Ok(load);
+            }
+            let (now, deadline) = (self.clock.now(), self.deadline());
+            let Some(nap) = self.coalescing.after_turn(now, self.taken, deadline) else {
+                return Ok(load);
+            };
+            // The thread itself, and not the task: the runtime's timers are coarser, and cost a wake-up each.
+            std::thread::sleep(nap);
+            self.read.naps += 1;
+            self.sockets.look();
+            self.tun_readable = true;
+        }
+        Ok(Load::MoreToDo)
+    }
+
+    fn take_ready(&mut self) -> io::Result<Load> {
         let (mut received, mut read) = (true, true);
         for _ in 0..ROUNDS {
             received = self.receive();
@@ -235,10 +272,11 @@ impl Plane {
     fn receive(&mut self) -> bool {
         let Self { sockets, shared, out, sink, tun, clock, collected, strays, .. } = self;
         let (received, opening) = (&mut self.received, &mut self.opening);
-        let (worker, busy) = (self.worker, &mut self.busy);
+        let (worker, busy, total) = (self.worker, &mut self.busy, &mut self.taken);
         let more = sockets.receive(received, |socket, batch| {
             let now = clock.now();
             *busy = now;
+            *total += batch.len() as u32;
             let mut taken = Taken::default();
             collected.begin(batch.addresses());
             let steps = opening.run(worker, shared, strays, socket, batch);
@@ -342,6 +380,7 @@ impl Plane {
         if !self.from_tun.is_empty() {
             let now = self.clock.now();
             self.busy = now;
+            self.taken += self.from_tun.len() as u32;
             let mut endpoint = self.shared.lock(self.worker);
             for FromTun { whole, range, offload } in self.from_tun.drain(..) {
                 let out = &mut self.out;

@@ -136,6 +136,11 @@ impl Sockets {
         any
     }
 
+    /// Any of them may be readable again.
+    pub fn look(&mut self) {
+        self.open.values_mut().for_each(|open| open.readable = true);
+    }
+
     /// Takes one batch from each readable socket and hands it to `take`; true while some socket may have more.
     ///
     /// A socket whose packets wait for those of others is passed over while the others have more. What it has is

@@ -2,6 +2,7 @@
 
 use super::bindings::Binding;
 use super::clock::Clock;
+use super::coalesce::Coalescing;
 use super::machine::machine;
 use super::plane::{Counters, Plane, Shared};
 use super::stray::Strays;
@@ -86,11 +87,13 @@ impl Daemon {
         let mut parts = (0..).map_while(WorkerId::new).zip(queues).zip(&mut strays);
         let counters = Arc::<Mutex<Counters>>::default();
         let ((first, queue), own) = parts.next().context("there is no queue")?;
+        let (tun, coalescing) = (queue.watch()?, Coalescing::new(config.coalesce));
         let plane =
-            Plane::new(first, clock, shared.clone(), queue.watch()?, own, counters.clone())?;
+            Plane::new(first, clock, shared.clone(), tun, own, counters.clone(), coalescing)?;
         let workers = parts
             .map(|((id, queue), strays)| {
-                Worker::start(id, clock, shared.clone(), queue, strays, sender.clone())
+                let sender = sender.clone();
+                Worker::start(id, clock, shared.clone(), queue, strays, sender, config.coalesce)
             })
             .collect::<std::io::Result<Vec<_>>>()
             .context("cannot start a worker")?;

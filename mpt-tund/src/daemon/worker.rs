@@ -2,7 +2,7 @@
 
 use super::Message;
 use super::plane::{Load, Plane, Shared};
-use super::{clock::Clock, plane::Counters, stray::Strays};
+use super::{clock::Clock, coalesce::Coalescing, plane::Counters, stray::Strays};
 use crate::tun::TunQueue;
 use crate::udp::UnwatchedSocket;
 use mpt_core::{SocketId, WorkerId};
@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// What a worker is told.
@@ -41,6 +42,7 @@ impl Worker {
         queue: TunQueue,
         strays: Strays,
         main: mpsc::Sender<Message>,
+        coalesce: Duration,
     ) -> io::Result<Self> {
         let (orders, received) = mpsc::unbounded_channel();
         let counters = Arc::<Mutex<Counters>>::default();
@@ -48,7 +50,8 @@ impl Worker {
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
             runtime.block_on(async {
-                let plane = Plane::new(id, clock, shared, queue.watch()?, strays, shown)?;
+                let (tun, coalescing) = (queue.watch()?, Coalescing::new(coalesce));
+                let plane = Plane::new(id, clock, shared, tun, strays, shown, coalescing)?;
                 run(plane, received, &main).await
             })
         };
