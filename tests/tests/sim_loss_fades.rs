@@ -127,6 +127,30 @@ fn a_path_that_goes_on_losing_is_left_alone() {
     });
 }
 
+/// Nothing is lost, but much is late, markers among it: they come behind what was sent after them.
+#[test]
+fn what_is_late_is_not_lost() {
+    sweep("two paths that reorder", 5, |seed| {
+        let mut profile = two();
+        for link in &mut profile.links {
+            (link.jitter, link.reorder) = (5 * MS, true);
+        }
+        let mut w = world(&profile, Tunnel::Adaptive, seed);
+        // Each pause of a path ends with a marker.
+        let bursts = Traffic { flows: 1, ..Traffic::new(0, 1, 30e6) }.on_off(30 * MS, 60 * MS);
+        w.stream(bursts);
+        w.run(20 * S);
+        w.stop_streams();
+        w.run(S);
+        for i in 0..2 {
+            let path = w.ends[0].path(w.now, i);
+            let (loss, random) = (path.loss_up.unwrap_or(0.0), path.estimate.unwrap().loss_random);
+            println!("seed {seed}, path {i}: {loss}, {random}; {} packets", path.tx_data_packets);
+            assert!(loss < 0.002 && random < 0.002, "seed {seed}, path {i}: {loss}, {random}");
+        }
+    });
+}
+
 /// Loss of minutes ago is not shown as if it were now.
 #[test]
 fn the_status_forgets() {

@@ -6,7 +6,7 @@ use crate::wire::PathReport;
 use crate::{PacketNumber, PathId, Time};
 
 /// What arrived on one path.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct PathArrivals {
     /// Highest packet number.
     pub highest_pn: PacketNumber,
@@ -45,18 +45,17 @@ impl Arrivals {
         p.highest_pn = p.highest_pn.max(pn);
         // What is sent again keeps the time of its first try.
         if copy == 0 {
-            p.delays.on_packet(now, send_time);
+            p.delays.on_packet(now, sequence, send_time);
         }
         p.advance(now, sequence);
     }
 
-    /// A marker came; its repeats carry the same sequence and count once.
+    /// A marker came, the first with this sequence: repeats count no more. It may have been overtaken by what was sent behind it,
+    /// and is no less there for that.
     pub fn on_marker(&mut self, now: Time, path: PathId, sequence: u32) {
         let p = &mut self.paths[path.index()];
-        if sequence.wrapping_sub(p.highest_seq) as i32 > 0 {
-            p.packets += 1;
-            p.advance(now, sequence);
-        }
+        p.packets += 1;
+        p.advance(now, sequence);
     }
 
     /// What came from now on is for the next report.

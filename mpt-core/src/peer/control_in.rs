@@ -6,6 +6,7 @@ use super::sessions::{SessionId, Standing};
 use super::{Context, DatagramMeta, Peer};
 use crate::order;
 use crate::path::Freshness;
+use crate::repair::Novelty;
 use crate::schedule::PathView;
 use crate::wire::{
     Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Parity, Probe, Report,
@@ -304,8 +305,9 @@ impl Peer {
     fn on_marker(&mut self, now: Time, theirs: PathId, marker: &Marker) {
         let slot = &mut self.receive_workers[marker.worker.get() as usize];
         let worker = slot.get_or_insert_with(|| Box::new(ReceiveWorker::new(self.limits)));
-        worker.arrivals.on_marker(now, theirs, marker.seq);
-        worker.gaps[theirs.index()].on_number(now, marker.seq);
+        if worker.gaps[theirs.index()].on_number(now, marker.seq) != Novelty::Known {
+            worker.arrivals.on_marker(now, theirs, marker.seq);
+        }
         let marker =
             order::Marker { epoch: marker.epoch, last_pn: marker.last_pn, seq: marker.seq };
         worker.reorder.on_marker(now, theirs, marker);
