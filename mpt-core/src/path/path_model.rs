@@ -43,9 +43,13 @@ const OVERFLOW: f64 = 0.05;
 /// A path that loses this share to its queue is full, however its packets come: bursts explain nothing there.
 const FULL: f64 = 0.2;
 
-/// Jitter is known after so many packets, and not before the first second is over.
-const KNOWN_AFTER: u64 = 1_000;
-const FIRST: Duration = Duration::from_secs(1);
+/// A limit is kept to after so many packets, and not before so long: a steady path may turn out not to be, while it is seldom
+/// that one with jitter is not.
+const KNOWN_AFTER: [(u64, Duration); 2] =
+    [(1_000, Duration::from_secs(1)), (200, Duration::from_millis(300))];
+
+/// Without an answer yet.
+const NO_RTT: Duration = Duration::from_secs(1);
 
 /// A queue is longer than round trips tell by this at most, and a few times: those are smoothed, and a queue grows.
 const GROWS: Duration = Duration::from_millis(500);
@@ -151,7 +155,7 @@ impl PathModel {
         let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
         let queues = if jitter > STEADY {
             // A reading is an average, and what it speaks of may be gone.
-            let under_way = srtt.unwrap_or(FIRST).as_secs_f64() / 2.0 * latest;
+            let under_way = srtt.unwrap_or(NO_RTT).as_secs_f64() / 2.0 * latest;
             standing > threshold.max(none) && flying as f64 > under_way
         } else {
             standing > uncertain
@@ -182,6 +186,7 @@ impl PathModel {
             delay: self.delay.base_micros(),
             standing,
             threshold,
+            jittery: jitter > STEADY,
             overflowing_since: self.overflow.since(),
             delivered: all,
             random_loss: self.loss.random() as f32,
@@ -221,7 +226,8 @@ impl PathModel {
 
     fn follow_bottleneck(&mut self, now: Time, uncertain: Duration, srtt: Option<Duration>) {
         let packets: u64 = self.workers.iter().map(|w| w.packets).sum();
-        let known = packets >= KNOWN_AFTER && self.first.is_some_and(|at| now.since(at) >= FIRST);
+        let (least, first) = KNOWN_AFTER[usize::from(self.delay.jitter() > STEADY)];
+        let known = packets >= least && self.first.is_some_and(|at| now.since(at) >= first);
         let rate = self.rate.capacity().filter(|&r| self.rate.is_measured() && r < MOST_SHAPED);
         let Some(capacity) = rate.filter(|_| known) else {
             self.bottleneck.release();
@@ -232,7 +238,7 @@ impl PathModel {
             latest: self.rate.latest(),
             standing: self.delay.standing(),
             uncertain,
-            srtt: srtt.unwrap_or(FIRST),
+            srtt: srtt.unwrap_or(NO_RTT),
         };
         if let Some(Finding::Longer(rate)) = self.bottleneck.follow(now, &seen) {
             self.delay.rebase(now);

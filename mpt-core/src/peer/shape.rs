@@ -27,6 +27,12 @@ const BURST_JITTERS: u32 = 2;
 const STEADY: Duration = Duration::from_micros(800);
 const MOST_BURST: Duration = Duration::from_millis(50);
 
+/// With so many losses something waits for a repair at most times, …
+const LOSES: f32 = 0.002;
+
+/// … and a burst is as long as that takes, up to this.
+const MOST_STALL: Duration = Duration::from_millis(100);
+
 /// The queue, while there are limits.
 #[derive(Debug, Default)]
 pub(super) struct Shaper {
@@ -78,6 +84,8 @@ impl Peer {
             return;
         }
         let (rate, rtt, bursts) = (self.drain_rate(), self.slowest_rtt(), self.bursts());
+        let mut limits = self.paths.iter().flatten().filter_map(|p| p.limit());
+        let estimated = limits.all(|(_, source)| source == LimitSource::Estimate);
         let queue = match &mut self.shaper.queue {
             Some(queue) => {
                 queue.follow(rate, rtt);
@@ -85,6 +93,9 @@ impl Peer {
             }
             queue => queue.insert(Box::new(FairQueue::new(rate, rtt))),
         };
+        if estimated {
+            queue.follow_estimate(rtt);
+        }
         queue.follow_bursts(bursts);
     }
 
@@ -220,13 +231,17 @@ impl Peer {
         bits.map(Rate::nearest_to_bits)
     }
 
-    /// Behind a path with jitter a receiver that restores order delivers in bursts, which acknowledgements bring back here. A
-    /// limit that somebody set is kept to as it is.
+    /// Behind a path with jitter, or one that loses what is then sent again, a receiver that restores order delivers in bursts, which
+    /// acknowledgements bring back here. A limit that somebody set is kept to as it is.
     fn bursts(&self) -> Duration {
         let estimated = |p: &Path| matches!(p.limit(), Some((_, LimitSource::Estimate)));
-        let paths = self.paths.iter().flatten().filter(|p| estimated(p));
-        let most = paths.map(|p| p.model.delay().jitter()).max().unwrap_or_default();
-        if most < STEADY { Duration::ZERO } else { (most * BURST_JITTERS).min(MOST_BURST) }
+        let paths = || self.paths.iter().flatten().filter(|p| estimated(p));
+        let most = paths().map(|p| p.model.delay().jitter()).max().unwrap_or_default();
+        let late =
+            if most < STEADY { Duration::ZERO } else { (most * BURST_JITTERS).min(MOST_BURST) };
+        let loses = paths().any(|p| p.model.estimate().random_loss > LOSES);
+        // What waits for a packet that is sent again waits for a round trip and more.
+        if loses { late.max(self.slowest_rtt().min(MOST_STALL)) } else { late }
     }
 
     fn slowest_rtt(&self) -> Duration {

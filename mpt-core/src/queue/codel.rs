@@ -9,6 +9,9 @@ const PACKET: u64 = 1_500;
 /// A queue that was too long less than this many intervals ago begins where it left off.
 const LATELY: u32 = 16;
 
+/// No flow is to be kept waiting longer than this for its own sake.
+const MOST_TARGET: Duration = Duration::from_millis(40);
+
 /// How long packets may wait, and for how long they may wait longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CodelTimes {
@@ -29,6 +32,13 @@ impl CodelTimes {
             target: packets.max(Duration::from_millis(5)),
             interval: rtt.max(Duration::from_millis(100)),
         }
+    }
+
+    /// For a rate that nobody set, which a single flow is to be able to fill: one that slows down to 0.7 (CUBIC, RFC 9438) leaves it idle if less
+    /// than 0.43 round trips waited. RFC 8289 speaks of 5 to 10 % of a round trip, where many flows share a queue; here each has one of its own.
+    #[must_use]
+    pub fn filled_by_one(self, rtt: Duration) -> Self {
+        Self { target: self.target.max((rtt / 4).min(MOST_TARGET)), ..self }
     }
 
     /// For flows that come in bursts of this length: as much may wait, and they respond so much later.

@@ -166,6 +166,11 @@ impl FairQueue {
         self.cap = cap.clamp(LEAST_CAP, GREATEST_CAP);
     }
 
+    /// Its rate is one that nobody set, until [`follow`](Self::follow) is told something again.
+    pub fn follow_estimate(&mut self, rtt: Duration) {
+        self.times = self.times.filled_by_one(rtt);
+    }
+
     /// Flows come in bursts of this length, until [`follow`](Self::follow) is told something again.
     pub fn follow_bursts(&mut self, bursts: Duration) {
         self.times = self.times.lengthened(bursts);

@@ -131,6 +131,13 @@ fn the_target_fits_a_packet_and_a_half() {
     assert_eq!(CodelTimes::new(None, Duration::ZERO).target, MS * 5);
 }
 
+#[test]
+fn one_flow_may_fill_what_nobody_limited() {
+    let target = |rtt| times().filled_by_one(rtt).target;
+    assert_eq!([target(MS * 10), target(MS * 80), target(MS * 700)], [MS * 5, MS * 20, MS * 40]);
+    assert_eq!(times().filled_by_one(MS * 80).interval, times().interval);
+}
+
 /// When a queue that stays too long loses packets, of one a millisecond.
 fn drops(codel: &mut Codel, from: u64, to: u64, sojourn: Duration) -> Vec<u64> {
     let mut congested = |ms: &u64| {

@@ -14,7 +14,7 @@ const WHOLE: u32 = 100;
 const BURST: u32 = 200;
 
 /// While congested, losses are counted over this time; when fewer are lost than this of a hundred, it is over.
-const WINDOW: Duration = Duration::from_millis(500);
+const WINDOW: Duration = Duration::from_millis(200);
 const CLEARED: u64 = 8;
 
 /// … but not over fewer packets than these, which would be chance.

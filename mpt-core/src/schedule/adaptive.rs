@@ -70,6 +70,9 @@ const SHORT: Duration = Duration::from_millis(50);
 /// A path whose limit was not seen yet is taken for this part of the fastest at least.
 const UNKNOWN_PART: u64 = 6;
 
+/// One whose limit was not seen takes no more at once than this, while there are others: what they may not have yet would all go there.
+const UNSEEN_QUEUE: Duration = Duration::from_millis(60);
+
 /// A path that brings less than this part of the fastest is worth no waiting: it gets what would not arrive later by it.
 const MINOR_PART: u64 = 6;
 
@@ -220,10 +223,22 @@ impl Adaptive {
     ) -> PathId {
         let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest));
         let mut quick: Option<(i64, PathId)> = None;
+        let (mut spent, mut unseen) = (None, None);
         let mut short: Option<(u64, PathId)> = None;
         let eligible = |v: &&PathView| over & v.id.bit() != 0;
-        for v in paths.filter(eligible).filter(|v| v.tokens == Tokens::Left) {
+        for v in paths.filter(eligible) {
+            if v.tokens == Tokens::Spent {
+                spent = spent.or(Some(v.id));
+                continue;
+            }
             let queue = self.queue(now, v);
+            if v.estimate.jittery
+                && !v.estimate.measured
+                && queue > v.estimate.threshold + UNSEEN_QUEUE
+            {
+                unseen = Some(v.id);
+                continue;
+            }
             if minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
                 continue;
             }
@@ -235,7 +250,8 @@ impl Adaptive {
                 short = Some((level, v.id));
             }
         }
-        let picked = quick.map(|(_, id)| id).or(short.map(|(_, id)| id)).unwrap_or(fastest.id);
+        let picked = quick.map(|(_, id)| id).or(short.map(|(_, id)| id));
+        let picked = picked.or(spent).or(unseen).unwrap_or(fastest.id);
         if picked != fastest.id {
             self.spread_until = self.spread_until.max(now + CALM);
         }

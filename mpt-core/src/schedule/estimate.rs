@@ -20,6 +20,8 @@ pub struct Estimate {
     pub standing: Duration,
     /// A queue beyond this is no jitter.
     pub threshold: Duration,
+    /// Whether its packets come at uneven times, so that what is read of its queue is an average.
+    pub jittery: bool,
     /// Since when its queue has been overflowing.
     pub overflowing_since: Option<Time>,
     /// Bytes that arrived by it in all.

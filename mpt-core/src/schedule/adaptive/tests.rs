@@ -106,6 +106,26 @@ fn what_is_too_much_for_one_is_spread_at_the_rates_of_all() {
     assert!(longest < Some(MS * 15), "{longest:?}");
 }
 
+/// What the first path has no tokens for would all go to the second one, whose limit was not seen yet.
+#[test]
+fn a_path_with_jitter_that_nobody_has_measured_is_not_flooded() {
+    for (jittery, waits) in [(true, true), (false, false)] {
+        let mut views = paths(&[(1_000_000, 20), (500_000, 30)]);
+        let now = Time::from_millis(1);
+        for v in &mut views {
+            (v.estimate.at, v.estimate.idle_at) = (now, now);
+            (v.estimate.jittery, v.estimate.measured) = (jittery, v.id.index() == 0);
+        }
+        views[0].estimate.standing = MS * 20;
+        views[0].tokens = Tokens::Spent;
+        let mut s = Adaptive::default();
+        // 60 ms and the threshold of its rate.
+        let picked = (0..100).map(|_| s.pick(now, views.iter(), BULK, 1_000).unwrap().index());
+        let given = picked.skip(20).filter(|&i| i == 1).count();
+        assert_eq!(given < 40, waits, "{given}");
+    }
+}
+
 #[test]
 fn far_and_lossy_paths_are_for_loads_that_do_not_yield() {
     for change in
