@@ -213,7 +213,8 @@ fn changes_beneath_a_bbr_flow() {
 #[test]
 fn changes_beneath_a_constant_stream() {
     for name in ["capacity", "more capacity", "delay of A", "delay of B", "loss", "flapping"] {
-        changed(name, Load::Constant, recovers(0.9));
+        // What comes 50 ms later is missing from that half second: a tenth of it.
+        changed(name, Load::Constant, recovers(0.88));
     }
 }
 
@@ -222,7 +223,8 @@ fn changes_beneath_a_constant_stream() {
 #[test]
 fn changes_beneath_a_cubic_flow() {
     let load = Load::Bulk(Control::Cubic);
-    changed("capacity", load, recovers(0.75));
+    // Of what the links carry, not of what it had: with nearly all of that before, it takes seconds to have as much again.
+    changed("capacity", load, never_below(0.75, S));
     // After the 50 %, two or three of twelve seeds are not well again within four seconds, but have the better path's worth.
     changed("loss", load, never_below(0.42, 2 * S));
     changed("more capacity", load, never_below(0.6, 2 * S));

@@ -182,7 +182,8 @@ impl PathModel {
             at: now,
             idle_at: now + standing.saturating_sub(threshold / 2) + beyond,
             rate: rate as u64,
-            measured: self.rate.is_measured(),
+            measured: self.rate.is_measured()
+                || jitter > STEADY && self.loss.congestive() > OVERFLOW,
             delay: self.delay.base_micros(),
             standing,
             threshold,
