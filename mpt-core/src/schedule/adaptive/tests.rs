@@ -110,18 +110,21 @@ fn what_is_too_much_for_one_is_spread_at_the_rates_of_all() {
 #[test]
 fn a_path_with_jitter_that_nobody_has_measured_is_not_flooded() {
     for (jittery, waits) in [(true, true), (false, false)] {
-        let mut views = paths(&[(1_000_000, 20), (500_000, 30)]);
-        let now = Time::from_millis(1);
+        let rates = [1_000_000, 500_000];
+        let mut views = paths(&[(rates[0], 20), (rates[1], 30)]);
+        let (mut s, mut links) = (Adaptive::default(), Links::new(2));
+        links.run(&mut s, &mut views, &rates, (Time::from_millis(1), 1_000), 1_600_000);
+        let now = Time::from_millis(1_001);
         for v in &mut views {
             (v.estimate.at, v.estimate.idle_at) = (now, now);
             (v.estimate.jittery, v.estimate.measured) = (jittery, v.id.index() == 0);
         }
         views[0].estimate.standing = MS * 20;
         views[0].tokens = Tokens::Spent;
-        let mut s = Adaptive::default();
-        // 60 ms and the threshold of its rate.
+        // 60 ms and the threshold of its rate are 32 packets.
         let picked = (0..100).map(|_| s.pick(now, views.iter(), BULK, 1_000).unwrap().index());
-        let given = picked.skip(20).filter(|&i| i == 1).count();
+        let given = picked.filter(|&i| i == 1).count();
+        assert!(given > 20);
         assert_eq!(given < 40, waits, "{given}");
     }
 }
