@@ -30,7 +30,8 @@ impl<T: AsRawFd + Into<OwnedFd>> Watched<T> {
         self.0.poll_read_ready(cx).map_ok(drop)
     }
 
-    /// Reads; on `WouldBlock` the descriptor is no longer readable until more comes.
+    /// Reads, whether the runtime believes it readable or not; on `WouldBlock` it is no longer until more comes. (Nothing comes in
+    /// between: the runtime, which has one thread, is told of what is readable only while the task waits.)
     pub(crate) fn read<R>(&self, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         let result = f(self.0.get_ref());
         if matches!(&result, Err(e) if e.kind() == io::ErrorKind::WouldBlock) {

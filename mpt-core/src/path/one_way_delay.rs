@@ -17,9 +17,6 @@ const STEADY: i64 = 500;
 /// Jitter of this much moves the base when it is seen first, microseconds.
 const MATTERS: i64 = 2_000;
 
-/// Before so many packets came jitter is not known, and what it does may look like a queue.
-const UNKNOWN: u32 = 24;
-
 /// With more, the mean of so many packets at least.
 const ENOUGH: u32 = 16;
 
@@ -55,7 +52,7 @@ pub struct DelaySample {
     pub mean: i64,
     /// How many they were.
     pub packets: u32,
-    /// The mean difference of two packets that came one after the other, microseconds.
+    /// The mean difference of two packets that were sent one after the other, microseconds.
     pub jitter: i64,
 }
 
@@ -76,8 +73,6 @@ pub struct OneWayDelay {
     averaged: f64,
     base: WindowedMin,
     jitter: WindowedMin,
-    /// Packets that were told of, [`UNKNOWN`] at most.
-    seen: u32,
     /// Jitter was seen that matters.
     jittery: bool,
     /// Late without load since.
@@ -104,12 +99,6 @@ impl Gathered {
 impl OneWayDelay {
     /// A report came. `busy`: the path carries enough for a queue to stand there.
     pub fn on_sample(&mut self, now: Time, sample: DelaySample, busy: bool) {
-        if self.seen < UNKNOWN {
-            self.seen = self.seen.saturating_add(sample.packets);
-            if self.seen < UNKNOWN {
-                return;
-            }
-        }
         self.jitter.update(now, sample.jitter, JITTER_WINDOW);
         let DelaySample { least, mean, .. } = sample;
         let mut gathered =
@@ -291,18 +280,6 @@ mod tests {
         }
         run(&mut d, 9_040_000, 9_043_000, 40, 85e3);
         assert!(d.standing() > Duration::from_millis(36), "{:?}", d.standing());
-    }
-
-    #[test]
-    fn what_the_first_packets_do_is_no_queue() {
-        let mut d = OneWayDelay::default();
-        for (i, late) in [0, 30, 5, 40, 20].into_iter().enumerate() {
-            let sample = DelaySample { packets: 4, ..sample((20 + late) * MS, 0) };
-            d.on_sample(at(i as u64 * 20), sample, true);
-            assert_eq!((d.standing(), d.base_micros()), (Duration::ZERO, None));
-        }
-        d.on_sample(at(100), DelaySample { packets: 4, ..sample(50 * MS, 17 * MS) }, true);
-        assert!(d.jitter() > Duration::from_millis(14), "{:?}", d.jitter());
     }
 
     #[test]

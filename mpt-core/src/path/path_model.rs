@@ -43,6 +43,9 @@ const OVERFLOW: f64 = 0.05;
 /// A path that loses this share to its queue is full, however its packets come: bursts explain nothing there.
 const FULL: f64 = 0.2;
 
+/// Each worker's jitter is measured by itself: before the report with this packet of its own it is not known, and may look like a queue.
+const UNKNOWN: u32 = 24;
+
 /// A limit is kept to after so many packets, and not before so long: a steady path may turn out not to be, while it is seldom
 /// that one with jitter is not.
 const KNOWN_AFTER: [(u64, Duration); 2] =
@@ -92,6 +95,8 @@ struct Sent {
     bytes: u64,
     /// Its delays, as the peer counts them.
     delay: ToldDelay,
+    /// Packets whose delays were told, [`UNKNOWN`] at most.
+    told: u32,
 }
 
 impl PathModel {
@@ -102,7 +107,7 @@ impl PathModel {
         while self.workers.len() <= i {
             let log = SentLog::new();
             let delay = ToldDelay::default();
-            self.workers.push(Sent { log, resolved: 0, packets: 0, bytes: 0, delay });
+            self.workers.push(Sent { log, resolved: 0, packets: 0, bytes: 0, delay, told: 0 });
         }
         self.workers[i].log.on_sent(now, sequence, bytes);
         self.bursts.on_sent(now, bytes);
@@ -135,7 +140,10 @@ impl PathModel {
                 packets: u32::from(told.packets),
                 jitter: i64::from(told.jitter) * 100,
             };
-            self.delay.on_sample(now, sample, busy);
+            sent.told = sent.told.saturating_add(sample.packets).min(UNKNOWN);
+            if sent.told == UNKNOWN {
+                self.delay.on_sample(now, sample, busy);
+            }
             // Probes wait in the same queue.
             if srtt.is_some_and(|srtt| self.delay.standing() > srtt * 4 + GROWS) {
                 self.delay.rebase(now);

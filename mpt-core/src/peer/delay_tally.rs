@@ -4,17 +4,17 @@ use crate::Time;
 use crate::order::ClockOffset;
 use crate::wire::DelayReport;
 
-/// Pairs of neighbours of which one has come. With 20 ms of jitter at 100 Mbit/s neighbours come some 200 packets apart.
-const PAIRS: usize = 128;
+/// Packets remembered by their sequence. With 20 ms of jitter at 100 Mbit/s neighbours come some 200 packets apart.
+const RECENT: usize = 256;
 
 /// The jitter is a mean over about so many steps.
 const STEPS: i64 = 64;
 
-/// One packet of a pair.
+/// A packet that came.
 #[derive(Clone, Copy, Debug)]
-struct Half {
-    /// The higher bits of the pair's number.
-    pair: u16,
+struct Recent {
+    /// The higher bits of its sequence.
+    turn: u16,
     /// Microseconds, wrapping.
     delay: i32,
 }
@@ -29,9 +29,8 @@ pub struct DelayTally {
     /// Of all of them, above the first one's.
     sum: i64,
     first: i64,
-    /// Of each pair of packets, that was sent one after the other, which number the pair has and the delay of the one that came.
-    /// Taken with the first packet of a path.
-    pairs: Vec<Option<Half>>,
+    /// By sequence. Taken with the first packet of a path.
+    recent: Vec<Option<Recent>>,
     /// 64ths of a microsecond: the mean difference of two packets that were *sent* one after the other (RFC 3550 §6.4.1, over four
     /// times as many packets: the least of a hundred means of 16 is less than half of what it should be). A queue that
     /// grows or shrinks makes little of it. Of a burst that is reordered the packets that *come* one after the other differ little: they
@@ -45,26 +44,31 @@ impl DelayTally {
     /// Packet `sequence` of the path, which left at `send_time`, came.
     pub fn on_packet(&mut self, now: Time, sequence: u32, send_time: u16) {
         let delay = self.clocks.delay(now, send_time);
-        if self.pairs.is_empty() {
-            self.pairs = vec![None; PAIRS];
-        }
-        let number = sequence as usize / 2;
-        let half = Half { pair: (number / PAIRS) as u16, delay: delay as i32 };
-        let kept = &mut self.pairs[number % PAIRS];
-        match kept.take() {
-            Some(Half { pair, delay: other }) if pair == half.pair => {
-                let step = i64::from(half.delay.wrapping_sub(other)).abs();
-                self.steps = (self.steps + 1).min(STEPS);
-                self.jitter += (step * 64 - self.jitter) / self.steps;
-            }
-            _ => *kept = Some(half),
-        }
+        self.follow_jitter(sequence, delay as i32);
         if self.packets == 0 {
             (self.least, self.first, self.sum) = (delay, delay, 0);
         }
         self.least = self.least.min(delay);
         self.sum += delay - self.first;
         self.packets += 1;
+    }
+
+    /// By the difference from a neighbour that has come; over a marker, which has a number and no delay, from the one behind it.
+    fn follow_jitter(&mut self, sequence: u32, delay: i32) {
+        if self.recent.is_empty() {
+            self.recent = vec![None; RECENT];
+        }
+        let turn = |number: u32| (number / RECENT as u32) as u16;
+        let neighbour = [1, u32::MAX, 2, u32::MAX - 1].into_iter().find_map(|before| {
+            let number = sequence.wrapping_sub(before);
+            self.recent[number as usize % RECENT].filter(|r| r.turn == turn(number))
+        });
+        if let Some(Recent { delay: other, .. }) = neighbour {
+            let step = i64::from(delay.wrapping_sub(other)).abs();
+            self.steps = (self.steps + 1).min(STEPS);
+            self.jitter += (step * 64 - self.jitter) / self.steps;
+        }
+        self.recent[sequence as usize % RECENT] = Some(Recent { turn: turn(sequence), delay });
     }
 
     /// As it is told at `at`, the time in units of 100 µs; nothing when nothing came.
@@ -134,9 +138,22 @@ mod tests {
     #[test]
     fn the_first_steps_count_alike() {
         let mut tally = DelayTally::default();
-        for (sequence, late) in [0u64, 0, 0, 9_000, 0, 9_000].into_iter().enumerate() {
+        for (sequence, late) in [0u64, 0, 9_000, 9_000].into_iter().enumerate() {
             tally.on_packet(Time::from_micros(1_000_000 + late), sequence as u32, 0);
         }
-        assert_eq!(tally.get(0).unwrap().jitter, 60);
+        assert_eq!(tally.get(0).unwrap().jitter, 30);
+    }
+
+    /// A call beside a bulk flow that takes the other path: each pause ends with a marker.
+    #[test]
+    fn jitter_shows_where_every_other_number_is_a_markers() {
+        let mut tally = DelayTally::default();
+        for i in 0..100u64 {
+            let late = if i % 2 == 0 { 0 } else { 8_000 };
+            let at = Time::from_micros(1_000_000 + i * 20_000 + late);
+            // Numbers wrap.
+            tally.on_packet(at, (u32::MAX - 99).wrapping_add(i as u32 * 2), (i * 200) as u16);
+        }
+        assert!((79..=80).contains(&tally.get(0).unwrap().jitter));
     }
 }

@@ -28,7 +28,7 @@ const STEADY: Duration = Duration::from_micros(800);
 const MOST_BURST: Duration = Duration::from_millis(50);
 
 /// With so many losses something waits for a repair at most times, …
-const LOSES: f32 = 0.002;
+const LOSES: f64 = 0.002;
 
 /// … and a burst is as long as that takes, up to this.
 const MOST_STALL: Duration = Duration::from_millis(100);
@@ -75,7 +75,7 @@ impl Peer {
     }
 
     /// The queue comes with the first limit and goes with the last, once it is empty.
-    pub(super) fn tick_limits(&mut self) {
+    pub(super) fn tick_limits(&mut self, now: Time) {
         let limited = self.paths.iter().flatten().any(|p| p.pacer.is_some());
         if !limited && self.shaper.queue.as_ref().is_none_or(|q| q.is_empty()) {
             if self.shaper.queue.take().is_some() {
@@ -83,7 +83,7 @@ impl Peer {
             }
             return;
         }
-        let (rate, rtt, bursts) = (self.drain_rate(), self.slowest_rtt(), self.bursts());
+        let (rate, rtt, bursts) = (self.drain_rate(), self.slowest_rtt(), self.bursts(now));
         let mut limits = self.paths.iter().flatten().filter_map(|p| p.limit());
         let estimated = limits.all(|(_, source)| source == LimitSource::Estimate);
         let queue = match &mut self.shaper.queue {
@@ -233,13 +233,14 @@ impl Peer {
 
     /// Behind a path with jitter, or one that loses what is then sent again, a receiver that restores order delivers in bursts, which
     /// acknowledgements bring back here. A limit that somebody set is kept to as it is.
-    fn bursts(&self) -> Duration {
+    fn bursts(&self, now: Time) -> Duration {
         let estimated = |p: &Path| matches!(p.limit(), Some((_, LimitSource::Estimate)));
         let paths = || self.paths.iter().flatten().filter(|p| estimated(p));
         let most = paths().map(|p| p.model.delay().jitter()).max().unwrap_or_default();
         let late =
             if most < STEADY { Duration::ZERO } else { (most * BURST_JITTERS).min(MOST_BURST) };
-        let loses = paths().any(|p| p.model.estimate().random_loss > LOSES);
+        let repairs = self.send_workers.iter().any(|w| w.repairer.is_some());
+        let loses = repairs && paths().any(|p| p.model.losses(now).0 > LOSES);
         // What waits for a packet that is sent again waits for a round trip and more.
         if loses { late.max(self.slowest_rtt().min(MOST_STALL)) } else { late }
     }

@@ -36,7 +36,7 @@ impl Peer {
         self.tick_sessions(now, out, cx);
         self.tick_paths(now, out, cx);
         self.tick_views(now, cx);
-        self.tick_limits();
+        self.tick_limits(now);
         self.tick_repair(now, out);
         self.tick_parities(now, out);
         self.flush_waiting(now, out);

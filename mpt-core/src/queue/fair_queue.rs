@@ -174,6 +174,9 @@ impl FairQueue {
     /// Flows come in bursts of this length, until [`follow`](Self::follow) is told something again.
     pub fn follow_bursts(&mut self, bursts: Duration) {
         self.times = self.times.lengthened(bursts);
+        // As much more may wait, or what is full would be found before what waits too long.
+        let longer = 1.0 + bursts.as_secs_f64() / CAP.as_secs_f64();
+        self.cap = ((self.cap as f64 * longer) as usize).min(GREATEST_CAP);
     }
 
     /// A packet waits from now on. Others may be dropped for it.

@@ -138,6 +138,22 @@ fn one_flow_may_fill_what_nobody_limited() {
     assert_eq!(times().filled_by_one(MS * 80).interval, times().interval);
 }
 
+/// Or it would never be found that something waits too long.
+#[test]
+fn what_may_wait_is_less_than_what_there_is_room_for() {
+    for rate in [mbit(5), mbit(60), mbit(160)] {
+        for (bursts, rtt) in [(0, 20), (100, 20), (100, 200), (100, 700)] {
+            let mut queue = FairQueue::new(Some(rate), MS * rtt);
+            queue.follow_estimate(MS * rtt);
+            queue.follow_bursts(MS * bursts);
+            let holds = queue.cap() as f64 / rate.bytes_per_second() as f64;
+            let times = CodelTimes::new(Some(rate), MS * rtt).filled_by_one(MS * rtt);
+            let target = times.lengthened(MS * bursts).target.as_secs_f64();
+            assert!(target < 0.9 * holds, "{rate}, {bursts}, {rtt}: {target} of {holds}");
+        }
+    }
+}
+
 /// When a queue that stays too long loses packets, of one a millisecond.
 fn drops(codel: &mut Codel, from: u64, to: u64, sojourn: Duration) -> Vec<u64> {
     let mut congested = |ms: &u64| {

@@ -223,20 +223,26 @@ impl Adaptive {
     ) -> PathId {
         let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest));
         let mut quick: Option<(i64, PathId)> = None;
-        let (mut spent, mut unseen) = (None, None);
+        let mut spent: Option<(i64, PathId)> = None;
         let mut short: Option<(u64, PathId)> = None;
+        let mut unseen: Option<(u64, PathId)> = None;
         let eligible = |v: &&PathView| over & v.id.bit() != 0;
         for v in paths.filter(eligible) {
             if v.tokens == Tokens::Spent {
-                spent = spent.or(Some(v.id));
+                if spent.is_none_or(|(least, _)| self.cost(v) < least) {
+                    spent = Some((self.cost(v), v.id));
+                }
                 continue;
             }
             let queue = self.queue(now, v);
+            let level = queue.as_nanos() as u64 / u64::from(v.weight.get());
             if v.estimate.jittery
                 && !v.estimate.measured
                 && queue > v.estimate.threshold + UNSEEN_QUEUE
             {
-                unseen = Some(v.id);
+                if unseen.is_none_or(|(least, _)| level < least) {
+                    unseen = Some((level, v.id));
+                }
                 continue;
             }
             if minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
@@ -245,13 +251,14 @@ impl Adaptive {
             if queue < v.estimate.threshold && quick.is_none_or(|(least, _)| self.cost(v) < least) {
                 quick = Some((self.cost(v), v.id));
             }
-            let level = queue.as_nanos() as u64 / u64::from(v.weight.get());
             if short.is_none_or(|(least, _)| level < least) {
                 short = Some((level, v.id));
             }
         }
         let picked = quick.map(|(_, id)| id).or(short.map(|(_, id)| id));
-        let picked = picked.or(spent).or(unseen).unwrap_or(fastest.id);
+        // Else it waits for tokens, if there are such.
+        let picked = picked.or(spent.map(|(_, id)| id)).or(unseen.map(|(_, id)| id));
+        let picked = picked.unwrap_or(fastest.id);
         if picked != fastest.id {
             self.spread_until = self.spread_until.max(now + CALM);
         }

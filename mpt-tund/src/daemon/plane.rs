@@ -126,7 +126,7 @@ pub(super) struct Plane {
     strays: Strays,
     alarm: Alarm,
     coalescing: Coalescing,
-    /// What this turn took from the kernel, super-packets counted once.
+    /// What was taken from the kernel since `coalescing` was asked last, super-packets counted once.
     taken: u32,
     /// When the endpoint judged this worker's deadlines last.
     batch_ended: Time,
@@ -210,16 +210,13 @@ impl Plane {
     /// Takes what is ready, and what comes while it is worth waiting for.
     pub(super) fn turn(&mut self) -> io::Result<Load> {
         for _ in 0..NAPS {
-            self.taken = 0;
             let load = self.take_ready()?;
-            if load == Load::MoreToDo {
-                return Ok(load);
-            }
-            if self.coalescing.is_off() {
+            if load == Load::MoreToDo || self.coalescing.is_off() {
                 return Ok(load);
             }
             let (now, deadline) = (self.clock.now(), self.deadline());
-            let Some(nap) = self.coalescing.after_turn(now, self.taken, deadline) else {
+            let taken = std::mem::take(&mut self.taken);
+            let Some(nap) = self.coalescing.after_turn(now, taken, deadline) else {
                 return Ok(load);
             };
             // The thread itself, and not the task: the runtime's timers are coarser, and cost a wake-up each.
@@ -276,7 +273,7 @@ impl Plane {
         let more = sockets.receive(received, |socket, batch| {
             let now = clock.now();
             *busy = now;
-            *total += batch.len() as u32;
+            *total = total.saturating_add(batch.len() as u32);
             let mut taken = Taken::default();
             collected.begin(batch.addresses());
             let steps = opening.run(worker, shared, strays, socket, batch);
@@ -380,7 +377,7 @@ impl Plane {
         if !self.from_tun.is_empty() {
             let now = self.clock.now();
             self.busy = now;
-            self.taken += self.from_tun.len() as u32;
+            self.taken = self.taken.saturating_add(self.from_tun.len() as u32);
             let mut endpoint = self.shared.lock(self.worker);
             for FromTun { whole, range, offload } in self.from_tun.drain(..) {
                 let out = &mut self.out;
