@@ -41,7 +41,7 @@ const LEAST_AGAIN: f64 = 30.0;
 const BATCH: f64 = 250.0;
 
 /// Loss of this share that is over is not waited for to be forgotten. With less it may be that less was sent: a policer's comes and goes.
-const HEAVY: f64 = 0.15;
+const HEAVY: f64 = 0.1;
 
 /// The share of packets a path loses while nothing stands in its queue. What is lost
 /// beyond that when something does is the queue's. (Distinguishing the two by the delay at the time of the loss: S. Biaz,
