@@ -214,9 +214,10 @@ fn as_nobody(p: &Place, arguments: &[&str]) -> Option<Output> {
         eprintln!("cannot become another user here (no setpriv, or a user namespace)");
         return None;
     }
-    // The program has to be where everybody may go.
+    // The program has to be where everybody may go. Copied by another process: what other tests start meanwhile would inherit a
+    // descriptor that is open for writing here, and the program be busy.
     let program = p.path("program");
-    fs::copy(PROGRAM, &program).unwrap();
+    assert!(Command::new("cp").arg(PROGRAM).arg(&program).status().unwrap().success());
     fs::set_permissions(p.directory.path(), Permissions::from_mode(0o755)).unwrap();
     let command =
         p.set(Command::new("setpriv")).args(nobody).arg(&program).args(arguments).output();
