@@ -68,7 +68,8 @@ pub(crate) fn catalogue(options: &BenchOptions) -> Vec<Tunnel> {
     use Workload::{CpuUdp, Gso, Ping, Tcp1, Tcp4, Udp1200};
     let all = Workload::ALL;
     let mpt = |cipher, workers| Start::Mpt(mpt::Settings { cipher, workers, repair: true });
-    let without_repair = Start::Mpt(mpt::Settings { cipher: "none", workers: None, repair: false });
+    let without_repair =
+        |cipher| Start::Mpt(mpt::Settings { cipher, workers: None, repair: false });
     let tunnel = |name, role, plain, cables, workloads: &'static [Workload], start| Tunnel {
         name,
         role,
@@ -106,7 +107,22 @@ pub(crate) fn catalogue(options: &BenchOptions) -> Vec<Tunnel> {
             &[Tcp1, Tcp4, Gso, Udp1200],
             mpt("aes-256-gcm", None),
         ),
-        tunnel("mpt-plain-norepair", Own, true, 1, &[Tcp1, Gso, Udp1200, CpuUdp], without_repair),
+        tunnel(
+            "mpt-plain-norepair",
+            Own,
+            true,
+            1,
+            &[Tcp1, Gso, Udp1200, CpuUdp],
+            without_repair("none"),
+        ),
+        tunnel(
+            "mpt-aes-norepair",
+            Own,
+            false,
+            1,
+            &[Tcp1, Gso, Udp1200, CpuUdp],
+            without_repair("aes-256-gcm"),
+        ),
         tunnel("mpt-plain-1worker", Own, true, 1, &[Tcp4, Gso, Udp1200], mpt("none", Some(1))),
         tunnel("mpt-plain-2workers", Own, true, 1, &[Tcp4, Gso, Udp1200], mpt("none", Some(2))),
     ];
