@@ -27,7 +27,7 @@
 //! *Missing*, *lost* and *given up* are three states at the receiver: see [`order`](crate::order).
 
 mod budget;
-mod byte_ring;
+mod chunks;
 mod flight;
 mod gaps;
 mod handling;

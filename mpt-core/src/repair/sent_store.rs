@@ -1,7 +1,7 @@
 //! What was sent lately, in the form in which it was read.
 
 use super::Handling;
-use super::byte_ring::{ByteRing, FIRST_BYTES};
+use super::chunks::{CHUNK, Chunks, Spot};
 use super::whole::{Segment, Wholes};
 use crate::inner::Split;
 use crate::wire::HeaderFlags;
@@ -15,8 +15,7 @@ const LEAST_PACKET: usize = 128;
 /// Memory beyond the first is given back when nothing was sent for this long.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// A ring of which a quarter was enough for so long is made smaller: memory that turns round in the processor's cache
-/// costs less.
+/// Chunks that nobody needed for so long are given back.
 const ROOMY: Duration = Duration::from_secs(1);
 
 /// Super-packets take this part of the memory at most, in quarters.
@@ -98,7 +97,7 @@ impl Stored<'_> {
     }
 }
 
-/// Where a packet's bytes are, in a word: in the ring from an offset on, in a super-packet, or gone.
+/// Where a packet's bytes are, in a word: in a chunk from an offset on, in a super-packet, or gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Place(u32);
 
@@ -112,12 +111,17 @@ impl Place {
         Self(Self::WHOLE | (number as u32) << 16 | at as u32)
     }
 
-    const fn is_in_ring(self) -> bool {
-        self.0 & Self::WHOLE == 0
+    const fn in_chunk(spot: Spot) -> Self {
+        Self((spot.chunk as u32) << 16 | spot.offset as u32)
+    }
+
+    fn chunk(self) -> Option<Spot> {
+        let spot = Spot { chunk: (self.0 >> 16) as u16, offset: self.0 as u16 };
+        (self.0 & Self::WHOLE == 0).then_some(spot)
     }
 
     fn in_whole(self) -> Option<(u16, usize)> {
-        let whole = !self.is_in_ring() && self != Self::GONE;
+        let whole = self.0 & Self::WHOLE != 0 && self != Self::GONE;
         whole.then_some(((self.0 >> 16) as u16 & 0x7fff, usize::from(self.0 as u16)))
     }
 }
@@ -191,15 +195,15 @@ impl Sent {
     }
 }
 
-/// The packets of consecutive numbers: their bytes in a ring, where the oldest make room for the newest, or,
+/// The packets of consecutive numbers: their bytes in chunks, where the oldest make room for the newest, or,
 /// as segments, in the super-packets that they were cut from. What a packet's header said is remembered
 /// longer than its bytes: the receiver is to be told of what cannot be sent again.
 ///
-/// The memory is small while little is under way: the ring starts anew at its beginning when all that it
-/// holds has arrived, and grows only where what is in the way may still be asked for.
+/// The memory is small while little is under way: what became free is used again first, and it grows only where what is in
+/// the way may still be asked for.
 #[derive(Debug)]
 pub struct SentStore {
-    ring: ByteRing,
+    chunks: Chunks,
     wholes: Wholes,
     /// Bytes of the two together, at most.
     limit: usize,
@@ -209,13 +213,11 @@ pub struct SentStore {
     first: u64,
     /// Packets before this number have no bytes any more.
     kept: u64,
-    /// No packet before this number is in the ring.
-    ring_first: u64,
     /// Segments of the super-packet that is about to be adopted.
     segments: usize,
     /// When something was sent last.
     last: Time,
-    /// When the ring's size was judged last.
+    /// When chunks were given back last.
     judged: Time,
 }
 
@@ -223,16 +225,16 @@ impl SentStore {
     /// An empty store of at most `limit` bytes, of packets up to `max_age` old.
     #[must_use]
     pub fn new(limit: usize, max_age: Duration) -> Self {
+        // Chunks and super-packets have numbers of 15 bits.
+        let limit = limit.min(i32::MAX as usize);
         Self {
-            ring: ByteRing::default(),
+            chunks: Chunks::new(limit),
             wholes: Wholes::default(),
-            // Offsets have 31 bits.
-            limit: limit.min(i32::MAX as usize),
+            limit,
             max_age,
             packets: VecDeque::new(),
             first: 1,
             kept: 1,
-            ring_first: 1,
             segments: 0,
             last: Time::ZERO,
             judged: Time::ZERO,
@@ -321,9 +323,8 @@ impl SentStore {
     /// What was read, unless it is [gone](Sent::is_gone).
     #[must_use]
     pub fn content(&self, sent: &Sent) -> Option<Stored<'_>> {
-        if sent.place.is_in_ring() {
-            let packet = self.ring.get(sent.place.0 as usize, usize::from(sent.len));
-            return Some(Stored::Packet(packet));
+        if let Some(spot) = sent.place.chunk() {
+            return self.chunks.get(spot, usize::from(sent.len)).map(Stored::Packet);
         }
         let (number, at) = sent.place.in_whole()?;
         self.wholes.get(number, at).map(Stored::Segment)
@@ -342,9 +343,9 @@ impl SentStore {
 
     /// Gives back memory, when nothing was sent for a while.
     pub fn trim(&mut self, now: Time) {
-        if self.memory() > FIRST_BYTES && now.since(self.last) >= IDLE {
+        if self.memory() > CHUNK && now.since(self.last) >= IDLE {
             self.begin_at(self.end());
-            self.ring = ByteRing::default();
+            self.chunks.clear();
             self.wholes.trim();
             self.packets = VecDeque::new();
         }
@@ -359,7 +360,7 @@ impl SentStore {
     /// Bytes of memory for packets.
     #[must_use]
     pub const fn memory(&self) -> usize {
-        self.ring.len() + self.wholes.memory()
+        self.chunks.memory() + self.wholes.memory()
     }
 
     /// The number of the next packet.
@@ -371,12 +372,12 @@ impl SentStore {
     #[cold]
     fn begin_at(&mut self, pn: u64) {
         self.forget_through(self.end());
-        (self.first, self.kept, self.ring_first) = (pn, pn, pn);
+        (self.first, self.kept) = (pn, pn);
     }
 
     /// The oldest packet that has its bytes loses them.
     fn release_oldest(&mut self) {
-        let (pn, end) = (self.kept, self.end());
+        let pn = self.kept;
         self.kept += 1;
         let Some(sent) = self.get_mut(pn) else { return };
         let place = std::mem::replace(&mut sent.place, Place::GONE);
@@ -385,45 +386,38 @@ impl SentStore {
                 self.segments -= 1;
             }
             self.wholes.release(number);
-        } else if place.is_in_ring() {
-            self.ring_first = pn + 1;
-            while self.ring_first < end
-                && !self.get(self.ring_first).is_some_and(|s| s.place.is_in_ring())
-            {
-                self.ring_first += 1;
-            }
-            let oldest = self.get(self.ring_first).map(|s| s.place.0 as usize);
-            self.ring.release_to(oldest);
+        } else if let Some(spot) = place.chunk() {
+            self.chunks.release(spot.chunk);
         }
     }
 
-    /// Copies `packet` into the ring.
+    /// Copies `packet` into a chunk.
     #[inline]
     fn copy(&mut self, now: Time, packet: &[u8]) -> Place {
         loop {
-            if self.ring.is_empty() {
-                self.ring_first = self.end();
-            }
-            if let Some(offset) = self.ring.push(packet) {
-                if offset == 0 && self.ring.len() > FIRST_BYTES && now.since(self.judged) >= ROOMY {
-                    return self.judge_ring(now, packet);
+            if let Some(spot) = self.chunks.push(packet) {
+                if spot.offset == 0 && now.since(self.judged) >= ROOMY {
+                    self.judged = now;
+                    self.chunks.give_back();
                 }
-                return Place(offset as u32);
+                return Place::in_chunk(spot);
             }
-            if !self.make_room_in_ring(now, packet.len()) {
+            if !self.make_room_in_chunks(now, packet.len()) {
                 return Place::GONE;
             }
         }
     }
 
-    /// Makes the ring larger, or the oldest packet goes. Whether there is hope.
+    /// There is another chunk for packets, or the oldest one goes. Whether there is hope.
     #[cold]
-    fn make_room_in_ring(&mut self, now: Time, len: usize) -> bool {
-        let most = self.limit.saturating_sub(self.wholes.memory());
-        let wanted = (self.ring.len() * 2).max(FIRST_BYTES).max(2 * len).min(most);
-        if wanted > self.ring.len() && (self.ring.is_empty() || self.oldest_matters(now)) {
-            self.resize_ring(wanted);
-            self.judged = now;
+    fn make_room_in_chunks(&mut self, now: Time, len: usize) -> bool {
+        if !self.chunks.is_empty() && !self.oldest_matters(now) {
+            return self.release_one();
+        }
+        if self.memory() + self.chunks.growth(len) <= self.limit {
+            self.chunks.grow(len);
+            true
+        } else if self.chunks.shrink() {
             true
         } else if self.wholes.has_spare() {
             self.wholes.trim();
@@ -439,14 +433,16 @@ impl SentStore {
         loop {
             let growth = self.wholes.growth(len);
             let wholes = self.wholes.memory() + growth;
-            let fits = wholes <= self.limit / 4 * WHOLES && wholes + self.ring.len() <= self.limit;
+            let fits =
+                wholes <= self.limit / 4 * WHOLES && wholes + self.chunks.memory() <= self.limit;
             let matters = self.kept == self.end() || self.oldest_matters(now);
             if growth == 0 || fits && matters {
                 return true;
             }
-            if !fits && self.ring.len() > FIRST_BYTES && self.ring.used() < self.ring.len() / 4 {
-                self.resize_ring(self.ring.len() / 2);
-            } else if !fits && self.wholes.is_empty() || !self.release_one() {
+            if !fits && self.chunks.shrink() {
+                continue;
+            }
+            if !fits && self.wholes.is_empty() || !self.release_one() {
                 // Single packets have the memory, and need it.
                 return false;
             }
@@ -465,25 +461,6 @@ impl SentStore {
             self.release_oldest();
         }
         any
-    }
-
-    #[cold]
-    fn resize_ring(&mut self, size: usize) {
-        let from = self.ring_first.max(self.kept).saturating_sub(self.first) as usize;
-        let live = self.packets.iter_mut().skip(from).filter(|s| s.place.is_in_ring());
-        self.ring.resize(size, live.map(|s| (&mut s.place.0, usize::from(s.len))));
-    }
-
-    /// `packet` was put at the beginning of the ring, which is made smaller if it was far too large.
-    #[cold]
-    fn judge_ring(&mut self, now: Time, packet: &[u8]) -> Place {
-        self.judged = now;
-        let peak = self.ring.take_peak();
-        if peak >= self.ring.len() / 4 {
-            return Place(0);
-        }
-        self.resize_ring((2 * peak).next_power_of_two().max(FIRST_BYTES));
-        self.ring.push(packet).map_or(Place::GONE, |offset| Place(offset as u32))
     }
 }
 
