@@ -1,10 +1,13 @@
 //! Many runs, on all processors.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+/// Lines of progress where nobody watches.
+const LINES: usize = 20;
 
 /// The crew: so many threads, for so long at most.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +53,9 @@ impl Crew {
                 scope.spawn(work);
             }
         });
-        eprintln!();
+        if io::stderr().is_terminal() {
+            eprintln!();
+        }
         results.into_inner().unwrap_or_default()
     }
 
@@ -59,9 +64,15 @@ impl Crew {
         let rate = done as f64 / minutes.max(1e-9);
         let left = (count - done) as f64 / rate;
         let mut err = io::stderr().lock();
+        // In a file only some lines of it.
+        let (before, after) = match err.is_terminal() {
+            true => ("\r", " "),
+            false if done.is_multiple_of(count.div_ceil(LINES)) => ("", "\n"),
+            false => return,
+        };
         let _ = write!(
             err,
-            "\r{done} of {count} runs, {:.1} a minute on each of {}, {left:.0} min left ",
+            "{before}{done} of {count} runs, {:.1} a minute on each of {}, {left:.0} min left{after}",
             rate / self.jobs as f64,
             self.jobs
         );
