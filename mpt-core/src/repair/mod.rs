@@ -8,7 +8,7 @@
 //! a hole for every packet that is under way on a slower path.)
 //!
 //! # Sender
-//! [`SentStore`] keeps what was sent as it was read: single packets in a ring of bytes, super-packets in the very
+//! [`SentStore`] keeps what was sent as it was read: single packets in chunks of memory, super-packets in the very
 //! buffers that TUN filled; a [`Flight`] for each path knows
 //! which packet had which number of its sequence. A report settles the front of each flight, in order:
 //! arrived, or lost. What is lost goes out again by the best other path with the next *copy* number, if it can
