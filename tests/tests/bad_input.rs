@@ -1,13 +1,11 @@
-//! Mistakes, made on purpose: each is answered by a line or two that say what and what to do, and
-//! by the right exit status. Needs root or user namespaces.
+//! Mistakes in files and arguments, made on purpose: each is answered by a line or two that say what and what to do, and
+//! by the right exit status. What a daemon can only find out while it runs: `misfits.rs`. Needs root or user namespaces.
 
 #![allow(clippy::unwrap_used, reason = "part of tests")]
 
-use mpt_core::control::Status;
 use mpt_lab::netlink::{Offloads, VethEnd, add_veth};
 use mpt_lab::netns::Namespace;
 use mpt_lab::testbed::{LinkSpec, Testbed};
-use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -20,15 +18,6 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_mpt-lab");
 
 /// What the daemon is given to come up, or to say what is wrong.
 const SOON: Duration = Duration::from_secs(8);
-
-/// The daemons' ends of a tunnel over two plain links; none is started.
-fn testbed() -> Testbed {
-    builder().build().unwrap()
-}
-
-fn builder() -> mpt_lab::testbed::TestbedBuilder {
-    Testbed::builder(PROGRAM).links([LinkSpec::plain(); 2])
-}
 
 /// A directory with a right configuration, `wan0.yaml`, to be spoiled.
 struct Place {
@@ -281,7 +270,7 @@ fn what_another_program_has_is_told_with_its_holder() {
 
 #[test]
 fn a_second_daemon_and_wrong_orders_to_a_running_one() {
-    let mut testbed = testbed();
+    let mut testbed = Testbed::builder(PROGRAM).links([LinkSpec::plain(); 2]).build().unwrap();
     testbed.start(SOON).unwrap();
     let pid = testbed.site_mut(0).daemon().unwrap().pid();
     let a = testbed.a();
@@ -306,197 +295,4 @@ fn a_second_daemon_and_wrong_orders_to_a_running_one() {
         "bridge1 (mpt0, peer b): weight 1 -> 10000\n"
     );
     assert!(testbed.site_mut(0).daemon().unwrap().ended().unwrap().is_none());
-}
-
-/// The path called `name`.
-fn path<'a>(status: &'a Status, name: &'a str) -> &'a mpt_core::control::PathStatus {
-    status.paths_named(name).next().unwrap().1
-}
-
-#[test]
-fn a_path_waits_for_its_interface_and_the_tunnel_does_not() {
-    let mut testbed = builder()
-        .configure(0, |yaml| {
-            yaml["peers"][0]["paths"][1]["interface"] = json!("wan9");
-            yaml["peers"][0]["paths"][1]["remote"] = json!("10.9.0.2:4511");
-        })
-        .build()
-        .unwrap();
-    for site in 0..2 {
-        testbed.site_mut(site).start().unwrap();
-    }
-    let a = testbed.site_mut(0).daemon().unwrap();
-    let up = |status: &Status| path(status, "bridge1").in_use;
-    let status = a.wait_until("bridge1 in use", SOON, up).unwrap();
-    let waiting = path(&status, "bridge2");
-    assert_eq!(waiting.state, "down");
-    assert!(waiting.why.contains("interface wan9 does not exist (waiting for it)"), "{waiting:?}");
-    assert!(a.log().contains("path waits: interface wan9 does not exist"));
-
-    let [here, there] = [0, 1].map(|site| testbed.site(site).router().clone());
-    let ends = [
-        VethEnd { namespace: &here, interface: "wan9" },
-        VethEnd { namespace: &there, interface: "wan9" },
-    ];
-    add_veth(ends[0], ends[1], 1500, Offloads::On).unwrap();
-    for (router, address) in [(&here, "10.9.0.1"), (&there, "10.9.0.2")] {
-        router.add_address("wan9", address.parse().unwrap(), 24).unwrap();
-    }
-    let a = testbed.site_mut(0).daemon().unwrap();
-    a.wait_until("bridge2 in use", SOON, |status| path(status, "bridge2").in_use).unwrap();
-}
-
-/// Site `a`'s status and log, once `condition` is true of both.
-fn told(testbed: &mut Testbed, site: usize, what: &str, words: &str) -> (Status, String) {
-    let daemon = testbed.site_mut(site).daemon().unwrap();
-    let told =
-        |status: &Status| status.peers[0].why.as_ref().is_some_and(|why| why.contains(words));
-    let status = daemon.wait_until(what, SOON, told).unwrap();
-    (status, daemon.log())
-}
-
-fn start(testbed: &mut Testbed) {
-    for site in 0..2 {
-        testbed.site_mut(site).start().unwrap();
-    }
-}
-
-#[test]
-fn a_peer_that_is_away_is_waited_for() {
-    let mut testbed = testbed();
-    testbed.site_mut(0).start().unwrap();
-    let (status, _) = told(&mut testbed, 0, "waiting", "no answer yet");
-    assert_eq!(status.peers[0].state, "connecting");
-    assert_eq!(path(&status, "bridge1").state, "probing");
-    let up = Duration::from_secs_f64((5.2 - status.uptime).max(0.0));
-    std::thread::sleep(up);
-    let shown = testbed.a().cli(&["status"]).output().unwrap();
-    let shown = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.contains("is it running, does it know our public key"), "{shown}");
-    testbed.site_mut(1).start().unwrap();
-    testbed.site_mut(0).daemon().unwrap().wait_up(SOON).unwrap();
-}
-
-#[test]
-fn ciphers_that_exclude_each_other_are_named_at_both_ends() {
-    let mut testbed =
-        builder().configure(1, |yaml| yaml["cipher"] = json!("none")).build().unwrap();
-    start(&mut testbed);
-    for (site, theirs, ours) in [(0, "none", "auto"), (1, "auto", "none")] {
-        let words = format!("peer is configured for cipher {theirs}, this end for {ours}");
-        let (status, log) = told(&mut testbed, site, "refused", &words);
-        assert_eq!(status.peers[0].state, "refused");
-        assert!(status.peers[0].paths.iter().all(|path| !path.in_use));
-        assert_eq!(log.matches(&words).count(), 1, "{log}");
-    }
-}
-
-#[test]
-fn pre_shared_keys_that_differ_are_suspected() {
-    let mut testbed = builder()
-        .configure(0, |yaml| yaml["peers"][0]["preshared_key_file"] = json!("b.psk"))
-        .build()
-        .unwrap();
-    let file = testbed.a().configuration_file().with_file_name("b.psk");
-    let psk = testbed.a().cli(&["genpsk"]).output().unwrap();
-    fs::write(&file, psk.stdout).unwrap();
-    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    start(&mut testbed);
-    for site in 0..2 {
-        let words = "pre-shared keys differ";
-        let (_, log) = told(&mut testbed, site, "the pre-shared key suspected", words);
-        assert_eq!(log.matches(words).count(), 1, "{log}");
-    }
-}
-
-#[test]
-fn a_peer_with_another_public_key_is_named_as_a_stranger() {
-    const OTHER: &str = "p7UMOzRN1IJ74V/nbSQgw7LWHMsm3AEKGYUKjIlhWh8=";
-    let mut testbed = builder()
-        .configure(0, |yaml| yaml["peers"][0]["public_key"] = json!(OTHER))
-        .build()
-        .unwrap();
-    let key = testbed.a().configuration().unwrap()["peers"][0]["public_key"].clone();
-    assert_eq!(key, Value::from(OTHER));
-    start(&mut testbed);
-    let theirs = testbed.site_mut(1).daemon().unwrap();
-    let theirs = theirs.wait_until("up", SOON, |_| true).unwrap().public_key;
-    let words = format!("a stranger calls with the public key {theirs}");
-    let a = testbed.site_mut(0).daemon().unwrap();
-    a.wait_until("a stranger", SOON, |status| {
-        status.drops.iter().any(|drop| drop.reason == "bad-handshake")
-    })
-    .unwrap();
-    assert_eq!(a.log().matches(&words).count(), 1, "{}", a.log());
-}
-
-#[test]
-fn a_name_without_an_address_is_shown_and_its_path_waits() {
-    let mut testbed = builder()
-        .configure(0, |yaml| yaml["peers"][0]["paths"][1]["remote"] = json!("nothing.invalid:4511"))
-        .configure(1, |yaml| {
-            yaml["peers"][0]["paths"].as_array_mut().unwrap().truncate(1);
-        })
-        .build()
-        .unwrap();
-    start(&mut testbed);
-    let unresolved = "cannot resolve nothing.invalid";
-    let a = testbed.site_mut(0).daemon().unwrap();
-    let told = |status: &Status| {
-        path(status, "bridge1").in_use && path(status, "bridge2").why.contains(unresolved)
-    };
-    a.wait_until("bridge1 in use, bridge2 unresolved", SOON, told).unwrap();
-    std::thread::sleep(Duration::from_millis(2500));
-    let a = testbed.site_mut(0).daemon().unwrap();
-    assert_eq!(a.log().matches(unresolved).count(), 1, "once is enough: {}", a.log());
-    let mut check = testbed.a().tund(&["check"]);
-    let output = check.arg(testbed.a().configuration_file()).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "it may resolve later: {text}");
-    assert!(text.contains("warning: nothing.invalid does not resolve now"), "{text}");
-}
-
-/// The LAN of the site itself where the peer's is wanted, and a tunnel address from the LAN.
-#[test]
-fn what_this_machine_has_itself_is_warned_of() {
-    let mut testbed = builder()
-        .configure(0, |yaml| {
-            yaml["routes"] = json!([{"to": "192.168.11.0/24"}, {"to": "fd01::/64"}]);
-            yaml["interface"]["address"] = json!("192.168.11.1/24");
-        })
-        .build()
-        .unwrap();
-    let mut check = testbed.a().tund(&["check"]);
-    let output = check.arg(testbed.a().configuration_file()).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let warnings = [
-        "interface mpt0: 192.168.11.1 lies within 192.168.11.0/24, the network of interface lan0",
-        "route 192.168.11.0/24: that is the network of interface lan0 here",
-        "route fd01::/64: that is the network of interface lan0 here",
-    ];
-    for warning in warnings {
-        assert!(text.contains(&format!("warning: {warning}")), "{text}");
-    }
-    testbed.site_mut(0).start().unwrap();
-    let status = testbed.site_mut(0).daemon().unwrap().wait_until("up", SOON, |_| true).unwrap();
-    for warning in warnings {
-        assert!(status.warnings.iter().any(|w| w.starts_with(warning)), "{:?}", status.warnings);
-    }
-}
-
-#[test]
-fn a_gateway_out_of_reach_is_told_once_and_shown() {
-    let mut testbed = builder()
-        .configure(0, |yaml| yaml["peers"][0]["paths"][1]["gateway"] = json!("10.99.0.1"))
-        .build()
-        .unwrap();
-    start(&mut testbed);
-    let words =
-        "gateway 10.99.0.1 on interface wan2 (a gateway must be in a network of its interface)";
-    let a = testbed.site_mut(0).daemon().unwrap();
-    let told = |status: &Status| status.warnings.iter().any(|warning| warning.contains(words));
-    a.wait_until("the gateway told", SOON, told).unwrap();
-    let status = a.wait_up(SOON).unwrap();
-    assert!(told(&status), "{:?}", status.warnings);
-    assert_eq!(a.log().matches(words).count(), 1, "{}", a.log());
 }

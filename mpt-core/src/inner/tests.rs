@@ -3,7 +3,9 @@ use crate::DropReason;
 use crate::config::MssClamp;
 use proptest::prelude::*;
 
+mod shape;
 mod super_packets;
+mod super_packets_at_random;
 
 /// The Internet checksum (RFC 1071) of `bytes`.
 fn sum(bytes: &[u8]) -> u32 {

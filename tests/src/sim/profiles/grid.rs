@@ -2,15 +2,12 @@
 
 use super::crew::Crew;
 use super::options::{Options, Traffic};
-use super::{Beside, Figures, PROFILES, Profile, Tunnel, bulk, steady};
+use super::{Beside, Figures, PROFILES, Profile, STEADY_SHARE, Tunnel, bulk, steady};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A link without loss and jitter is much the same with every seed: so many are enough for it alone.
 const ALONE_SEEDS: u64 = 4;
-
-/// A constant stream's share of what the links carry.
-const STEADY_SHARE: f64 = 0.8;
 
 /// The figures of one run, by kind.
 const FIGURES: usize = 4;

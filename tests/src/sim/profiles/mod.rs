@@ -10,11 +10,15 @@ mod options;
 mod profile;
 mod run;
 mod table;
+mod trace;
 
 pub use change::{CHANGES, Carried, Change, Load, Network, Recovery, Slice, Timeline};
 use changes_report::changes_report;
 pub use figures::Figures;
 pub use options::{Options, Traffic};
 pub use profile::{PROFILES, Profile};
-pub use run::{Beside, BulkRun, LENGTH, Tunnel, WARM_UP, bulk, call_alone, steady, trace, world};
+pub use run::{
+    Beside, BulkRun, LENGTH, STEADY_SHARE, Tunnel, WARM_UP, bulk, call_alone, steady, world,
+};
 pub use table::print;
+pub use trace::trace;

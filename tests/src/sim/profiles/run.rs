@@ -20,6 +20,9 @@ pub const LENGTH: Duration = Duration::from_secs(20);
 /// Inner bytes and spacing of a call's packets.
 const CALL: (usize, Duration) = (160, Duration::from_millis(20));
 
+/// What a constant stream takes of what the links carry after headers.
+pub const STEADY_SHARE: f64 = 0.8;
+
 /// Inner bytes of a constant stream's packets; on a link they have 64 more.
 const STEADY_BYTES: usize = 1_200;
 const STEADY_OVERHEAD: usize = 20 + 8 + 20 + 8;
@@ -114,13 +117,7 @@ pub fn bulk(
     let (began, counts) = (world.now, world.now + WARM_UP);
     let (flow, achieved) = Bulk::new(world.now, (0, 1), 0, control, seed);
     world.hosts.push(Box::new(flow));
-    let call = (beside == Beside::Call).then(|| {
-        let (bytes, gap) = CALL;
-        let at = (began + gap / 3, counts, began + LENGTH);
-        let (steady, arrived) = Steady::new((0, 1), 5_004, bytes, gap, at);
-        world.hosts.push(Box::new(steady));
-        arrived
-    });
+    let call = (beside == Beside::Call).then(|| add_call(&mut world, counts));
     world.run(WARM_UP);
     let before = achieved.borrow().bytes;
     world.run(LENGTH - WARM_UP);
@@ -152,70 +149,36 @@ pub fn call_alone(profile: &Profile, path: usize, seed: u64) -> Arrived {
 #[must_use]
 pub fn steady(profile: &Profile, tunnel: Tunnel, share: f64, seed: u64) -> Arrived {
     let mut world = world(profile, tunnel, seed);
-    let on_link = (STEADY_BYTES + STEADY_OVERHEAD) as f64;
-    let gap = Duration::from_secs_f64(on_link * 8.0 / (profile.rate() * share));
-    let at = (world.now, world.now + Duration::from_secs(2), world.now + LENGTH);
-    let (steady, arrived) = Steady::new((0, 1), 5_006, STEADY_BYTES, gap, at);
-    world.hosts.push(Box::new(steady));
+    let counts = world.now + Duration::from_secs(2);
+    let arrived = add_steady(&mut world, profile, share, counts);
     world.run(LENGTH + Duration::from_secs(2));
     take(arrived)
 }
 
-fn take(arrived: Rc<RefCell<Arrived>>) -> Arrived {
-    arrived.borrow().clone()
+/// A stream of this share of what the links carry begins.
+pub(super) fn add_steady(
+    world: &mut World,
+    profile: &Profile,
+    share: f64,
+    counts: Time,
+) -> Rc<RefCell<Arrived>> {
+    let on_link = (STEADY_BYTES + STEADY_OVERHEAD) as f64;
+    let gap = Duration::from_secs_f64(on_link * 8.0 / (profile.rate() * share));
+    let at = (world.now, counts, world.now + LENGTH);
+    let (steady, arrived) = Steady::new((0, 1), 5_006, STEADY_BYTES, gap, at);
+    world.hosts.push(Box::new(steady));
+    arrived
 }
 
-/// Says every tenth of a second what the sending end believes of its paths, beside what the flow achieves.
-pub fn trace(profile: &Profile, tunnel: Tunnel, control: Control, seed: u64) {
-    let mut world = world(profile, tunnel, seed);
-    let (flow, achieved) = Bulk::new(world.now, (0, 1), 0, control, seed);
-    world.hosts.push(Box::new(flow));
-    let mut before = [0; 3];
-    for tick in 1..=LENGTH.as_millis() / 100 {
-        world.run(Duration::from_millis(100));
-        let a = achieved.borrow().clone();
-        let mbit = |bytes: u64| bytes as f64 * 8e-5;
-        print!(
-            "{:5.1} {:6.1} rtt {:5.0} lost {:6}",
-            tick as f64 / 10.0,
-            mbit(a.bytes - before[0]),
-            a.rtt.as_secs_f64() * 1e3,
-            a.lost
-        );
-        before[0] = a.bytes;
-        for (i, path) in world.ends[0].peer(world.now).paths.iter().enumerate() {
-            let sent = mbit(path.tx_data_bytes - before[i + 1]);
-            before[i + 1] = path.tx_data_bytes;
-            let e = path.estimate.clone().unwrap_or_default();
-            let limit = if e.rate_is_limit { '!' } else { ' ' };
-            let backlog = world.lines[i].backlog(world.now).as_secs_f64() * 1e3;
-            print!(
-                " | {sent:6.1} of {:6.1}{limit} +{:3.0} q {:4.0}/{backlog:3.0} j {:4.1} loss {:.2}+{:.2}%",
-                e.rate * 8e-6,
-                e.extra_delay * 1e3,
-                e.queue * 1e3,
-                e.jitter * 1e3,
-                e.loss_random * 1e2,
-                e.loss_congestive * 1e2
-            );
-        }
-        for path in world.ends[1].peer(world.now).paths {
-            print!(" | extent {:3.0}", path.extent * 1e3);
-        }
-        let r = world.ends[1].reordering(world.now);
-        let repair = world.ends[0].peer(world.now).repair;
-        println!(
-            " | held {} p99 {:.0}ms late {} gone {} dl {} full {} | again {} abandoned {} repaired {} late {}",
-            r.held_now,
-            r.hold_p99 * 1e3,
-            r.late,
-            r.given_up,
-            r.released_deadline,
-            r.released_full,
-            repair.sent_again,
-            repair.abandoned,
-            r.repaired,
-            r.repaired_late
-        );
-    }
+/// A call begins.
+pub(super) fn add_call(world: &mut World, counts: Time) -> Rc<RefCell<Arrived>> {
+    let (bytes, gap) = CALL;
+    let at = (world.now + gap / 3, counts, world.now + LENGTH);
+    let (steady, arrived) = Steady::new((0, 1), 5_004, bytes, gap, at);
+    world.hosts.push(Box::new(steady));
+    arrived
+}
+
+fn take(arrived: Rc<RefCell<Arrived>>) -> Arrived {
+    arrived.borrow().clone()
 }

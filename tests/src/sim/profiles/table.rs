@@ -22,9 +22,9 @@ const DISORDER_GOAL: f64 = 1e-4;
 pub fn print(options: &Options) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if options.trace {
-        for control in options.chosen_traffic().filter_map(Traffic::control) {
+        for traffic in options.chosen_traffic() {
             for profile in options.chosen_profiles() {
-                trace(&profile, options.traced(), control, options.first);
+                trace(&profile, options.traced(), traffic, options.first);
             }
         }
         return Ok(());

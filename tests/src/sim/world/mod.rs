@@ -30,24 +30,24 @@ mod host;
 mod line;
 pub mod packet;
 mod stream;
+mod transmission;
+mod turn;
 
 pub use end::End;
 pub use host::Host;
 pub use line::{Filter, Line, Way};
 pub use stream::{Stream, Traffic};
 
-use crate::link::{Link, LinkProfile, Verdict};
+use crate::link::{Link, LinkProfile};
 use end::{Binding, Bound, path_config, peer_config};
-use line::{DOWN, UP};
 use mpt_core::config::LocalEnd;
-use mpt_core::wire::MessageType;
-use mpt_core::{DatagramMeta, Incoming, Lane, PathId, PeerId, SocketId, Time};
+use mpt_core::{DatagramMeta, Incoming, PathId, PeerId, SocketId, Time};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -333,98 +333,6 @@ impl World {
         self.digest.finish()
     }
 
-    /// What is due next is done, if it is due by `until`; else time has come there.
-    fn turn(&mut self, until: Time) -> bool {
-        let flight = self.flights.peek().map(|f| f.0.0);
-        let packets = self.streams.iter().filter_map(Stream::next);
-        let timeouts = self.ends.iter().filter(|e| e.acts()).filter_map(|e| match e.touched {
-            true => Some(self.now),
-            false => e.timeout,
-        });
-        let hosts = self.hosts.iter_mut().filter_map(|h| h.next());
-        let next = flight.into_iter().chain(packets).chain(timeouts).chain(hosts).min();
-        let Some(next) = next.filter(|&at| at <= until) else {
-            self.now = self.now.max(until);
-            return false;
-        };
-        self.turns = if next > self.now { 0 } else { self.turns + 1 };
-        assert!(self.turns < MAX_TURNS, "time stands still at {:?}", self.now);
-        self.now = self.now.max(next);
-        self.receive();
-        self.send();
-        self.send_of_hosts();
-        for end in 0..self.ends.len() {
-            self.end_batch(end);
-        }
-        true
-    }
-
-    fn receive(&mut self) {
-        while let Some(&Reverse((at, _, slot))) = self.flights.peek() {
-            if at > self.now {
-                break;
-            }
-            self.flights.pop();
-            self.free.push(slot);
-            let Some(Flight { to, meta, mut bytes }) = self.cargo[slot].take() else { continue };
-            if let Some(waiting) = &mut self.ends[to].waiting {
-                waiting.push((meta, bytes));
-            } else if self.ends[to].running {
-                let clock = self.ends[to].clock(self.now);
-                self.with(to, |endpoint, out, sink| {
-                    // As a daemon with several workers does.
-                    let opened = endpoint.begin_open(&bytes).map(|open| open.open(&mut bytes));
-                    let incoming = Incoming { meta: &meta, datagram: &mut bytes, opened };
-                    endpoint.handle_incoming(clock, incoming, out, sink);
-                });
-            }
-        }
-    }
-
-    fn send(&mut self) {
-        for i in 0..self.streams.len() {
-            while let Some(note) = self.streams[i].poll(self.now, i as u16) {
-                let Traffic { from, to, tos, bytes, .. } = self.streams[i].traffic;
-                if !self.ends[from].acts() {
-                    continue;
-                }
-                let mut packet = std::mem::take(&mut self.scratch);
-                packet::write(&mut packet, note, from, to, tos, bytes);
-                self.send_packet(from, &mut packet);
-                self.scratch = packet;
-            }
-        }
-    }
-
-    fn send_of_hosts(&mut self) {
-        let mut packet = std::mem::take(&mut self.scratch);
-        for i in 0..self.hosts.len() {
-            while let Some(end) = self.hosts[i].poll(self.now, &mut packet) {
-                if self.ends[end].acts() {
-                    self.send_packet(end, &mut packet);
-                }
-            }
-        }
-        self.scratch = packet;
-    }
-
-    fn end_batch(&mut self, number: usize) {
-        let end = &self.ends[number];
-        let due = end.touched || end.timeout.is_some_and(|at| at <= self.now);
-        if !end.acts() || !due {
-            return;
-        }
-        let clock = end.clock(self.now);
-        self.with(number, |endpoint, out, sink| endpoint.handle_batch_end(clock, out, sink));
-        self.transmit(number);
-        let (now, end) = (self.now, &mut self.ends[number]);
-        while let Some(event) = end.endpoint.poll_event() {
-            end.events.push((now, event));
-        }
-        end.touched = false;
-        end.timeout = end.endpoint.poll_timeout().map(|at| now + at.since(clock));
-    }
-
     /// Calls an endpoint, and takes what it delivers.
     fn with(
         &mut self,
@@ -448,85 +356,6 @@ impl World {
             }
         };
         call(&mut end.endpoint, &mut end.out, &mut sink);
-    }
-
-    /// Hands the outbox of an end to the lines.
-    fn transmit(&mut self, from: usize) {
-        let mut out = std::mem::take(&mut self.ends[from].out);
-        for lane in out.lanes() {
-            self.transmit_lane(from, lane);
-        }
-        out.clear();
-        self.ends[from].out = out;
-    }
-
-    fn transmit_lane(&mut self, from: usize, lane: &Lane) {
-        let key = lane.key;
-        let own = self.lines.iter().position(|l| l.end == from && l.socket == key.socket);
-        let (line, direction, source, route) = match own {
-            Some(i) => (i, UP, self.lines[i].public, self.listener(key.destination)),
-            None => {
-                let listens = &self.ends[from].listens;
-                let mut at = listens.iter().filter(|(_, socket, _)| *socket == key.socket);
-                let at = at.find(|(a, ..)| key.source.is_none_or(|ip| a.ip() == ip));
-                let Some(&(source, ..)) = at else {
-                    panic!("end {from} sends from a socket or address it does not have: {key:?}")
-                };
-                let Some(i) = self.lines.iter().position(|l| l.public == key.destination) else {
-                    let to = key.destination;
-                    return self.astray.extend(lane.datagrams().map(|d| (to, d.len())));
-                };
-                (i, DOWN, source, Some((self.lines[i].end, self.lines[i].socket, Bound::Yes)))
-            }
-        };
-        for datagram in lane.datagrams() {
-            (self.now.as_nanos(), key.destination, key.tos, datagram).hash(&mut self.digest);
-            let line = &mut self.lines[line];
-            if MessageType::of(datagram) == Some(MessageType::Data) {
-                line.note_data(self.now, direction);
-            }
-            let fits = datagram.len() + OUTER <= usize::from(line.mtu);
-            // A black hole: interfaces do not know of it, so that nothing is fragmented for it.
-            if !fits {
-                continue;
-            }
-            let Some((to, socket, bound)) = route else { continue };
-            let marked = line.marks && key.tos & 3 != 0;
-            let meta = DatagramMeta {
-                socket,
-                source,
-                destination: (bound == Bound::No).then_some(key.destination.ip()),
-                ecn: if marked { 3 } else { key.tos & 3 },
-            };
-            let now = self.now;
-            if let Some(recording) = &mut self.recording {
-                recording.push(Recorded { at: now, to, meta, bytes: datagram.to_vec() });
-            }
-            if line.filters[direction].as_mut().is_some_and(|passes| !passes(now, datagram)) {
-                continue;
-            }
-            if let Verdict::Deliver(at) = line.links[direction].send(now, datagram.len() + OUTER) {
-                self.launch(at, Flight { to, meta, bytes: datagram.to_vec() });
-            }
-        }
-    }
-
-    fn listener(&self, address: SocketAddr) -> Option<(usize, SocketId, Bound)> {
-        self.ends.iter().enumerate().find_map(|(i, e)| {
-            let (_, socket, bound) = e.listens.iter().find(|(a, ..)| *a == address)?;
-            Some((i, *socket, *bound))
-        })
-    }
-
-    fn launch(&mut self, at: Time, flight: Flight) {
-        let slot = self.free.pop().unwrap_or(self.cargo.len());
-        if slot == self.cargo.len() {
-            self.cargo.push(Some(flight));
-        } else {
-            self.cargo[slot] = Some(flight);
-        }
-        self.launched += 1;
-        self.flights.push(Reverse((at, self.launched, slot)));
     }
 }
 
