@@ -117,13 +117,16 @@ impl LossKind {
         self.missing[self.next] = self.sent - (packets - self.base);
         self.next = (self.next + 1) % SETTLED;
         let settled = self.missing.iter().min().copied().unwrap_or(0);
-        let lost = (settled - self.lost).max(0);
-        self.lost = self.lost.max(settled);
+        // Less than before where what was taken for lost has come: while a burst is under way, more is missing each time.
+        let lost = settled - std::mem::replace(&mut self.lost, settled);
         if stands {
             self.stood = Some(now);
         }
         let stood = self.stood.is_some_and(|at| now.since(at) < LINGERS);
-        let count = if stood { &mut self.congestive } else { &mut self.random };
+        let (count, other) = match stood {
+            true => (&mut self.congestive, &mut self.random),
+            false => (&mut self.random, &mut self.congestive),
+        };
         // What is known of one kind stays known while only the other is seen.
         let age = now.since(count.aged).min(AGES);
         let keep = 0.5f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
@@ -132,11 +135,14 @@ impl LossKind {
         self.unsettled = self.unsettled.saturating_sub(1);
         count.sent = count.sent * keep + counted;
         count.lost = count.lost * keep + lost as f64;
+        // It was counted when there was a queue, or none.
+        other.lost = (other.lost + count.lost.min(0.0)).max(0.0);
+        count.lost = count.lost.max(0.0);
         self.follow_recent(counted, lost as f64);
         if self.random.sent >= LEAST_PACKETS && self.random() < NOTABLE {
             (self.doubted, self.doubts) = (None, 0);
         }
-        (sent as f64, lost as f64)
+        (sent as f64, lost.max(0) as f64)
     }
 
     /// A probe was answered, and `in_a_row` of them.
@@ -186,7 +192,7 @@ impl LossKind {
     fn follow_recent(&mut self, sent: f64, lost: f64) {
         let [last, filling] = &mut self.recent;
         filling.sent += sent;
-        filling.lost += lost;
+        filling.lost = (filling.lost + lost).max(0.0);
         if filling.sent >= BATCH {
             *last = std::mem::take(filling);
         }
@@ -236,6 +242,25 @@ mod tests {
         }
         assert!((l.random() - 0.01).abs() < 0.001, "{}", l.random());
         assert!((l.congestive() - 0.05).abs() < 0.006, "{}", l.congestive());
+    }
+
+    #[test]
+    fn what_comes_after_all_was_not_lost() {
+        let mut l = LossKind::default();
+        let (mut highest, mut packets) = (0, 0);
+        let mut step = |l: &mut LossKind, i: u64, sent: u32, came: u64| {
+            highest += sent;
+            packets += came;
+            l.on_report(Time::from_millis(i * 20), highest, packets, false);
+        };
+        (0..20).for_each(|i| step(&mut l, i, 20, 20));
+        // A burst that grows: each report finds more of it under way.
+        (20..50).for_each(|i| step(&mut l, i, 4 * i as u32, 4 * i - 20));
+        assert!(l.random() > 0.05, "{}", l.random());
+        // Nothing more is sent, and the rest comes.
+        (50..80).for_each(|i| step(&mut l, i, 0, 20));
+        (80..90).for_each(|i| step(&mut l, i, 0, 0));
+        assert_eq!(l.random(), 0.0);
     }
 
     /// Reports every 20 ms on 20 packets each, of which some are lost.

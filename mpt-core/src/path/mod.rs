@@ -30,6 +30,7 @@ mod loss_meter;
 mod mtu_search;
 mod one_way_delay;
 mod overflow;
+mod own_queue;
 mod path_health;
 mod path_model;
 mod prober;

@@ -54,6 +54,8 @@ pub struct DelaySample {
     pub packets: u32,
     /// The mean difference of two packets that were sent one after the other, microseconds.
     pub jitter: i64,
+    /// What they were expected to wait in the queue on average, microseconds, by an [`OwnQueue`](super::own_queue::OwnQueue).
+    pub own: i64,
 }
 
 /// A path's one-way delay.
@@ -69,6 +71,10 @@ pub struct OneWayDelay {
     /// What came since the last reading.
     gathered: Option<Gathered>,
     smoothed: Option<i64>,
+    /// The smoothed delay without what the packets were expected to wait, which needs no smoothing.
+    rest: i64,
+    /// What the last ones were expected to wait.
+    own: i64,
     /// Packets that made it, where there is jitter.
     averaged: f64,
     base: WindowedMin,
@@ -84,6 +90,7 @@ struct Gathered {
     since: Time,
     least: i64,
     mean: i64,
+    own: i64,
     packets: u32,
 }
 
@@ -91,8 +98,9 @@ impl Gathered {
     fn add(&mut self, sample: &DelaySample) {
         self.least = self.least.min(sample.least);
         self.packets = self.packets.saturating_add(sample.packets);
-        let above = (sample.mean - self.mean) as f64 * f64::from(sample.packets);
-        self.mean += (above / f64::from(self.packets.max(1))) as i64;
+        let part = f64::from(sample.packets) / f64::from(self.packets.max(1));
+        self.mean += ((sample.mean - self.mean) as f64 * part) as i64;
+        self.own += ((sample.own - self.own) as f64 * part) as i64;
     }
 }
 
@@ -100,9 +108,9 @@ impl OneWayDelay {
     /// A report came. `busy`: the path carries enough for a queue to stand there.
     pub fn on_sample(&mut self, now: Time, sample: DelaySample, busy: bool) {
         self.jitter.update(now, sample.jitter, JITTER_WINDOW);
-        let DelaySample { least, mean, .. } = sample;
+        let DelaySample { least, mean, own, .. } = sample;
         let mut gathered =
-            self.gathered.unwrap_or(Gathered { since: now, least, mean, packets: 0 });
+            self.gathered.unwrap_or(Gathered { since: now, least, mean, own, packets: 0 });
         gathered.add(&sample);
         self.gathered = Some(gathered);
         let jitter = self.jitter_micros();
@@ -117,6 +125,7 @@ impl OneWayDelay {
                 self.gathered = None;
                 // Nothing stands there.
                 self.smoothed = self.base.get().or(Some(gathered.mean));
+                (self.rest, self.own) = (self.smoothed.unwrap_or(0), 0);
                 if self.base.get().is_none() {
                     self.base.update(now, gathered.mean, BASE_WINDOW);
                 }
@@ -132,10 +141,16 @@ impl OneWayDelay {
                 let enough = averaged(sigma(jitter));
                 self.averaged = (self.averaged + packets).min(enough + packets);
                 good = self.averaged >= enough;
-                before + ((reading - before) as f64 * packets / self.averaged) as i64
+                let part = packets / self.averaged;
+                self.rest += ((reading - gathered.own - self.rest) as f64 * part) as i64;
+                before + ((reading - before) as f64 * part) as i64
             }
-            _ => reading,
+            _ => {
+                self.rest = reading - gathered.own;
+                reading
+            }
         };
+        self.own = gathered.own;
         self.smoothed = Some(smoothed);
         if good || self.base.get().is_none() {
             self.base.update(now, smoothed, BASE_WINDOW);
@@ -153,6 +168,7 @@ impl OneWayDelay {
         self.base = WindowedMin::default();
         if let Some(smoothed) = self.smoothed {
             self.base.update(now, smoothed, BASE_WINDOW);
+            self.rest = smoothed - self.own;
         }
     }
 
@@ -174,10 +190,20 @@ impl OneWayDelay {
         self.base.get()
     }
 
-    /// What stands in the queue.
+    /// What stands in the queue; with jitter it is an average, and what it speaks of may be gone.
     #[must_use]
     pub fn standing(&self) -> Duration {
-        let above = self.smoothed.zip(self.base.get()).map_or(0, |(now, base)| now - base);
+        self.smoothed.map_or(Duration::ZERO, |delay| self.above_base(delay))
+    }
+
+    /// What stands there now, where as much is expected to by an [`OwnQueue`](super::own_queue::OwnQueue).
+    #[must_use]
+    pub fn predicted(&self, own: Duration) -> Duration {
+        self.above_base(self.rest + own.as_micros() as i64)
+    }
+
+    fn above_base(&self, delay: i64) -> Duration {
+        let above = self.base.get().map_or(0, |base| delay - base);
         Duration::from_micros(u64::try_from(above).unwrap_or(0))
     }
 
@@ -228,7 +254,7 @@ mod tests {
     }
 
     fn sample(least: i64, jitter: i64) -> DelaySample {
-        DelaySample { least, mean: least, jitter, packets: 40 }
+        DelaySample { least, mean: least, jitter, packets: 40, own: 0 }
     }
 
     #[test]
@@ -266,7 +292,11 @@ mod tests {
                 let delays: Vec<i64> = delays.collect();
                 let least = *delays.iter().min().unwrap();
                 let mean = delays.iter().sum::<i64>() / i64::from(packets);
-                d.on_sample(at(t), DelaySample { least, mean, packets, jitter: 9 * MS }, true);
+                d.on_sample(
+                    at(t),
+                    DelaySample { least, mean, packets, jitter: 9 * MS, own: 0 },
+                    true,
+                );
                 if t > from + 2_000 {
                     worst = worst.max(d.standing());
                 }
@@ -280,6 +310,29 @@ mod tests {
         }
         run(&mut d, 9_040_000, 9_043_000, 40, 85e3);
         assert!(d.standing() > Duration::from_millis(36), "{:?}", d.standing());
+    }
+
+    #[test]
+    fn what_was_sent_shows_a_queue_before_the_average_does() {
+        let mut d = OneWayDelay::default();
+        let mut x = 99;
+        let (mut behind, mut off) = (0, 0);
+        for t in (0..6_000u64).step_by(20) {
+            // From 3 s on it grows by half a millisecond in each, and is drained as fast.
+            let queue = if t < 3_000 { 0 } else { (50 - (t % 200) as i64 / 2).abs() * MS };
+            // What was expected is 30 ms too much: the rate was not known well.
+            let own = queue + 30 * MS;
+            let mean =
+                (0..40).map(|_| 45 * MS + queue + (8e3 * normal(&mut x)) as i64).sum::<i64>() / 40;
+            let least = mean - 15 * MS;
+            d.on_sample(at(t), DelaySample { least, mean, packets: 40, jitter: 9 * MS, own }, true);
+            if t > 3_400 {
+                let error = |read: Duration| (read.as_micros() as i64 - queue).abs();
+                behind = behind.max(error(d.standing()));
+                off = off.max(error(d.predicted(Duration::from_micros(own as u64))));
+            }
+        }
+        assert!(behind > 15 * MS && off < 7 * MS, "{behind} {off}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::delivery_rate::DeliveryRate;
 use super::loss_kind::LossKind;
 use super::one_way_delay::{DelaySample, OneWayDelay};
 use super::overflow::Overflow;
+use super::own_queue::OwnQueue;
 use super::sent_log::SentLog;
 use super::told_delay::{CommonTurn, ToldDelay};
 use crate::schedule::Estimate;
@@ -81,6 +82,7 @@ pub struct PathModel {
     estimate: Estimate,
     bottleneck: Bottleneck,
     bursts: Bursts,
+    own: OwnQueue,
     /// When the first report came.
     first: Option<Time>,
 }
@@ -90,6 +92,9 @@ struct Sent {
     log: SentLog,
     /// Bytes that left with what is known to have arrived or to be lost.
     resolved: u64,
+    /// The last packet reported, and what all until then were expected to wait, microseconds.
+    sequence: u32,
+    waits: u64,
     /// Arrived, by the last report.
     packets: u64,
     bytes: u64,
@@ -107,9 +112,21 @@ impl PathModel {
         while self.workers.len() <= i {
             let log = SentLog::new();
             let delay = ToldDelay::default();
-            self.workers.push(Sent { log, resolved: 0, packets: 0, bytes: 0, delay, told: 0 });
+            let told = 0;
+            let (resolved, sequence, waits) = (0, sequence.wrapping_sub(1), 0);
+            self.workers.push(Sent {
+                log,
+                resolved,
+                sequence,
+                waits,
+                packets: 0,
+                bytes: 0,
+                delay,
+                told,
+            });
         }
-        self.workers[i].log.on_sent(now, sequence, bytes);
+        let wait = self.own.on_sent(now, bytes);
+        self.workers[i].log.on_sent(now, sequence, bytes, wait);
         self.bursts.on_sent(now, bytes);
     }
 
@@ -123,11 +140,15 @@ impl PathModel {
         turn: &mut CommonTurn,
     ) {
         let Some(sent) = self.workers.get_mut(usize::from(worker.get())) else { return };
-        let Some((left_at, left_bytes)) = sent.log.find(report.highest_seq) else { return };
+        let Some(found) = sent.log.find(report.highest_seq) else { return };
+        let (left_at, left_bytes) = (found.at, found.bytes);
         if report.packets < sent.packets || left_bytes < sent.resolved {
             return;
         }
         (sent.packets, sent.bytes, sent.resolved) = (report.packets, report.bytes, left_bytes);
+        let since = report.highest_seq.wrapping_sub(sent.sequence);
+        let own = found.waits.saturating_sub(sent.waits) / u64::from(since.max(1));
+        (sent.sequence, sent.waits) = (report.highest_seq, found.waits);
         let first = worker == WorkerId::default();
         let Some(told) = report.delays else { return };
 
@@ -139,6 +160,7 @@ impl PathModel {
                 mean: least + i64::from(told.mean) * 100,
                 packets: u32::from(told.packets),
                 jitter: i64::from(told.jitter) * 100,
+                own: own as i64,
             };
             sent.told = sent.told.saturating_add(sample.packets).min(UNKNOWN);
             if sent.told == UNKNOWN {
@@ -186,9 +208,16 @@ impl PathModel {
         let beyond = Duration::from_secs_f64(flying as f64 / rate)
             .saturating_sub(drains)
             .min(MOST_PREDICTED);
+        // More than it was seen to do is seldom possible for long: what is sent beyond that is expected to wait, until the delays
+        // say that it does not.
+        self.own.on_report(now, self.rate.capacity().unwrap_or(rate));
+        let queue = match jitter > STEADY {
+            true => self.delay.predicted(self.own.at(now)),
+            false => standing + beyond,
+        };
         self.estimate = Estimate {
             at: now,
-            idle_at: now + standing.saturating_sub(threshold / 2) + beyond,
+            idle_at: now + queue.saturating_sub(threshold / 2),
             rate: rate as u64,
             measured: self.rate.is_measured()
                 || jitter > STEADY && self.loss.congestive() > OVERFLOW,

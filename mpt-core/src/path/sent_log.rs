@@ -2,7 +2,7 @@
 
 use crate::Time;
 
-/// Entries kept, 24 KiB. With one each millisecond of sending they reach back a second.
+/// Entries kept, 32 KiB. With one each millisecond of sending they reach back a second.
 const ENTRIES: usize = 1_024;
 
 /// Packets sent within this time share an entry, nanoseconds.
@@ -24,6 +24,19 @@ struct Entry {
     at: u64,
     /// Up to and with this sequence.
     bytes: u64,
+    /// What they wait, microseconds, summed up.
+    waits: u64,
+}
+
+/// Where a packet stands in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Found {
+    /// When it left.
+    pub(super) at: Time,
+    /// Bytes that had left with it.
+    pub(super) bytes: u64,
+    /// What was expected of all until then to wait in the path's queue, microseconds.
+    pub(super) waits: u64,
 }
 
 impl SentLog {
@@ -31,11 +44,12 @@ impl SentLog {
         Self { entries: Vec::with_capacity(ENTRIES), next: 0, latest: Entry::default() }
     }
 
-    /// Packet `sequence` of `bytes` leaves.
+    /// Packet `sequence` of `bytes` leaves, and is expected to wait so many microseconds.
     #[inline]
-    pub(super) fn on_sent(&mut self, now: Time, sequence: u32, bytes: usize) {
+    pub(super) fn on_sent(&mut self, now: Time, sequence: u32, bytes: usize, wait: u64) {
         let total = self.latest.bytes + bytes as u64;
-        self.latest = Entry { sequence, at: now.as_nanos(), bytes: total };
+        let waits = self.latest.waits + wait;
+        self.latest = Entry { sequence, at: now.as_nanos(), bytes: total, waits };
         let last = self.entries.get((self.next + ENTRIES - 1) % ENTRIES);
         if last.is_some_and(|last| self.latest.at - last.at < SPACING) {
             return;
@@ -53,8 +67,8 @@ impl SentLog {
         self.latest.bytes
     }
 
-    /// When packet `sequence` left, and the bytes that had left with it, to a millisecond's accuracy.
-    pub(super) fn find(&self, sequence: u32) -> Option<(Time, u64)> {
+    /// Packet `sequence`, to a millisecond's accuracy.
+    pub(super) fn find(&self, sequence: u32) -> Option<Found> {
         if self.entries.is_empty() || (self.latest.sequence.wrapping_sub(sequence) as i32) < 0 {
             return None;
         }
@@ -67,7 +81,11 @@ impl SentLog {
             if ahead >= 0 {
                 let span = u64::from(after.sequence.wrapping_sub(e.sequence)).max(1);
                 let part = |from: u64, to: u64| from + (to - from) * ahead as u64 / span;
-                return Some((Time::from_nanos(part(e.at, after.at)), part(e.bytes, after.bytes)));
+                return Some(Found {
+                    at: Time::from_nanos(part(e.at, after.at)),
+                    bytes: part(e.bytes, after.bytes),
+                    waits: part(e.waits, after.waits),
+                });
             }
             after = e;
         }
@@ -84,13 +102,14 @@ mod tests {
         let mut log = SentLog::new();
         assert_eq!(log.find(1), None);
         for i in 0..20_000u64 {
-            log.on_sent(Time::from_micros(i * 300), (i as u32).wrapping_sub(10_000), 1_000);
+            log.on_sent(Time::from_micros(i * 300), (i as u32).wrapping_sub(10_000), 1_000, 3);
         }
         assert_eq!(log.bytes(), 20_000_000);
         for i in [19_999u64, 19_998, 19_500, 18_700] {
-            let (at, bytes) = log.find((i as u32).wrapping_sub(10_000)).unwrap();
-            assert!(at.as_micros().abs_diff(i * 300) <= 1_200, "{i}: {at:?}");
-            assert!(bytes.abs_diff((i + 1) * 1_000) <= 4_000, "{i}: {bytes}");
+            let found = log.find((i as u32).wrapping_sub(10_000)).unwrap();
+            assert!(found.at.as_micros().abs_diff(i * 300) <= 1_200, "{i}: {found:?}");
+            assert!(found.bytes.abs_diff((i + 1) * 1_000) <= 4_000, "{i}: {found:?}");
+            assert!(found.waits.abs_diff((i + 1) * 3) <= 12, "{i}: {found:?}");
         }
         assert_eq!(log.find(0u32.wrapping_sub(10_000)), None, "too long ago");
         assert_eq!(log.find(10_000), None, "never sent");
@@ -100,9 +119,11 @@ mod tests {
     fn the_ring_turns() {
         let mut log = SentLog::new();
         for i in 1..5_000u32 {
-            log.on_sent(Time::from_millis(u64::from(i) * 2), i, 100);
+            log.on_sent(Time::from_millis(u64::from(i) * 2), i, 100, 1);
         }
-        assert_eq!(log.find(4_900), Some((Time::from_millis(9_800), 490_000)));
-        assert_eq!(log.find(4_999), Some((Time::from_millis(9_998), 499_900)));
+        for n in [4_900, 4_999] {
+            let at = Time::from_millis(n * 2);
+            assert_eq!(log.find(n as u32), Some(Found { at, bytes: n * 100, waits: n }));
+        }
     }
 }
