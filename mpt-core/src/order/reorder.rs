@@ -228,6 +228,11 @@ impl Reorder {
         self.patience.get().min(self.limits.max_hold)
     }
 
+    /// The round trip of the path by which what is lost is likely to come.
+    pub const fn set_round_trip(&mut self, round_trip: Duration) {
+        self.patience.set_round_trip(round_trip);
+    }
+
     /// The newest epoch of `path` whose marker may be acknowledged: all that was sent before it has come,
     /// or will not come any more. To be repeated in every report, it costs nothing.
     #[must_use]

@@ -104,10 +104,24 @@ impl Peer {
         }
     }
 
+    /// The round trip of a path by which a lost packet comes: the second fastest's, if the fastest one lost it.
+    fn repair_round_trip(&self) -> Duration {
+        let best = self.views.iter().map(|v| v.rank).min();
+        let in_use = self.views.iter().filter(|v| Some(v.rank) == best);
+        let mut two = [Duration::MAX; 2];
+        for v in in_use {
+            let longer = two[0].max(v.srtt);
+            two = [two[0].min(v.srtt), two[1].min(longer)];
+        }
+        if two[1] < Duration::MAX { two[1] } else { two[0] }
+    }
+
     /// What of worker `id` has not arrived, for a report that goes out now.
     pub(super) fn arrived(&mut self, now: Time, id: WorkerId) -> Option<Arrived> {
         let repairs = self.repairs();
+        let round_trip = self.repair_round_trip();
         let worker = self.receive_workers[usize::from(id.get())].as_mut().filter(|_| repairs)?;
+        worker.reorder.set_round_trip(round_trip);
         let mut arrived = Arrived::new(worker.reorder.patience(), worker.reorder.resolved());
         for path in PathId::all() {
             let (extent, gaps) = (worker.reorder.extent(path), &mut worker.gaps[path.index()]);

@@ -13,7 +13,11 @@ const LEAST: Duration = Duration::from_millis(30);
 /// says when it does not try again.
 const MOST: Duration = Duration::from_millis(300);
 
-/// Before anything was repaired.
+/// Nor less than so many round trips of the path by which a repair comes: some are quicker, as they were told of
+/// before the others found them missing; those that are not were hopeless.
+const LEAST_TRIPS: f64 = 1.5;
+
+/// Before anything was repaired; and as much for round trips.
 const INITIAL: Duration = Duration::from_millis(150);
 
 /// The time from knowing a loss to its repair, smoothed as RFC 6298 does, and what follows from it.
@@ -21,6 +25,7 @@ const INITIAL: Duration = Duration::from_millis(150);
 pub struct Patience {
     /// Seconds: mean and mean deviation.
     estimate: Option<(f64, f64)>,
+    round_trip: Duration,
 }
 
 impl Patience {
@@ -40,7 +45,13 @@ impl Patience {
     pub fn get(&self) -> Duration {
         let Some((mean, deviation)) = self.estimate else { return INITIAL };
         let timeout = Duration::from_secs_f64(mean + 4.0 * deviation);
-        timeout.mul_f64(ROUND_TRIPS).clamp(LEAST, MOST)
+        let least = self.round_trip.mul_f64(LEAST_TRIPS).clamp(LEAST, INITIAL);
+        timeout.mul_f64(ROUND_TRIPS).clamp(least, MOST)
+    }
+
+    /// The round trip of the path by which what is lost is likely to come.
+    pub const fn set_round_trip(&mut self, round_trip: Duration) {
+        self.round_trip = round_trip;
     }
 }
 
@@ -61,5 +72,15 @@ mod tests {
         assert_eq!(steady(2), 30.0);
         assert!((70.0..71.0).contains(&steady(20)));
         assert_eq!((steady(100), steady(700)), (300.0, 300.0));
+    }
+
+    #[test]
+    fn a_repair_by_another_path_is_waited_for() {
+        let mut p = Patience::default();
+        (0..100).for_each(|_| p.on_repaired(2 * MS));
+        for (round_trip, patience) in [(10, 30), (60, 90), (700, 150)] {
+            p.set_round_trip(round_trip * MS);
+            assert_eq!(p.get(), patience * MS);
+        }
     }
 }
