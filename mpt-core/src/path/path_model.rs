@@ -225,6 +225,7 @@ impl PathModel {
             standing,
             threshold,
             jittery: jitter > STEADY,
+            jitter,
             overflowing_since: self.overflow.since(),
             delivered: all,
             random_loss: self.loss.random() as f32,

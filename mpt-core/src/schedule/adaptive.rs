@@ -1,6 +1,6 @@
 //! By what is measured: when would a packet arrive, and what does its flow need?
 //!
-//! **Sparse flows** go where they arrive first: base delay and predicted queue decide.
+//! **Sparse flows** go where they arrive first: base delay, jitter and predicted queue decide.
 //!
 //! **Backlogged flows** stay on the fastest path until something stands in its queue. From then on each
 //! packet goes to the fastest path whose predicted queue is short, and where there is none, to where the
@@ -44,6 +44,9 @@ const BURST_BYTES: u64 = 20_000;
 /// To lose all packets is as bad as to have them so much later, microseconds: what is lost is sent again, and comes
 /// later by a round trip or two with whoever waits for it. One in a hundred is worth 5 ms.
 const LOSS_COST: f64 = 5e5;
+
+/// A call waits for its late packets, and so do those behind them: one in forty comes later by more than so many deviations.
+const TAIL: i64 = 2;
 
 /// A path this much slower than the fastest is used for loads only that do not yield, microseconds.
 const FAR: i64 = 150_000;
@@ -149,7 +152,8 @@ impl Adaptive {
         let fastest = paths.clone().find(|v| is_fastest(self, v))?;
         let kind = self.flows.kind(now, flow, len);
         let picked = if kind == Kind::Sparse {
-            paths.clone().min_by_key(|v| self.cost(v) + micros(self.queue(now, v)))?.id
+            let tail = |v: &PathView| micros(v.estimate.jitter) * TAIL;
+            paths.clone().min_by_key(|v| self.cost(v) + tail(v) + micros(self.queue(now, v)))?.id
         } else if fastest.tokens == Tokens::Left
             && now >= self.spread_until
             && !self.bursts(now, fastest)

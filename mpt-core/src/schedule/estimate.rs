@@ -22,6 +22,8 @@ pub struct Estimate {
     pub threshold: Duration,
     /// Whether its packets come at uneven times, so that what is read of its queue is an average.
     pub jittery: bool,
+    /// The standard deviation of its packets' delays.
+    pub jitter: Duration,
     /// Since when its queue has been overflowing.
     pub overflowing_since: Option<Time>,
     /// Bytes that arrived by it in all.

@@ -106,6 +106,20 @@ fn what_is_too_much_for_one_is_spread_at_the_rates_of_all() {
     assert!(longest < Some(MS * 15), "{longest:?}");
 }
 
+#[test]
+fn a_call_waits_in_a_short_queue_rather_than_for_late_packets() {
+    let now = Time::from_millis(1);
+    for (queue, picked) in [(0, 0), (40, 0), (60, 1)] {
+        let mut views = paths(&[(1_000_000, 35), (1_000_000, 50)]);
+        for (v, jitter) in views.iter_mut().zip([8, 25]) {
+            (v.estimate.at, v.estimate.jitter) = (now, MS * jitter);
+        }
+        views[0].estimate.idle_at = now + MS * queue;
+        let id = Adaptive::default().pick(now, views.iter(), 7, 200).unwrap();
+        assert_eq!(id.index(), picked, "{queue} ms");
+    }
+}
+
 /// What the first path has no tokens for would all go to the second one, whose limit was not seen yet.
 #[test]
 fn a_path_with_jitter_that_nobody_has_measured_is_not_flooded() {
