@@ -213,8 +213,9 @@ fn changes_beneath_a_bbr_flow() {
 #[test]
 fn changes_beneath_a_constant_stream() {
     for name in ["capacity", "more capacity", "delay of A", "delay of B", "loss", "flapping"] {
-        // What comes 50 ms later is missing from that half second: a tenth of it.
-        changed(name, Load::Constant, recovers(0.88));
+        // What comes 50 ms later is missing from that half second, a tenth of it, and a little more that waits until the spare rate of the
+        // other path has carried it.
+        changed(name, Load::Constant, recovers(0.85));
     }
 }
 

@@ -35,10 +35,11 @@ impl CodelTimes {
     }
 
     /// For a rate that nobody set, which a single flow is to be able to fill: one that slows down to 0.7 (CUBIC, RFC 9438) leaves it idle if less
-    /// than 0.43 round trips waited. RFC 8289 speaks of 5 to 10 % of a round trip, where many flows share a queue; here each has one of its own.
+    /// than 0.43 round trips waited, and has what waited to make good when a path becomes longer or carries more. RFC 8289 speaks of 5 to 10 % of a
+    /// round trip, where many flows share a queue; here each has one of its own.
     #[must_use]
     pub fn filled_by_one(self, rtt: Duration) -> Self {
-        Self { target: self.target.max((rtt / 4).min(MOST_TARGET)), ..self }
+        Self { target: self.target.max((rtt / 2).min(MOST_TARGET)), ..self }
     }
 
     /// For flows that come in bursts of this length: as much may wait, and they respond so much later.

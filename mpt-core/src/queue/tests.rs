@@ -134,7 +134,7 @@ fn the_target_fits_a_packet_and_a_half() {
 #[test]
 fn one_flow_may_fill_what_nobody_limited() {
     let target = |rtt| times().filled_by_one(rtt).target;
-    assert_eq!([target(MS * 10), target(MS * 80), target(MS * 700)], [MS * 5, MS * 20, MS * 40]);
+    assert_eq!([target(MS * 10), target(MS * 80), target(MS * 700)], [MS * 5, MS * 40, MS * 40]);
     assert_eq!(times().filled_by_one(MS * 80).interval, times().interval);
 }
 
