@@ -15,6 +15,13 @@ const LEAST_PACKETS: f64 = 200.0;
 /// A late packet is missing for a while; what still is after so many reports is lost.
 const SETTLED: usize = 8;
 
+/// What is taken for lost and comes after all is among the last losses that were counted: so many times as long as this.
+const COUNTED: usize = 16;
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// No peer counts so far; one that claims to must not make sums overflow.
+const MOST_PACKETS: u64 = 1 << 60;
+
 /// What was lost becomes known a while after the queue stood that it was lost to.
 const LINGERS: Duration = Duration::from_millis(600);
 
@@ -72,6 +79,17 @@ pub struct LossKind {
     sent: i64,
     base: i64,
     stood: Option<Time>,
+    /// What was counted last, to be taken back where it comes after all: a ring.
+    counted: [Counted; COUNTED],
+    next_counted: usize,
+}
+
+/// Losses that were counted from this time on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    at: Time,
+    congestive: bool,
+    lost: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,9 +110,9 @@ impl Count {
 
 impl LossKind {
     /// The highest sequence that arrived, and how many packets in all; `stands`: a queue stands. Gives packets sent, and
-    /// those found lost, since the report before.
+    /// those found lost, since the report before; fewer than none where more came than was still missing.
     pub fn on_report(&mut self, now: Time, highest: u32, packets: u64, stands: bool) -> (f64, f64) {
-        let packets = packets as i64;
+        let packets = packets.min(MOST_PACKETS) as i64;
         let silent = self.heard.is_some_and(|at| now.since(at) >= FIRST_BELIEF);
         let doubted = self.believed_until().is_some_and(|until| now >= until);
         (self.heard, self.answered) = (Some(now), 0);
@@ -105,6 +123,7 @@ impl LossKind {
             // What is missing from before a silence was lost to an outage, or long ago.
             (self.missing, self.next, self.lost, self.sent) = ([0; SETTLED], 0, 0, 0);
             self.unsettled = SETTLED;
+            self.counted = Default::default();
             (self.highest, self.base) = (Some(highest), packets);
             return (0.0, 0.0);
         };
@@ -114,7 +133,13 @@ impl LossKind {
         }
         self.highest = Some(highest);
         self.sent += sent;
-        self.missing[self.next] = self.sent - (packets - self.base);
+        let mut missing = self.sent - (packets - self.base);
+        if missing < 0 {
+            // From before the silence.
+            self.base -= missing;
+            missing = 0;
+        }
+        self.missing[self.next] = missing;
         self.next = (self.next + 1) % SETTLED;
         let settled = self.missing.iter().min().copied().unwrap_or(0);
         // Less than before where what was taken for lost has come: while a burst is under way, more is missing each time.
@@ -123,10 +148,7 @@ impl LossKind {
             self.stood = Some(now);
         }
         let stood = self.stood.is_some_and(|at| now.since(at) < LINGERS);
-        let (count, other) = match stood {
-            true => (&mut self.congestive, &mut self.random),
-            false => (&mut self.random, &mut self.congestive),
-        };
+        let count = if stood { &mut self.congestive } else { &mut self.random };
         // What is known of one kind stays known while only the other is seen.
         let age = now.since(count.aged).min(AGES);
         let keep = 0.5f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
@@ -134,15 +156,13 @@ impl LossKind {
         let counted = if self.unsettled > 0 { 0.0 } else { sent as f64 };
         self.unsettled = self.unsettled.saturating_sub(1);
         count.sent = count.sent * keep + counted;
-        count.lost = count.lost * keep + lost as f64;
-        // It was counted when there was a queue, or none.
-        other.lost = (other.lost + count.lost.min(0.0)).max(0.0);
-        count.lost = count.lost.max(0.0);
+        count.lost = count.lost * keep + lost.max(0) as f64;
+        self.settle(now, stood, lost);
         self.follow_recent(counted, lost as f64);
         if self.random.sent >= LEAST_PACKETS && self.random() < NOTABLE {
             (self.doubted, self.doubts) = (None, 0);
         }
-        (sent as f64, lost.max(0) as f64)
+        (sent as f64, lost as f64)
     }
 
     /// A probe was answered, and `in_a_row` of them.
@@ -178,6 +198,33 @@ impl LossKind {
         (self.congestive.share(None).unwrap_or(0.0) - self.random()).max(0.0)
     }
 
+    /// Notes what was counted, or takes back what has come after all: from where it was counted, the last first.
+    fn settle(&mut self, now: Time, congestive: bool, lost: i64) {
+        if lost > 0 {
+            let last = &mut self.counted[(self.next_counted + COUNTED - 1) % COUNTED];
+            if last.congestive == congestive && now.since(last.at) < TOGETHER {
+                last.lost += lost as f64;
+            } else {
+                self.counted[self.next_counted] =
+                    Counted { at: now, congestive, lost: lost as f64 };
+                self.next_counted = (self.next_counted + 1) % COUNTED;
+            }
+        }
+        let mut back = lost.min(0).unsigned_abs() as f64;
+        for i in 1..=COUNTED {
+            let counted = &mut self.counted[(self.next_counted + COUNTED - i) % COUNTED];
+            let part = back.min(counted.lost);
+            if part == 0.0 {
+                continue;
+            }
+            back -= part;
+            counted.lost -= part;
+            let age = now.since(counted.at).as_secs_f64() / HALF_LIFE.as_secs_f64();
+            let count = if counted.congestive { &mut self.congestive } else { &mut self.random };
+            count.lost = (count.lost - part * 0.5f64.powf(age)).max(0.0);
+        }
+    }
+
     /// What was measured is known no more.
     fn doubt(&mut self) {
         let random = self.random();
@@ -192,7 +239,11 @@ impl LossKind {
     fn follow_recent(&mut self, sent: f64, lost: f64) {
         let [last, filling] = &mut self.recent;
         filling.sent += sent;
-        filling.lost = (filling.lost + lost).max(0.0);
+        filling.lost += lost;
+        if filling.lost < 0.0 {
+            last.lost = (last.lost + filling.lost).max(0.0);
+            filling.lost = 0.0;
+        }
         if filling.sent >= BATCH {
             *last = std::mem::take(filling);
         }
@@ -248,19 +299,38 @@ mod tests {
     fn what_comes_after_all_was_not_lost() {
         let mut l = LossKind::default();
         let (mut highest, mut packets) = (0, 0);
-        let mut step = |l: &mut LossKind, i: u64, sent: u32, came: u64| {
+        let mut step = |l: &mut LossKind, i: u64, sent: u32, came: u64, stands: bool| {
             highest += sent;
             packets += came;
-            l.on_report(Time::from_millis(i * 20), highest, packets, false);
+            l.on_report(Time::from_millis(i * 20), highest, packets, stands);
         };
-        (0..20).for_each(|i| step(&mut l, i, 20, 20));
+        (0..20).for_each(|i| step(&mut l, i, 20, 20, false));
         // A burst that grows: each report finds more of it under way.
-        (20..50).for_each(|i| step(&mut l, i, 4 * i as u32, 4 * i - 20));
+        (20..50).for_each(|i| step(&mut l, i, 4 * i as u32, 4 * i - 20, false));
         assert!(l.random() > 0.05, "{}", l.random());
-        // Nothing more is sent, and the rest comes.
-        (50..80).for_each(|i| step(&mut l, i, 0, 20));
-        (80..90).for_each(|i| step(&mut l, i, 0, 0));
-        assert_eq!(l.random(), 0.0);
+        // Nothing more is sent, and the rest comes, though something stands in the queue by now.
+        (50..80).for_each(|i| step(&mut l, i, 0, 20, true));
+        (80..90).for_each(|i| step(&mut l, i, 0, 0, true));
+        assert!(l.random() < 0.008 && l.congestive() < 0.002, "{} {}", l.random(), l.congestive());
+        // What is really lost in the queue from then on stays.
+        (90..200).for_each(|i| step(&mut l, i, 100, 90, true));
+        assert!(l.congestive() > 0.08, "{}", l.congestive());
+    }
+
+    #[test]
+    fn what_was_on_its_way_before_a_silence_takes_nothing_back() {
+        let mut p = Path::new();
+        p.run(500, 1);
+        let before = p.loss();
+        assert!(before > 0.04, "{before}");
+        // Thirty are late when it falls silent, and come with what is sent after it.
+        p.highest += 30;
+        p.millis += 2_100;
+        p.run(1, 1);
+        p.packets += 30;
+        p.run(SETTLED as u64, 1);
+        p.run(100, 1);
+        assert!(p.loss() > before * 0.8, "{} after {before}", p.loss());
     }
 
     /// Reports every 20 ms on 20 packets each, of which some are lost.

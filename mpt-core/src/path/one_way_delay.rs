@@ -75,6 +75,8 @@ pub struct OneWayDelay {
     rest: i64,
     /// What the last ones were expected to wait.
     own: i64,
+    /// So few packets come that they make no queue.
+    thin: bool,
     /// Packets that made it, where there is jitter.
     averaged: f64,
     base: WindowedMin,
@@ -125,14 +127,14 @@ impl OneWayDelay {
                 self.gathered = None;
                 // Nothing stands there.
                 self.smoothed = self.base.get().or(Some(gathered.mean));
-                (self.rest, self.own) = (self.smoothed.unwrap_or(0), 0);
+                (self.rest, self.own, self.thin) = (self.smoothed.unwrap_or(0), 0, true);
                 if self.base.get().is_none() {
                     self.base.update(now, gathered.mean, BASE_WINDOW);
                 }
             }
             return;
         }
-        self.gathered = None;
+        (self.gathered, self.thin) = (None, false);
         let reading = if jitter > STEADY { gathered.mean } else { gathered.least };
         let mut good = true;
         let smoothed = match self.smoothed {
@@ -146,6 +148,7 @@ impl OneWayDelay {
                 before + ((reading - before) as f64 * part) as i64
             }
             _ => {
+                self.averaged = 0.0;
                 self.rest = reading - gathered.own;
                 reading
             }
@@ -199,7 +202,8 @@ impl OneWayDelay {
     /// What stands there now, where as much is expected to by an [`OwnQueue`](super::own_queue::OwnQueue).
     #[must_use]
     pub fn predicted(&self, own: Duration) -> Duration {
-        self.above_base(self.rest + own.as_micros() as i64)
+        let own = if self.thin { 0 } else { own.as_micros() as i64 };
+        self.above_base(self.rest + own)
     }
 
     fn above_base(&self, delay: i64) -> Duration {

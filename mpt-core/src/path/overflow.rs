@@ -25,12 +25,13 @@ pub struct Overflow {
 }
 
 impl Overflow {
-    /// Of so many packets so many were lost, and so much stands in the queue.
+    /// Of so many packets so many were lost, and so much stands in the queue. Fewer than none: so many had been counted that came
+    /// after all.
     pub fn on_report(&mut self, now: Time, (sent, lost): (f64, f64), standing: Duration) {
         let keep = (-now.since(self.updated).as_secs_f64() / MEMORY.as_secs_f64()).exp();
         self.updated = now;
         self.sent = self.sent * keep + sent;
-        self.lost = self.lost * keep + lost;
+        self.lost = (self.lost * keep + lost).max(0.0);
         let share = self.lost / self.sent.max(1.0);
         if standing >= FULL && share > BEGINS {
             self.since.get_or_insert(now);

@@ -8,6 +8,7 @@ const FORGOTTEN: Duration = Duration::from_secs(1);
 
 /// It holds no more than this.
 const MOST: Duration = Duration::from_millis(200);
+const MOST_NANOS: u64 = MOST.as_nanos() as u64;
 
 /// A queue that is filled by what is sent and emptied at the path's rate. Where jitter makes a reading of the real one an average of
 /// the past, this tells how it went on since.
@@ -15,7 +16,8 @@ const MOST: Duration = Duration::from_millis(200);
 pub struct OwnQueue {
     /// Nanoseconds for a byte, times 256; zero: not known.
     byte: u64,
-    idle_at: Time,
+    /// When it is empty, nanoseconds.
+    idle_at: u64,
     judged: Time,
 }
 
@@ -23,23 +25,28 @@ impl OwnQueue {
     /// A packet leaves; how long it will wait, microseconds.
     #[inline]
     pub fn on_sent(&mut self, now: Time, bytes: usize) -> u64 {
-        let wait = self.idle_at.since(now).min(MOST);
-        self.idle_at = now + wait + Duration::from_nanos((bytes as u64 * self.byte) >> 8);
-        wait.as_micros() as u64
+        let now = now.as_nanos();
+        let wait = self.idle_at.saturating_sub(now);
+        let takes = (bytes as u64).saturating_mul(self.byte) >> 8;
+        self.idle_at = now + (wait + takes).min(MOST_NANOS);
+        wait / 1_000
     }
 
     /// A report came: the path takes so many bytes a second.
     pub fn on_report(&mut self, now: Time, rate: f64) {
-        self.byte = (256e9 / rate.max(1.0)) as u64;
+        let byte = (256e9 / rate.max(1.0)) as u64;
         let passed = now.since(std::mem::replace(&mut self.judged, now));
         let left = 1.0 - (passed.as_secs_f64() / FORGOTTEN.as_secs_f64()).min(1.0);
-        self.idle_at = now + self.at(now).mul_f64(left);
+        // As many bytes as before, but for what is forgotten.
+        let longer = if self.byte == 0 { 0.0 } else { byte as f64 / self.byte as f64 };
+        self.idle_at = (now + self.at(now).mul_f64(left * longer).min(MOST)).as_nanos();
+        self.byte = byte;
     }
 
     /// What stands in it.
     #[must_use]
     pub fn at(&self, now: Time) -> Duration {
-        self.idle_at.since(now)
+        Time::from_nanos(self.idle_at).since(now)
     }
 }
 
@@ -66,7 +73,7 @@ mod tests {
                 q.on_report(at(t), 1e6);
             }
         }
-        assert!(q.at(at(3_000)) <= MOST, "{:?}", q.at(at(3_000)));
+        assert!(q.at(at(2_999)) <= MOST, "{:?}", q.at(at(2_999)));
         // As much as the path takes: what stands there by mistake is gone after some seconds.
         for t in 3_000..8_000u64 {
             q.on_sent(at(t), 1_000);
@@ -75,5 +82,19 @@ mod tests {
             }
         }
         assert!(q.at(at(8_000)) < Duration::from_millis(5), "{:?}", q.at(at(8_000)));
+    }
+
+    #[test]
+    fn nothing_is_expected_to_wait_for_long_whatever_the_rate() {
+        let mut q = OwnQueue::default();
+        let now = Time::from_millis(10);
+        for rate in [0.0, 200.0, 1e4] {
+            q.on_report(now, rate);
+            q.on_sent(now, 1_400);
+            assert!(q.at(now) <= MOST, "{rate}: {:?}", q.at(now));
+        }
+        // The same bytes leave sooner where more is known to pass.
+        q.on_report(now, 1e6);
+        assert!(q.at(now) <= Duration::from_millis(2), "{:?}", q.at(now));
     }
 }

@@ -92,9 +92,11 @@ struct Sent {
     log: SentLog,
     /// Bytes that left with what is known to have arrived or to be lost.
     resolved: u64,
-    /// The last packet reported, and what all until then were expected to wait, microseconds.
+    /// The last packet reported, what all until then were expected to wait, microseconds, and what those did that were reported
+    /// with it, in the mean.
     sequence: u32,
     waits: u64,
+    own: u64,
     /// Arrived, by the last report.
     packets: u64,
     bytes: u64,
@@ -112,21 +114,24 @@ impl PathModel {
         while self.workers.len() <= i {
             let log = SentLog::new();
             let delay = ToldDelay::default();
-            let told = 0;
-            let (resolved, sequence, waits) = (0, sequence.wrapping_sub(1), 0);
             self.workers.push(Sent {
                 log,
-                resolved,
-                sequence,
-                waits,
+                resolved: 0,
+                sequence: 0,
+                waits: 0,
+                own: 0,
                 packets: 0,
                 bytes: 0,
                 delay,
-                told,
+                told: 0,
             });
         }
         let wait = self.own.on_sent(now, bytes);
-        self.workers[i].log.on_sent(now, sequence, bytes, wait);
+        let sent = &mut self.workers[i];
+        if sent.log.is_empty() {
+            sent.sequence = sequence.wrapping_sub(1);
+        }
+        sent.log.on_sent(now, sequence, bytes, wait);
         self.bursts.on_sent(now, bytes);
     }
 
@@ -145,10 +150,18 @@ impl PathModel {
         if report.packets < sent.packets || left_bytes < sent.resolved {
             return;
         }
+        // Reports go by two paths where they tell of losses.
+        if report.packets == sent.packets && report.highest_seq == sent.sequence {
+            return;
+        }
         (sent.packets, sent.bytes, sent.resolved) = (report.packets, report.bytes, left_bytes);
-        let since = report.highest_seq.wrapping_sub(sent.sequence);
-        let own = found.waits.saturating_sub(sent.waits) / u64::from(since.max(1));
-        (sent.sequence, sent.waits) = (report.highest_seq, found.waits);
+        let since = report.highest_seq.wrapping_sub(sent.sequence) as i32;
+        if since > 0 {
+            sent.own = found.waits.saturating_sub(sent.waits) / u64::from(since.unsigned_abs());
+            (sent.sequence, sent.waits) = (report.highest_seq, found.waits);
+        }
+        // Else those came that were overtaken.
+        let own = sent.own;
         let first = worker == WorkerId::default();
         let Some(told) = report.delays else { return };
 
@@ -181,7 +194,7 @@ impl PathModel {
         let none = bursts.max(LEAST_QUEUE / latest).min(1.0);
         let none = Duration::from_secs_f64(none);
         let uncertain = if jitter > STEADY { uncertain.max(none) } else { uncertain };
-        let all = self.workers.iter().map(|w| w.bytes).sum();
+        let all = self.workers.iter().fold(0u64, |all, w| all.wrapping_add(w.bytes));
         let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
         let queues = if jitter > STEADY {
             // A reading is an average, and what it speaks of may be gone.
@@ -208,9 +221,7 @@ impl PathModel {
         let beyond = Duration::from_secs_f64(flying as f64 / rate)
             .saturating_sub(drains)
             .min(MOST_PREDICTED);
-        // More than it was seen to do is seldom possible for long: what is sent beyond that is expected to wait, until the delays
-        // say that it does not.
-        self.own.on_report(now, self.rate.capacity().unwrap_or(rate));
+        self.own.on_report(now, self.seen_rate(srtt));
         let queue = match jitter > STEADY {
             true => self.delay.predicted(self.own.at(now)),
             false => standing + beyond,
@@ -233,6 +244,14 @@ impl PathModel {
         };
     }
 
+    /// What was seen to pass, bytes a second. What is sent beyond that is expected to wait, until the delays say that it does not; but
+    /// what a thin flow was seen to send is no limit.
+    fn seen_rate(&self, srtt: Option<Duration>) -> f64 {
+        let first = FIRST_WINDOW / known(srtt).as_secs_f64();
+        let least = if self.rate.is_measured() { first / 4.0 } else { first };
+        self.rate.capacity().unwrap_or(0.0).max(least)
+    }
+
     /// A probe was answered, and `in_a_row` of them: of a path that lost much that says that it does no more.
     pub fn on_probe_answered(&mut self, in_a_row: u32) {
         self.loss.on_probe_answered(in_a_row);
@@ -241,8 +260,7 @@ impl PathModel {
 
     /// What a scheduler may count on, bytes a second.
     fn usable_rate(&self, srtt: Option<Duration>, idle: bool) -> f64 {
-        let srtt = srtt.unwrap_or(Duration::from_millis(100)).max(Duration::from_millis(2));
-        let first = FIRST_WINDOW / srtt.as_secs_f64();
+        let first = FIRST_WINDOW / known(srtt).as_secs_f64();
         match self.rate.capacity() {
             // What was its limit is none now.
             Some(rate) if self.rate.is_measured() && idle && self.rate.latest() > NEARLY * rate => {
@@ -264,7 +282,7 @@ impl PathModel {
     }
 
     fn follow_bottleneck(&mut self, now: Time, uncertain: Duration, srtt: Option<Duration>) {
-        let packets: u64 = self.workers.iter().map(|w| w.packets).sum();
+        let packets = self.workers.iter().fold(0u64, |all, w| all.saturating_add(w.packets));
         let (least, first) = KNOWN_AFTER[usize::from(self.delay.jitter() > STEADY)];
         let known = packets >= least && self.first.is_some_and(|at| now.since(at) >= first);
         let rate = self.rate.capacity().filter(|&r| self.rate.is_measured() && r < MOST_SHAPED);
@@ -328,3 +346,11 @@ impl PathModel {
         &self.delay
     }
 }
+
+/// A round-trip time to divide by.
+fn known(srtt: Option<Duration>) -> Duration {
+    srtt.unwrap_or(Duration::from_millis(100)).max(Duration::from_millis(2))
+}
+
+#[cfg(test)]
+mod tests;

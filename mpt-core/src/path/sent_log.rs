@@ -62,6 +62,11 @@ impl SentLog {
         self.next = (self.next + 1) % ENTRIES;
     }
 
+    /// Whether nothing was sent yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// All bytes so far.
     pub(super) fn bytes(&self) -> u64 {
         self.latest.bytes

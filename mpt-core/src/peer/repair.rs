@@ -7,7 +7,7 @@ use super::{Context, Peer};
 use crate::control::RepairStatus;
 use crate::path::State;
 use crate::repair::{CAPABILITY, Repair, Repairer, Step};
-use crate::schedule::Rank;
+use crate::schedule::{PathView, Rank};
 use crate::wire::{Abandon, Arrived, DATA_HEADER_LEN, DataHeader, MAX_GAPS, PathGaps};
 use crate::{DropReason, Fragment, Outbox, PacketNumber, PathId, Time, WorkerId};
 use std::time::Duration;
@@ -104,22 +104,10 @@ impl Peer {
         }
     }
 
-    /// The round trip of a path by which a lost packet comes: the second fastest's, if the fastest one lost it.
-    fn repair_round_trip(&self) -> Duration {
-        let best = self.views.iter().map(|v| v.rank).min();
-        let in_use = self.views.iter().filter(|v| Some(v.rank) == best);
-        let mut two = [Duration::MAX; 2];
-        for v in in_use {
-            let longer = two[0].max(v.srtt);
-            two = [two[0].min(v.srtt), two[1].min(longer)];
-        }
-        if two[1] < Duration::MAX { two[1] } else { two[0] }
-    }
-
     /// What of worker `id` has not arrived, for a report that goes out now.
     pub(super) fn arrived(&mut self, now: Time, id: WorkerId) -> Option<Arrived> {
         let repairs = self.repairs();
-        let round_trip = self.repair_round_trip();
+        let round_trip = repair_round_trip(&self.views);
         let worker = self.receive_workers[usize::from(id.get())].as_mut().filter(|_| repairs)?;
         worker.reorder.set_round_trip(round_trip);
         let mut arrived = Arrived::new(worker.reorder.patience(), worker.reorder.resolved());
@@ -277,5 +265,54 @@ impl ReceiveWorker {
     /// Whether the path's sequence lacks this number.
     pub(super) fn lacks(&self, path: PathId, sequence: u32) -> bool {
         self.gaps[path.index()].is_new(sequence)
+    }
+}
+
+/// The round trip of the path by which a lost packet comes: the second fastest's, if the fastest one lost it. Zero where it is not known.
+fn repair_round_trip(views: &[PathView]) -> Duration {
+    let best = views.iter().map(|v| v.rank).min();
+    let known = views.iter().filter(|v| Some(v.rank) == best && !v.srtt.is_zero()).map(|v| v.srtt);
+    let (mut first, mut second) = (Duration::MAX, Duration::MAX);
+    for srtt in known {
+        second = second.min(first.max(srtt));
+        first = first.min(srtt);
+    }
+    [second, first].into_iter().find(|&trip| trip < Duration::MAX).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Weight;
+    use crate::schedule::{Estimate, Tokens};
+
+    #[test]
+    fn a_repair_takes_the_second_fastest_path_that_is_known() {
+        let views = |srtts: &[u64]| -> Vec<PathView> {
+            let view = |(&ms, id)| PathView {
+                id,
+                weight: Weight::DEFAULT,
+                priority: 0,
+                rank: Rank::Preferred,
+                mtu: 1_400,
+                srtt: Duration::from_millis(ms),
+                limit: None,
+                tokens: Tokens::Left,
+                min_rtt: Duration::from_millis(ms),
+                estimate: Estimate::default(),
+            };
+            srtts.iter().zip(PathId::all()).map(view).collect()
+        };
+        for (srtts, expected) in [
+            (&[][..], 0),
+            (&[0], 0),
+            (&[70], 70),
+            (&[70, 20], 70),
+            (&[90, 0, 30], 90),
+            (&[50, 90, 30], 50),
+        ] {
+            let trip = repair_round_trip(&views(srtts));
+            assert_eq!(trip, Duration::from_millis(expected), "{srtts:?}");
+        }
     }
 }

@@ -45,7 +45,7 @@ impl Patience {
     pub fn get(&self) -> Duration {
         let Some((mean, deviation)) = self.estimate else { return INITIAL };
         let timeout = Duration::from_secs_f64(mean + 4.0 * deviation);
-        let least = self.round_trip.mul_f64(LEAST_TRIPS).clamp(LEAST, INITIAL);
+        let least = self.round_trip.min(INITIAL).mul_f64(LEAST_TRIPS).clamp(LEAST, INITIAL);
         timeout.mul_f64(ROUND_TRIPS).clamp(least, MOST)
     }
 

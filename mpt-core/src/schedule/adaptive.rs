@@ -152,7 +152,10 @@ impl Adaptive {
         let fastest = paths.clone().find(|v| is_fastest(self, v))?;
         let kind = self.flows.kind(now, flow, len);
         let picked = if kind == Kind::Sparse {
-            let tail = |v: &PathView| micros(v.estimate.jitter) * TAIL;
+            let tail = |v: &PathView| match now.since(v.estimate.at) < BELIEVED {
+                true => micros(v.estimate.jitter) * TAIL,
+                false => 0,
+            };
             paths.clone().min_by_key(|v| self.cost(v) + tail(v) + micros(self.queue(now, v)))?.id
         } else if fastest.tokens == Tokens::Left
             && now >= self.spread_until

@@ -1,0 +1,96 @@
+use super::*;
+use crate::wire::DelayReport;
+use crate::{PacketNumber, PathId};
+
+const MS: u64 = 1_000;
+
+/// Jitter that looks normal, microseconds, from a sum of twelve.
+fn jitter(x: &mut u64) -> i64 {
+    let sum: f64 = (0..12)
+        .map(|_| {
+            *x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (*x >> 11) as f64 / (1u64 << 53) as f64 - 0.5
+        })
+        .sum();
+    (sum * 8e3) as i64
+}
+
+/// A path of a megabyte a second, 40 ms and a jitter of 8 ms, with a report each 20 ms that arrives `copies` times. A packet of
+/// 1 000 bytes leaves each 1.1 ms; after three seconds each 0.5 ms for 40 ms, and each 2 for the next 160. How far what is predicted of the
+/// queue is off at most from then on, and how long the queue was.
+fn predicted(copies: usize) -> (u64, u64) {
+    let (mut model, mut turn) = (PathModel::default(), CommonTurn::default());
+    let path = PathId::new(0).unwrap();
+    let (mut x, mut sequence, mut idle_at) = (7u64, 0u32, 0u64);
+    let mut under_way: Vec<(u64, u32, i64)> = Vec::new();
+    let (mut packets, mut highest) = (0u64, 0u32);
+    let (mut off, mut longest) = (0, 0);
+    let mut next = 0;
+    for now in (0..8_000 * MS).step_by(100) {
+        let at = Time::from_micros(1_000 * MS + now);
+        let burst = now % (200 * MS) < 40 * MS;
+        while next <= now {
+            sequence += 1;
+            model.on_sent(at, WorkerId::default(), sequence, 1_000);
+            idle_at = idle_at.max(now) + MS;
+            let delay = idle_at - now + 40 * MS;
+            let delay = delay.saturating_add_signed(jitter(&mut x).max(-40 * MS as i64));
+            under_way.push((now + delay, sequence, delay as i64));
+            next += match now > 3_000 * MS {
+                false => 1_100,
+                true if burst => 500,
+                true => 2_000,
+            };
+        }
+        if now % (20 * MS) != 0 {
+            continue;
+        }
+        let (came, rest): (Vec<_>, Vec<_>) = under_way.iter().partition(|p| p.0 <= now);
+        under_way = rest;
+        let (Some(least), Some(last)) =
+            (came.iter().map(|p| p.2).min(), came.iter().map(|p| p.1).max())
+        else {
+            continue;
+        };
+        packets += came.len() as u64;
+        highest = highest.max(last);
+        let mean = came.iter().map(|p| p.2).sum::<i64>() / came.len() as i64;
+        let report = PathReport {
+            path,
+            marker_epoch: None,
+            highest_seq: highest,
+            highest_pn: PacketNumber(highest.into()),
+            packets,
+            bytes: packets * 1_000,
+            since_highest: 0,
+            delays: Some(DelayReport {
+                least: (least / 100) as u32,
+                jitter: 90,
+                mean: ((mean - least) / 100) as u16,
+                packets: came.len() as u16,
+                at: (now / 100) as u32,
+            }),
+        };
+        let srtt = Some(Duration::from_millis(80));
+        for _ in 0..copies {
+            model.on_report(at, WorkerId::default(), &report, srtt, &mut turn);
+        }
+        if now > 4_000 * MS {
+            let e = model.estimate();
+            let told = (e.idle_at.since(at) + e.threshold / 2).as_micros();
+            let queue = idle_at.saturating_sub(now);
+            off = off.max((told as u64).abs_diff(queue.max(e.threshold.as_micros() as u64 / 2)));
+            longest = longest.max(queue);
+        }
+    }
+    (off, longest)
+}
+
+#[test]
+fn a_queue_behind_jitter_is_predicted_from_what_was_sent() {
+    for copies in [1, 2] {
+        let (off, longest) = predicted(copies);
+        assert!(longest > 30 * MS, "{longest}");
+        assert!(off < 9 * MS, "{copies} copies: {off} µs off, the queue {longest}");
+    }
+}
