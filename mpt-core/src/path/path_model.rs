@@ -150,17 +150,13 @@ impl PathModel {
         if report.packets < sent.packets || left_bytes < sent.resolved {
             return;
         }
-        // Reports go by two paths where they tell of losses.
-        if report.packets == sent.packets && report.highest_seq == sent.sequence {
-            return;
-        }
         (sent.packets, sent.bytes, sent.resolved) = (report.packets, report.bytes, left_bytes);
         let since = report.highest_seq.wrapping_sub(sent.sequence) as i32;
         if since > 0 {
             sent.own = found.waits.saturating_sub(sent.waits) / u64::from(since.unsigned_abs());
             (sent.sequence, sent.waits) = (report.highest_seq, found.waits);
         }
-        // Else those came that were overtaken.
+        // Else those came that were overtaken, or the same report by another path.
         let own = sent.own;
         let first = worker == WorkerId::default();
         let Some(told) = report.delays else { return };
