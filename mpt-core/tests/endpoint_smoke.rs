@@ -1,14 +1,14 @@
 //! A live session against damaged datagrams of its own: nothing may panic, and what it knows stays. How many, and how to begin
 //! elsewhere: `parsers_smoke.rs`.
 
+#[path = "two_ends/config.rs"]
+mod config;
 mod smoke;
 
-use mpt_core::config::{
-    CipherChoice, EndpointConfig, LocalEnd, MssClamp, PathConfig, PeerConfig, Prefix, WorkerCount,
-};
+use mpt_core::config::{CipherChoice, LocalEnd, WorkerCount};
 use mpt_core::control::Status;
 use mpt_core::inner::Offload;
-use mpt_core::keys::{PresharedKey, PrivateKey};
+use mpt_core::keys::PrivateKey;
 use mpt_core::{DatagramMeta, Endpoint, Outbox, PathId, PeerId, SocketId, Time};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -28,35 +28,8 @@ impl Pair {
         let key = |i| PrivateKey::from_random([i; 32]);
         let now = Time::from_millis(1);
         let ends = [1u8, 2].map(|i| {
-            let config = EndpointConfig {
-                private_key: key(i),
-                cipher: CipherChoice::Auto,
-                aes_in_hardware: true,
-                scheduler: Default::default(),
-                max_hold: Duration::from_millis(500),
-                probe: Default::default(),
-                mss_clamp: MssClamp::Auto,
-                mtu: None,
-                workers: WorkerCount::ONE,
-                repair: Default::default(),
-                policies: Default::default(),
-                memory: Default::default(),
-            };
-            let path = PathConfig {
-                name: "path".to_owned(),
-                weight: None,
-                priority: 0,
-                dscp: Default::default(),
-                disabled: false,
-                rate_limit: None,
-            };
-            let peer = PeerConfig {
-                name: "peer".to_owned(),
-                public_key: key(3 - i).public_key(),
-                preshared_key: PresharedKey::from_bytes([9; 32]),
-                allowed_ips: vec![Prefix::new([10, 0, 0, 3 - i].into(), 32).expect("32 bits")],
-                paths: vec![path],
-            };
+            let config = config::endpoint(key(i), CipherChoice::Auto, WorkerCount::ONE);
+            let peer = config::peer(key(3 - i).public_key(), [10, 0, 0, 3 - i], &["path"]);
             let mut end = Endpoint::new(config, [i ^ seed; 32]);
             let peer = end.add_peer(now, peer).expect("one peer, one path");
             let path = PathId::new(0).expect("0 is one");

@@ -157,7 +157,7 @@ impl LossKind {
         self.unsettled = self.unsettled.saturating_sub(1);
         count.sent = count.sent * keep + counted;
         count.lost = count.lost * keep + lost.max(0) as f64;
-        self.settle(now, stood, lost);
+        self.book(now, stood, lost);
         self.follow_recent(counted, lost as f64);
         if self.random.sent >= LEAST_PACKETS && self.random() < NOTABLE {
             (self.doubted, self.doubts) = (None, 0);
@@ -199,7 +199,7 @@ impl LossKind {
     }
 
     /// Notes what was counted, or takes back what has come after all: from where it was counted, the last first.
-    fn settle(&mut self, now: Time, congestive: bool, lost: i64) {
+    fn book(&mut self, now: Time, congestive: bool, lost: i64) {
         if lost > 0 {
             let last = &mut self.counted[(self.next_counted + COUNTED - 1) % COUNTED];
             if last.congestive == congestive && now.since(last.at) < TOGETHER {

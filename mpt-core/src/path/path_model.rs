@@ -126,7 +126,8 @@ impl PathModel {
                 told: 0,
             });
         }
-        let wait = self.own.on_sent(now, bytes);
+        // Elsewhere each report's least delay shows the queue.
+        let wait = if self.estimate.jittery { self.own.on_sent(now, bytes) } else { 0 };
         let sent = &mut self.workers[i];
         if sent.log.is_empty() {
             sent.sequence = sequence.wrapping_sub(1);

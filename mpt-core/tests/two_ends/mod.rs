@@ -1,10 +1,10 @@
 //! Two endpoints with a session over two paths, in virtual time and without a network between.
 
-use mpt_core::config::{
-    CipherChoice, EndpointConfig, LocalEnd, MssClamp, PathConfig, PeerConfig, Prefix, WorkerCount,
-};
+mod config;
+
+use mpt_core::config::{CipherChoice, LocalEnd, WorkerCount};
 use mpt_core::inner::{Checksum, Offload, Segments};
-use mpt_core::keys::{PresharedKey, PrivateKey};
+use mpt_core::keys::PrivateKey;
 use mpt_core::wire::MessageType;
 use mpt_core::{
     DatagramMeta, Deliver, Endpoint, Incoming, Outbox, PathId, PeerId, RateLimit, SocketId, Time,
@@ -272,35 +272,8 @@ fn sum(bytes: &[u8], more: u32) -> u16 {
 
 fn endpoint(now: Time, end: usize, cipher: CipherChoice, workers: WorkerCount) -> Endpoint {
     let key = |i: usize| PrivateKey::from_random([i as u8 + 1; 32]);
-    let config = EndpointConfig {
-        private_key: key(end),
-        cipher,
-        aes_in_hardware: true,
-        scheduler: Default::default(),
-        max_hold: Duration::from_millis(500),
-        probe: Default::default(),
-        mss_clamp: MssClamp::Auto,
-        mtu: None,
-        workers,
-        memory: Default::default(),
-        repair: Default::default(),
-        policies: Default::default(),
-    };
-    let path = |name: &str| PathConfig {
-        name: name.to_owned(),
-        weight: None,
-        priority: 0,
-        dscp: Default::default(),
-        disabled: false,
-        rate_limit: None,
-    };
-    let peer = PeerConfig {
-        name: "peer".to_owned(),
-        public_key: key(1 - end).public_key(),
-        preshared_key: PresharedKey::from_bytes([9; 32]),
-        allowed_ips: vec![Prefix::new(inner_address(1 - end).into(), 32).unwrap()],
-        paths: PATHS.into_iter().map(path).collect(),
-    };
+    let config = config::endpoint(key(end), cipher, workers);
+    let peer = config::peer(key(1 - end).public_key(), inner_address(1 - end), &PATHS);
     let mut endpoint = Endpoint::new(config, [end as u8 + 1; 32]);
     let peer = endpoint.add_peer(now, peer).unwrap();
     for (i, path) in PathId::all().take(PATHS.len()).enumerate() {
