@@ -8,6 +8,7 @@ mod figures;
 mod grid;
 mod options;
 mod profile;
+mod random_networks;
 mod run;
 mod table;
 mod trace;

@@ -42,10 +42,13 @@ pub struct Options {
     /// Changes while running instead of the comparison: a timeline of each, and how soon all was well again.
     #[arg(long)]
     pub changes: bool,
+    /// Networks that nobody picked instead of the sixteen: two to four links, drawn anew for each seed.
+    #[arg(long, conflicts_with_all = ["profiles", "changes"])]
+    pub random: bool,
     /// Prints what the adaptive scheduler believes in each tenth of a second of one run; no table.
     #[arg(long)]
     pub trace: bool,
-    /// Traces this path alone, 0 or 1.
+    /// Traces this path alone, counted from 0.
     #[arg(long, value_name = "PATH", requires = "trace")]
     pub alone: Option<usize>,
 }
@@ -78,6 +81,12 @@ impl Traffic {
             Self::Bbr | Self::CallBbr => Some(Control::Bbr),
             Self::Steady => None,
         }
+    }
+
+    /// Whether the bulk flow is what is judged.
+    #[must_use]
+    pub const fn is_bulk(self) -> bool {
+        matches!(self, Self::Cubic | Self::Bbr)
     }
 
     /// Its name on the command line.

@@ -54,26 +54,33 @@ impl Tunnel {
 /// The world of a run, its tunnel up.
 #[must_use]
 pub fn world(profile: &Profile, tunnel: Tunnel, seed: u64) -> World {
-    let links: Vec<LinkProfile> = match tunnel {
-        Tunnel::Alone(path) => vec![profile.links[path]],
-        Tunnel::Weighted | Tunnel::Adaptive => profile.links.to_vec(),
+    let (links, scheduler) = match tunnel {
+        Tunnel::Alone(path) => (&profile.links[path..=path], SchedulerKind::Weighted),
+        Tunnel::Weighted => (&profile.links[..], SchedulerKind::Weighted),
+        Tunnel::Adaptive => (&profile.links[..], SchedulerKind::Adaptive),
     };
-    let mut world = World::pair(seed, &links, Far::Configured);
+    let weights: &[u64] = if tunnel == Tunnel::Weighted { &profile.weights() } else { &[] };
+    world_over(links, scheduler, weights, seed)
+}
+
+/// A tunnel over these links, weighted by the rates of those that have one, up.
+pub(super) fn world_over(
+    links: &[LinkProfile],
+    scheduler: SchedulerKind,
+    weights: &[u64],
+    seed: u64,
+) -> World {
+    let mut world = World::pair(seed, links, Far::Configured);
     for i in 0..2 {
         let config = &mut world.ends[i].config;
         config.cipher = CipherChoice::None;
-        config.scheduler = match tunnel {
-            Tunnel::Adaptive => SchedulerKind::Adaptive,
-            Tunnel::Weighted | Tunnel::Alone(_) => SchedulerKind::Weighted,
-        };
+        config.scheduler = scheduler;
         world.start(i);
     }
-    if tunnel == Tunnel::Weighted {
-        for end in 0..2 {
-            for (path, weight) in PathId::all().zip(profile.weights()) {
-                let weight = Weight::new(weight).expect("rates are between 1 and 10 000 Mbit/s");
-                world.operate(end, |endpoint, _, peer| endpoint.set_weight(peer, path, weight));
-            }
+    for end in 0..2 {
+        for (path, weight) in PathId::all().zip(weights) {
+            let weight = Weight::new(*weight).expect("rates are between 1 and 10 000 Mbit/s");
+            world.operate(end, |endpoint, _, peer| endpoint.set_weight(peer, path, weight));
         }
     }
     world.run_until_up(Duration::from_secs(10));
@@ -113,7 +120,11 @@ pub fn bulk(
     beside: Beside,
     seed: u64,
 ) -> BulkRun {
-    let mut world = world(profile, tunnel, seed);
+    bulk_in(world(profile, tunnel, seed), control, beside, seed)
+}
+
+/// A bulk flow in this world.
+pub(super) fn bulk_in(mut world: World, control: Control, beside: Beside, seed: u64) -> BulkRun {
     let (began, counts) = (world.now, world.now + WARM_UP);
     let (flow, achieved) = Bulk::new(world.now, (0, 1), 0, control, seed);
     world.hosts.push(Box::new(flow));
@@ -137,10 +148,13 @@ pub fn bulk(
 /// A call with nothing beside it, through one path.
 #[must_use]
 pub fn call_alone(profile: &Profile, path: usize, seed: u64) -> Arrived {
-    let mut world = world(profile, Tunnel::Alone(path), seed);
-    let at = (world.now, world.now + WARM_UP, world.now + LENGTH);
-    let (steady, arrived) = Steady::new((0, 1), 5_004, CALL.0, CALL.1, at);
-    world.hosts.push(Box::new(steady));
+    call_in(world(profile, Tunnel::Alone(path), seed))
+}
+
+/// A call with nothing beside it in this world.
+pub(super) fn call_in(mut world: World) -> Arrived {
+    let counts = world.now + WARM_UP;
+    let arrived = add_call(&mut world, counts);
     world.run(LENGTH + Duration::from_secs(1));
     take(arrived)
 }
@@ -148,22 +162,21 @@ pub fn call_alone(profile: &Profile, path: usize, seed: u64) -> Arrived {
 /// A stream of constant rate: this share of what the links carry after headers. Counted from 2 s on.
 #[must_use]
 pub fn steady(profile: &Profile, tunnel: Tunnel, share: f64, seed: u64) -> Arrived {
-    let mut world = world(profile, tunnel, seed);
+    steady_in(world(profile, tunnel, seed), profile.rate() * share)
+}
+
+/// A stream of this rate, bits a second on the links, in this world. Counted from 2 s on.
+pub(super) fn steady_in(mut world: World, rate: f64) -> Arrived {
     let counts = world.now + Duration::from_secs(2);
-    let arrived = add_steady(&mut world, profile, share, counts);
+    let arrived = add_steady(&mut world, rate, counts);
     world.run(LENGTH + Duration::from_secs(2));
     take(arrived)
 }
 
-/// A stream of this share of what the links carry begins.
-pub(super) fn add_steady(
-    world: &mut World,
-    profile: &Profile,
-    share: f64,
-    counts: Time,
-) -> Rc<RefCell<Arrived>> {
+/// A stream of this rate on the links begins.
+pub(super) fn add_steady(world: &mut World, rate: f64, counts: Time) -> Rc<RefCell<Arrived>> {
     let on_link = (STEADY_BYTES + STEADY_OVERHEAD) as f64;
-    let gap = Duration::from_secs_f64(on_link * 8.0 / (profile.rate() * share));
+    let gap = Duration::from_secs_f64(on_link * 8.0 / rate);
     let at = (world.now, counts, world.now + LENGTH);
     let (steady, arrived) = Steady::new((0, 1), 5_006, STEADY_BYTES, gap, at);
     world.hosts.push(Box::new(steady));

@@ -2,18 +2,18 @@
 
 use super::grid::{DISORDER, GOODPUT, Grid, LOSS, P99, millis};
 use super::options::{Options, Traffic};
-use super::{Figures, Profile, Tunnel, call_alone, changes_report, trace};
+use super::{Figures, Profile, Tunnel, call_alone, changes_report, random_networks, trace};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Of the better path alone a bulk flow is to have at least this part, as a mean over seeds.
-const OF_BEST: f64 = 0.98;
+pub(super) const OF_BEST: f64 = 0.98;
 
 /// A call's 99th percentile is to be no more than this above what it has alone by the better path, milliseconds.
-const CALL_EXTRA: f64 = 30.0;
+pub(super) const CALL_EXTRA: f64 = 30.0;
 
 /// Where links reorder, this share may.
-const DISORDER_GOAL: f64 = 1e-4;
+pub(super) const DISORDER_GOAL: f64 = 1e-4;
 
 /// Prints the comparison, or what else is asked for.
 ///
@@ -23,6 +23,10 @@ pub fn print(options: &Options) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if options.trace {
         for traffic in options.chosen_traffic() {
+            if options.random {
+                random_networks::trace(options.alone, traffic, options.first);
+                continue;
+            }
             for profile in options.chosen_profiles() {
                 trace(&profile, options.traced(), traffic, options.first);
             }
@@ -31,6 +35,8 @@ pub fn print(options: &Options) -> io::Result<()> {
     }
     let (text, json) = if options.changes {
         changes_report(options)
+    } else if options.random {
+        random_networks::report(options)
     } else {
         let grid = Grid::run(options);
         (tables(options, &grid), grid.json())
@@ -187,12 +193,12 @@ fn alone(profile: &Profile, seed: u64) -> f64 {
     by(0).min(by(1))
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
 /// A small share: no zeros where there is nothing.
-fn fine(share: f64) -> String {
+pub(super) fn fine(share: f64) -> String {
     match share * 100.0 {
         p if p <= 0.0 => "0".to_owned(),
         p if p < 0.1 => format!("{p:.4} %"),

@@ -4,6 +4,8 @@ use super::run::{add_call, add_steady, world};
 use super::{LENGTH, Profile, STEADY_SHARE, Traffic, Tunnel};
 use crate::sim::quic::{Achieved, Bulk};
 use crate::sim::steady::Arrived;
+use crate::sim::world::World;
+use mpt_core::MAX_PATHS;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -47,7 +49,11 @@ fn mbit(bytes: u64) -> f64 {
 
 /// Prints a line for each tenth of a second.
 pub fn trace(profile: &Profile, tunnel: Tunnel, traffic: Traffic, seed: u64) {
-    let mut world = world(profile, tunnel, seed);
+    trace_in(world(profile, tunnel, seed), profile.rate(), traffic, seed);
+}
+
+/// The same in a world whose links have this rate together.
+pub(super) fn trace_in(mut world: World, rate: f64, traffic: Traffic, seed: u64) {
     let began = world.now;
     let mut carried = Vec::new();
     match traffic.control() {
@@ -57,7 +63,7 @@ pub fn trace(profile: &Profile, tunnel: Tunnel, traffic: Traffic, seed: u64) {
             carried.push(Carried::Bulk { achieved, bytes: 0 });
         }
         None => {
-            let arrived = add_steady(&mut world, profile, STEADY_SHARE, began);
+            let arrived = add_steady(&mut world, rate * STEADY_SHARE, began);
             carried.push(Carried::Steady { name: "stream", arrived, packets: 0 });
         }
     }
@@ -65,7 +71,7 @@ pub fn trace(profile: &Profile, tunnel: Tunnel, traffic: Traffic, seed: u64) {
         let arrived = add_call(&mut world, began);
         carried.push(Carried::Steady { name: "call", arrived, packets: 0 });
     }
-    let mut before = [0; 2];
+    let mut before = [0; MAX_PATHS];
     for tick in 1..=LENGTH.as_millis() / 100 {
         world.run(Duration::from_millis(100));
         print!("{:5.1}", tick as f64 / 10.0);
