@@ -71,7 +71,7 @@ const MODEST: Duration = Duration::from_millis(1_000);
 const SHORT: Duration = Duration::from_millis(50);
 
 /// A path whose limit was not seen yet is taken for this part of the fastest at least.
-const UNKNOWN_PART: u64 = 6;
+const UNKNOWN_PART: u64 = 24;
 
 /// One whose limit was not seen takes no more at once than this, while there are others: what they may not have yet would all go there.
 const UNSEEN_QUEUE: Duration = Duration::from_millis(60);
@@ -232,6 +232,8 @@ impl Adaptive {
         let mut quick: Option<(i64, PathId)> = None;
         let mut spent: Option<(i64, PathId)> = None;
         let mut short: Option<(u64, PathId)> = None;
+        // Whether more than enough waits there too.
+        let mut full = false;
         let mut unseen: Option<(u64, PathId)> = None;
         let eligible = |v: &&PathView| over & v.id.bit() != 0;
         for v in paths.filter(eligible) {
@@ -243,10 +245,8 @@ impl Adaptive {
             }
             let queue = self.queue(now, v);
             let level = queue.as_nanos() as u64 / u64::from(v.weight.get());
-            if v.estimate.jittery
-                && !v.estimate.measured
-                && queue > v.estimate.threshold + UNSEEN_QUEUE
-            {
+            let enough = queue > v.estimate.threshold + UNSEEN_QUEUE;
+            if v.estimate.jittery && !v.estimate.measured && enough {
                 if unseen.is_none_or(|(least, _)| level < least) {
                     unseen = Some((level, v.id));
                 }
@@ -259,8 +259,14 @@ impl Adaptive {
                 quick = Some((self.cost(v), v.id));
             }
             if short.is_none_or(|(least, _)| level < least) {
-                short = Some((level, v.id));
+                (short, full) = (Some((level, v.id)), enough);
             }
+        }
+        // A path that is known to be full takes no more of a burst than one of which that is not known.
+        if let (true, Some((least, _)), Some((level, _))) = (full, short, unseen)
+            && level < least
+        {
+            short = unseen;
         }
         let picked = quick.map(|(_, id)| id).or(short.map(|(_, id)| id));
         // Else it waits for tokens, if there are such.
