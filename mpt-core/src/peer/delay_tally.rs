@@ -66,7 +66,8 @@ impl DelayTally {
         if self.recent.is_empty() {
             self.recent = vec![None; RECENT];
         }
-        self.recent[sequence as usize % RECENT] = Some(Recent { turn: turn(sequence), sent, delay });
+        self.recent[sequence as usize % RECENT] =
+            Some(Recent { turn: turn(sequence), sent, delay });
         let starts = [(1, 2), (1, 1), (1, 0), (2, 2), (2, 1), (2, 0)];
         let step = starts.into_iter().find_map(|(stride, before): (u32, u32)| {
             self.triple(sequence.wrapping_sub(before * stride), stride).and_then(unevenness)

@@ -16,8 +16,11 @@ const LAST_COPY: u8 = 15;
 /// What the receiver has patience for before it said so.
 const INITIAL_PATIENCE: Duration = Duration::from_millis(150);
 
-/// The path that lost a packet gets it again if it is this part of the patience ahead of the others.
+/// The path that lost a packet gets it again if it is this part of the patience ahead of the others, …
 const AHEAD: f64 = 0.6;
+
+/// … or by a round trip of its own and so much at least: it could lose the packet again, and be no later.
+const LEAST_AHEAD: Duration = Duration::from_millis(20);
 
 /// Lost packets that wait for a path; more were lost for good.
 const MOST_WAITING: usize = 1 << 14;
@@ -329,7 +332,8 @@ fn target(views: &[PathView], loser: PathId, len: usize, patience: Duration) -> 
     match (same, other) {
         (Some(same), Some(other)) => {
             let ahead = (other.srtt / 2).saturating_sub(same.srtt / 2);
-            Some(if ahead > patience.mul_f64(AHEAD) { same } else { other })
+            let again = same.srtt.max(LEAST_AHEAD);
+            Some(if ahead > patience.mul_f64(AHEAD).min(again) { same } else { other })
         }
         (same, other) => same.or(other),
     }

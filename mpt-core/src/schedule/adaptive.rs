@@ -232,7 +232,7 @@ impl Adaptive {
         let mut quick: Option<(i64, PathId)> = None;
         let mut spent: Option<(i64, PathId)> = None;
         let mut short: Option<(u64, PathId)> = None;
-        // Whether more than enough waits there too.
+        // Whether more than enough waits there.
         let mut full = false;
         let mut unseen: Option<(u64, PathId)> = None;
         let eligible = |v: &&PathView| over & v.id.bit() != 0;
@@ -262,15 +262,13 @@ impl Adaptive {
                 (short, full) = (Some((level, v.id)), enough);
             }
         }
-        // A path that is known to be full takes no more of a burst than one of which that is not known.
-        if let (true, Some((least, _)), Some((level, _))) = (full, short, unseen)
-            && level < least
-        {
-            short = unseen;
-        }
-        let picked = quick.map(|(_, id)| id).or(short.map(|(_, id)| id));
-        // Else it waits for tokens, if there are such.
-        let picked = picked.or(spent.map(|(_, id)| id)).or(unseen.map(|(_, id)| id));
+        // Where more than enough waits already, nothing more is sent while another path only waits for tokens: a flow that finds all
+        // others busy would lose everything there.
+        let id = |(_, id): (u64, PathId)| id;
+        let picked = quick.map(|(_, id)| id).or(short.filter(|_| !full).map(id));
+        let picked = picked.or(spent.map(|(_, id)| id));
+        let picked =
+            picked.or(short.into_iter().chain(unseen).min_by_key(|(level, _)| *level).map(id));
         let picked = picked.unwrap_or(fastest.id);
         if picked != fastest.id {
             self.spread_until = self.spread_until.max(now + CALM);

@@ -146,8 +146,7 @@ fn run(traffic: Traffic, seed: u64) -> Outcome {
             let sum: f64 = links.iter().map(rate).sum();
             let own = links.iter().map(|l| l.loss * rate(l)).sum::<f64>() / sum;
             let arrived = steady_in(together(), sum * STEADY_SHARE);
-            let most =
-                if links.iter().all(|l| l.jitter.is_zero()) { 0.0 } else { DISORDER_GOAL };
+            let most = if links.iter().all(|l| l.jitter.is_zero()) { 0.0 } else { DISORDER_GOAL };
             let (lost, disorder) = (arrived.loss(), arrived.disorder());
             let said = format!(
                 "lost {}, by the links {}; out of order {}; p99 {:.0} ms",
@@ -170,7 +169,8 @@ pub(super) fn report(options: &Options) -> (String, Value) {
         .collect();
     let crew = Crew::new(options.jobs, options.time_limit());
     let results = crew.run(runs.len(), |i| run(runs[i].1, runs[i].0));
-    let mut text = format!("Networks drawn by {} seeds from {} on.\n", options.seeds, options.first);
+    let mut text =
+        format!("Networks drawn by {} seeds from {} on.\n", options.seeds, options.first);
     for ((seed, traffic), _) in runs.iter().zip(&results).filter(|(_, r)| r.is_none()) {
         let _ = writeln!(text, "Not finished: --traffic {} --first {seed}", traffic.name());
     }
