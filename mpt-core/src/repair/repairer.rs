@@ -19,8 +19,10 @@ const INITIAL_PATIENCE: Duration = Duration::from_millis(150);
 /// The path that lost a packet gets it again if it is this part of the patience ahead of the others, …
 const AHEAD: f64 = 0.6;
 
-/// … or by a round trip of its own and so much at least: it could lose the packet again, and be no later.
+/// … or by a round trip of its own and so much at least, with next to nothing in its queue: it could lose the packet again, and be
+/// no later. What a full queue lost is not for that queue.
 const LEAST_AHEAD: Duration = Duration::from_millis(20);
+const CLEAR: Duration = Duration::from_millis(15);
 
 /// Lost packets that wait for a path; more were lost for good.
 const MOST_WAITING: usize = 1 << 14;
@@ -332,7 +334,8 @@ fn target(views: &[PathView], loser: PathId, len: usize, patience: Duration) -> 
     match (same, other) {
         (Some(same), Some(other)) => {
             let ahead = (other.srtt / 2).saturating_sub(same.srtt / 2);
-            let again = same.srtt.max(LEAST_AHEAD);
+            let clear = same.estimate.at > Time::ZERO && same.estimate.standing < CLEAR;
+            let again = if clear { same.srtt.max(LEAST_AHEAD) } else { Duration::MAX };
             Some(if ahead > patience.mul_f64(AHEAD).min(again) { same } else { other })
         }
         (same, other) => same.or(other),
