@@ -111,6 +111,17 @@ pub struct Adaptive {
     floor: Floor,
 }
 
+/// What a flow is spread over.
+#[derive(Clone, Copy, Debug)]
+struct Over {
+    /// By bits.
+    paths: u16,
+    /// Those of them that only get what would not arrive later by them.
+    minor: u16,
+    /// Whether it slows down for what waits.
+    yields: bool,
+}
+
 /// A path's queue as predicted.
 #[derive(Clone, Copy, Default, Debug)]
 struct Lane {
@@ -164,11 +175,11 @@ impl Adaptive {
             fastest.id
         } else {
             let unanswered = kind == Kind::Unanswered && self.watches(now);
-            let (over, minor) = match unanswered {
-                true => (self.known, 0),
-                false => (self.eligible, self.minor),
+            let over = match unanswered {
+                true => Over { paths: self.known, minor: 0, yields: false },
+                false => Over { paths: self.eligible, minor: self.minor, yields: true },
             };
-            self.spread(now, paths.clone(), fastest, (over, minor))
+            self.spread(now, paths.clone(), fastest, over)
         };
         // What is to wait will be asked for again.
         if paths.clone().any(|v| v.id == picked && v.tokens == Tokens::Spent) {
@@ -219,14 +230,13 @@ impl Adaptive {
         bursts
     }
 
-    /// Of the paths `over`, by bits, the fastest of those where next to nothing waits; else where the least does. Those that
-    /// are `minor` only get what would not arrive later by them.
+    /// Of the paths `over` the fastest of those where next to nothing waits; else where the least does.
     fn spread<'v>(
         &mut self,
         now: Time,
         paths: impl Iterator<Item = &'v PathView>,
         fastest: &PathView,
-        (over, minor): (u16, u16),
+        over: Over,
     ) -> PathId {
         let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest));
         let mut quick: Option<(i64, PathId)> = None;
@@ -235,7 +245,7 @@ impl Adaptive {
         // Whether more than enough waits there.
         let mut full = false;
         let mut unseen: Option<(u64, PathId)> = None;
-        let eligible = |v: &&PathView| over & v.id.bit() != 0;
+        let eligible = |v: &&PathView| over.paths & v.id.bit() != 0;
         for v in paths.filter(eligible) {
             if v.tokens == Tokens::Spent {
                 if spent.is_none_or(|(least, _)| self.cost(v) < least) {
@@ -252,7 +262,7 @@ impl Adaptive {
                 }
                 continue;
             }
-            if minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
+            if over.minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
                 continue;
             }
             if queue < v.estimate.threshold && quick.is_none_or(|(least, _)| self.cost(v) < least) {
@@ -262,8 +272,9 @@ impl Adaptive {
                 (short, full) = (Some((level, v.id)), enough);
             }
         }
-        // Where more than enough waits already, nothing more is sent while another path only waits for tokens: a flow that finds all
-        // others busy would lose everything there.
+        // Where more than enough waits already, a flow that can wait sends nothing more while another path only waits for tokens: it would
+        // lose there all that it has in hand.
+        full &= over.yields;
         let id = |(_, id): (u64, PathId)| id;
         let picked = quick.map(|(_, id)| id).or(short.filter(|_| !full).map(id));
         let picked = picked.or(spent.map(|(_, id)| id));
