@@ -50,6 +50,10 @@ const BATCH: f64 = 250.0;
 /// Loss of this share that is over is not waited for to be forgotten. With less it may be that less was sent: a policer's comes and goes.
 const HEAVY: f64 = 0.1;
 
+/// Nor is a lesser one, that would be notable, when it has been over for so long: while a queue stands now and then, only what is lost besides is
+/// counted, and what was known of random loss would not change.
+const OVER: Duration = Duration::from_secs(5);
+
 /// The share of packets a path loses while nothing stands in its queue. What is lost
 /// beyond that when something does is the queue's. (Distinguishing the two by the delay at the time of the loss: S. Biaz,
 /// N. Vaidya, "Discriminating congestion losses from wireless losses", ASSET 1999; TCP Veno, JSAC 2003.)
@@ -62,6 +66,8 @@ pub struct LossKind {
     congestive: Count,
     /// The last whole batch, and the one that is being filled.
     recent: [Count; 2],
+    /// Since when they show that the random loss is over.
+    over_since: Option<Time>,
     /// When packets were reported last.
     heard: Option<Time>,
     /// Probes answered in a row since then.
@@ -158,7 +164,7 @@ impl LossKind {
         count.sent = count.sent * keep + counted;
         count.lost = count.lost * keep + lost.max(0) as f64;
         self.book(now, stood, lost);
-        self.follow_recent(counted, lost as f64);
+        self.follow_recent(now, counted, lost as f64);
         if self.random.sent >= LEAST_PACKETS && self.random() < NOTABLE {
             (self.doubted, self.doubts) = (None, 0);
         }
@@ -232,11 +238,11 @@ impl LossKind {
             self.doubted = Some(random);
             self.doubts = (self.doubts + 1).min(MOST_DOUBTS);
         }
-        (self.random, self.congestive) = Default::default();
+        (self.random, self.congestive, self.over_since) = Default::default();
         self.recent = Default::default();
     }
 
-    fn follow_recent(&mut self, sent: f64, lost: f64) {
+    fn follow_recent(&mut self, now: Time, sent: f64, lost: f64) {
         let [last, filling] = &mut self.recent;
         filling.sent += sent;
         filling.lost += lost;
@@ -248,8 +254,13 @@ impl LossKind {
             *last = std::mem::take(filling);
         }
         let random = self.random();
-        if random >= HEAVY && self.most() < random / 4.0 {
-            (self.random, self.congestive) = Default::default();
+        if random < NOTABLE || self.most() >= random / 4.0 {
+            self.over_since = None;
+            return;
+        }
+        let since = *self.over_since.get_or_insert(now);
+        if random >= HEAVY || now.since(since) >= OVER {
+            (self.random, self.congestive, self.over_since) = Default::default();
         }
     }
 

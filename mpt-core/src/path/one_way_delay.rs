@@ -8,7 +8,7 @@ use std::time::Duration;
 /// become the path's normal state soon (BBR looks back 10 s, and drains the queue itself to see it).
 const BASE_WINDOW: Duration = Duration::from_secs(60);
 
-/// Jitter is the least that was told within this time: bursts in a queue add to it, but not always.
+/// Jitter is the least that was told within this time: bursts in a queue may add to it, but not always.
 const JITTER_WINDOW: Duration = Duration::from_secs(1);
 
 /// With less jitter than this each report's least delay counts as it is, microseconds.
@@ -52,7 +52,7 @@ pub struct DelaySample {
     pub mean: i64,
     /// How many they were.
     pub packets: u32,
-    /// The mean difference of two packets that were sent one after the other, microseconds.
+    /// The mean difference of two packets that were sent one after the other beyond what a queue makes of it, microseconds.
     pub jitter: i64,
     /// What they were expected to wait in the queue on average, microseconds, by an [`OwnQueue`](super::own_queue::OwnQueue).
     pub own: i64,

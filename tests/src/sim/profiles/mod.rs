@@ -18,6 +18,7 @@ use changes_report::changes_report;
 pub use figures::Figures;
 pub use options::{Options, Traffic};
 pub use profile::{PROFILES, Profile};
+pub use random_networks::{Outcome, random_network};
 pub use run::{
     Beside, BulkRun, LENGTH, STEADY_SHARE, Tunnel, WARM_UP, bulk, call_alone, steady, world,
 };

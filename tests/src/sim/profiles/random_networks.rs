@@ -91,15 +91,19 @@ fn rate(link: &LinkProfile) -> f64 {
 
 /// What one traffic gave in one network.
 #[derive(Clone, Debug)]
-struct Outcome {
-    seed: u64,
-    traffic: Traffic,
-    links: Vec<LinkProfile>,
-    /// What is to be judged: the larger, the better; below 0 is a goal missed.
-    margin: f64,
+pub struct Outcome {
+    /// Drew the network.
+    pub seed: u64,
+    /// What was carried.
+    pub traffic: Traffic,
+    /// Over these.
+    pub links: Vec<LinkProfile>,
+    /// What is to be judged, in whatever its goal is counted: the larger, the better; below 0 is a goal missed.
+    pub margin: f64,
     /// Of bulk flows: of the best link alone, and of the sum.
-    shares: [f64; 2],
-    said: String,
+    pub shares: [f64; 2],
+    /// For people.
+    pub said: String,
 }
 
 /// All links, or one of them alone.
@@ -118,7 +122,9 @@ pub(super) fn trace(alone: Option<usize>, traffic: Traffic, seed: u64) {
     trace_in(world(&links, alone, seed), rate, traffic, seed);
 }
 
-fn run(traffic: Traffic, seed: u64) -> Outcome {
+/// What this traffic makes of the network of that seed.
+#[must_use]
+pub fn random_network(traffic: Traffic, seed: u64) -> Outcome {
     let links = draw(seed);
     let alone = |path: usize| world(&links, Some(path), seed);
     let together = || world(&links, None, seed);
@@ -168,7 +174,7 @@ pub(super) fn report(options: &Options) -> (String, Value) {
         .flat_map(|n| traffic.iter().map(move |t| (options.first + n, *t)))
         .collect();
     let crew = Crew::new(options.jobs, options.time_limit());
-    let results = crew.run(runs.len(), |i| run(runs[i].1, runs[i].0));
+    let results = crew.run(runs.len(), |i| random_network(runs[i].1, runs[i].0));
     let mut text =
         format!("Networks drawn by {} seeds from {} on.\n", options.seeds, options.first);
     for ((seed, traffic), _) in runs.iter().zip(&results).filter(|(_, r)| r.is_none()) {
