@@ -22,10 +22,11 @@ fn a_bulk_flow_has_more_than_the_best_link_alone() {
     }
 }
 
-/// While a link that nobody has measured shows what it carries, a few packets may be lost there.
+/// Repaired, whatever the links lose. While a link that nobody has measured shows what it carries, a few packets may be lost there.
 #[test]
-fn a_constant_stream_loses_hardly_more_than_the_links() {
+fn a_constant_stream_loses_hardly_anything() {
     for outcome in run(Traffic::Steady) {
-        assert!(outcome.margin > -0.001, "{outcome:#?}");
+        let [lost, disorder] = outcome.shares;
+        assert!(lost < 0.001 && disorder < 1e-4, "{outcome:#?}");
     }
 }

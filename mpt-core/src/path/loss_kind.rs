@@ -47,7 +47,8 @@ const LEAST_AGAIN: f64 = 30.0;
 /// Packets of a batch: what the last one or two lost, loss that goes on cannot exceed by much.
 const BATCH: f64 = 250.0;
 
-/// Loss of this share that is over is not waited for to be forgotten. With less it may be that less was sent: a policer's comes and goes.
+/// Loss of this share that is over is not waited for to be forgotten. With less it may be that less was sent for a moment: a policer's comes
+/// and goes.
 const HEAVY: f64 = 0.1;
 
 /// Nor is a lesser one, that would be notable, when it has been over for so long: while a queue stands now and then, only what is lost besides is
@@ -129,7 +130,7 @@ impl LossKind {
             // What is missing from before a silence was lost to an outage, or long ago.
             (self.missing, self.next, self.lost, self.sent) = ([0; SETTLED], 0, 0, 0);
             self.unsettled = SETTLED;
-            self.counted = Default::default();
+            (self.counted, self.over_since) = Default::default();
             (self.highest, self.base) = (Some(highest), packets);
             return (0.0, 0.0);
         };
@@ -304,6 +305,25 @@ mod tests {
         }
         assert!((l.random() - 0.01).abs() < 0.001, "{}", l.random());
         assert!((l.congestive() - 0.05).abs() < 0.006, "{}", l.congestive());
+    }
+
+    /// Nine in a hundred are lost for a minute, and then none, while a queue stands once a second.
+    #[test]
+    fn what_is_over_is_forgotten_though_queues_stand_again_and_again() {
+        let (mut l, mut packets, mut forgotten) = (LossKind::default(), 0, None);
+        for i in 0..4_000u64 {
+            packets += if i < 3_000 { 91 } else { 100 };
+            let stands = i % 50 == 0;
+            l.on_report(Time::from_millis(i * 20), (i as u32 + 1) * 100, packets, stands);
+            if i == 2_999 {
+                assert!((l.random() - 0.09).abs() < 0.005, "{}", l.random());
+            }
+            if i >= 3_000 && l.random() < NOTABLE {
+                forgotten = forgotten.or(Some((i - 3_000) * 20));
+            }
+        }
+        // By weight alone it would take 8 s at least.
+        assert!(forgotten.is_some_and(|ms| (5_000..6_000).contains(&ms)), "{forgotten:?}");
     }
 
     #[test]

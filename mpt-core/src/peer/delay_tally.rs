@@ -4,8 +4,13 @@ use crate::Time;
 use crate::order::ClockOffset;
 use crate::wire::DelayReport;
 
-/// Packets remembered by their sequence. With 20 ms of jitter at 100 Mbit/s neighbours come some 200 packets apart.
-const RECENT: usize = 256;
+/// Packets remembered by their sequence. With 20 ms of jitter at 100 Mbit/s three neighbours come some 300 packets apart.
+const RECENT: usize = 512;
+
+/// Where a pause of so much lies between, a neighbour is looked for among so many numbers: each pause ends with a marker, which has a number and no
+/// delay. Elsewhere what is missing is under way, and those that came before it are alike: they were early.
+const REACH: u32 = 3;
+const MARKED: u16 = 50;
 
 /// The jitter is a mean over about so many steps.
 const STEPS: i64 = 64;
@@ -23,9 +28,6 @@ struct Recent {
     /// Microseconds, wrapping.
     delay: i32,
 }
-
-/// Three packets that were sent one after the other.
-type Triple = [Recent; 3];
 
 /// What came by a path since the last report: how many packets, the least delay and the mean; and the jitter, which goes on.
 #[derive(Clone, Default, Debug)]
@@ -61,16 +63,23 @@ impl DelayTally {
         self.packets += 1;
     }
 
-    /// By three neighbours of which this one came last; over markers, which have a number and no delay, from those behind them.
+    /// By three neighbours of which this one came last.
     fn follow_jitter(&mut self, sequence: u32, sent: u16, delay: i32) {
         if self.recent.is_empty() {
             self.recent = vec![None; RECENT];
         }
-        self.recent[sequence as usize % RECENT] =
-            Some(Recent { turn: turn(sequence), sent, delay });
-        let starts = [(1, 2), (1, 1), (1, 0), (2, 2), (2, 1), (2, 0)];
-        let step = starts.into_iter().find_map(|(stride, before): (u32, u32)| {
-            self.triple(sequence.wrapping_sub(before * stride), stride).and_then(unevenness)
+        let this = Recent { turn: turn(sequence), sent, delay };
+        self.recent[sequence as usize % RECENT] = Some(this);
+        let this = (sequence, this);
+        let before = self.next(this, u32::wrapping_sub);
+        let step = before.and_then(|b| {
+            self.next(b, u32::wrapping_sub).and_then(|a| unevenness([a.1, b.1, this.1]))
+        });
+        let step = step.or_else(|| {
+            let c = self.next(this, u32::wrapping_add)?;
+            before.and_then(|a| unevenness([a.1, this.1, c.1])).or_else(|| {
+                self.next(c, u32::wrapping_add).and_then(|d| unevenness([this.1, c.1, d.1]))
+            })
         });
         if let Some(step) = step {
             self.steps = (self.steps + 1).min(STEPS);
@@ -78,13 +87,17 @@ impl DelayTally {
         }
     }
 
-    /// Those with this number, and the next two of this stride, if all of them have come.
-    fn triple(&self, first: u32, stride: u32) -> Option<Triple> {
-        let get = |n: u32| {
-            let number = first.wrapping_add(n * stride);
-            self.recent[number as usize % RECENT].filter(|r| r.turn == turn(number))
+    /// The neighbour to one side of this packet, if it has come.
+    fn next(&self, (from, of): (u32, Recent), side: fn(u32, u32) -> u32) -> Option<(u32, Recent)> {
+        let far = |r: &Recent| {
+            let apart = of.sent.wrapping_sub(r.sent);
+            apart.min(apart.wrapping_neg()) >= MARKED
         };
-        Some([get(0)?, get(1)?, get(2)?])
+        (1..=REACH).find_map(|distance| {
+            let number = side(from, distance);
+            let recent = self.recent[number as usize % RECENT].filter(|r| r.turn == turn(number));
+            recent.filter(|r| distance == 1 || far(r)).map(|r| (number, r))
+        })
     }
 
     /// As it is told at `at`, the time in units of 100 µs; nothing when nothing came.
@@ -113,9 +126,9 @@ fn turn(number: u32) -> u16 {
 
 /// By how much two packets' delays differ beyond what a queue makes of it, microseconds, from a third: while a queue
 /// grows or shrinks each is later than the one before by about as much; while it does not run dry, they come in equal intervals,
-/// in whatever intervals they were sent. A slow path on which nothing but its own queue is uneven would look jittery otherwise.
-/// Nothing where a pause lies between them, in which a queue may have run dry.
-fn unevenness([a, b, c]: Triple) -> Option<i64> {
+/// in whatever intervals they were sent, as far as they are of one size. A slow path on which nothing but its own queue is uneven would
+/// look jittery otherwise. Nothing where one interval is a pause beside the other: a queue may have run dry in it.
+fn unevenness([a, b, c]: [Recent; 3]) -> Option<i64> {
     let micros = |from: Recent, to: Recent| i64::from(to.sent.wrapping_sub(from.sent) as i16) * 100;
     let later = |from: Recent, to: Recent| i64::from(to.delay.wrapping_sub(from.delay));
     let (first, second) = (micros(a, b), micros(b, c));
@@ -183,17 +196,21 @@ mod tests {
         assert_eq!(tally.get(0).unwrap().jitter, 51);
     }
 
-    /// A call beside a bulk flow that takes the other path: each pause ends with a marker.
+    /// A call beside a bulk flow that takes the other path: each pause ends with a marker, behind one packet or behind two.
     #[test]
-    fn jitter_shows_where_every_other_number_is_a_markers() {
-        let mut tally = DelayTally::default();
-        for i in 0..100u64 {
-            let late = if i % 2 == 0 { 0 } else { 8_000 };
-            let at = Time::from_micros(1_000_000 + i * 20_000 + late);
-            // Numbers wrap.
-            tally.on_packet(at, (u32::MAX - 99).wrapping_add(i as u32 * 2), (i * 200) as u16);
+    fn jitter_shows_where_some_numbers_are_markers() {
+        for in_a_row in [1, 2] {
+            let mut tally = DelayTally::default();
+            for i in 0..100u64 {
+                let late = if i % 2 == 0 { 0 } else { 8_000 };
+                let at = Time::from_micros(1_000_000 + i * 20_000 + late);
+                // Numbers wrap.
+                let sequence = (u32::MAX - 99).wrapping_add((i + i / in_a_row) as u32);
+                tally.on_packet(at, sequence, (i * 200) as u16);
+            }
+            let jitter = tally.get(0).unwrap().jitter;
+            assert!((91..=93).contains(&jitter), "{in_a_row}: {jitter}");
         }
-        assert!((91..=93).contains(&tally.get(0).unwrap().jitter));
     }
 
     /// A path of 2 Mbit/s whose packets take 5.6 ms each, in bursts that it carries before the next one, and without a pause.

@@ -19,10 +19,11 @@ const INITIAL_PATIENCE: Duration = Duration::from_millis(150);
 /// The path that lost a packet gets it again if it is this part of the patience ahead of the others, …
 const AHEAD: f64 = 0.6;
 
-/// … or by a round trip of its own and so much at least, with next to nothing in its queue: it could lose the packet again, and be
-/// no later. What a full queue lost is not for that queue.
+/// … or by a round trip of its own and so much at least: it could lose the packet again, and be no later. But what a full queue or a policer lost
+/// is not for them: with so much in its queue, or so much loss, it gets nothing again, nor what it lost twice.
 const LEAST_AHEAD: Duration = Duration::from_millis(20);
 const CLEAR: Duration = Duration::from_millis(15);
+const LOSES_LITTLE: f32 = 0.03;
 
 /// Lost packets that wait for a path; more were lost for good.
 const MOST_WAITING: usize = 1 << 14;
@@ -264,8 +265,9 @@ impl Repairer {
             };
             let works = |v: &&PathView| v.id == path && v.rank < Rank::Suspected;
             let same = if sent.handling.is_staying() { views.iter().find(works) } else { None };
-            let target =
-                same.or_else(|| target(views, path, usize::from(sent.len()), self.patience))?;
+            let target = same.or_else(|| {
+                target(views, (path, sent.copy), usize::from(sent.len()), self.patience)
+            })?;
             self.lost.pop_front();
             // The report took a part of a round trip, the copy will take half of one.
             let elapsed = sent.lost_for(now) + target.srtt * 3 / 4;
@@ -323,8 +325,14 @@ fn abandon(pn: u64, sent: &mut Sent, stats: &mut RepairStatus) -> Step {
     Step::Abandon { pn: PacketNumber(pn), distance: sent.distance }
 }
 
-/// Where a packet goes that `loser` lost: by the best other path, unless `loser` is much faster.
-fn target(views: &[PathView], loser: PathId, len: usize, patience: Duration) -> Option<&PathView> {
+/// Where a packet goes that `loser` lost, which was its copy of this number: by the best other path, unless `loser` is faster by so much that it
+/// may lose it once more.
+fn target(
+    views: &[PathView],
+    (loser, copy): (PathId, u8),
+    len: usize,
+    patience: Duration,
+) -> Option<&PathView> {
     let best = views.iter().map(|v| v.rank).min()?;
     let fits = |v: &PathView| usize::from(v.mtu) >= len;
     let any = views.iter().any(|v| v.rank == best && fits(v));
@@ -334,7 +342,9 @@ fn target(views: &[PathView], loser: PathId, len: usize, patience: Duration) -> 
     match (same, other) {
         (Some(same), Some(other)) => {
             let ahead = (other.srtt / 2).saturating_sub(same.srtt / 2);
-            let clear = same.estimate.at > Time::ZERO && same.estimate.standing < CLEAR;
+            let e = &same.estimate;
+            let known = e.at > Time::ZERO && copy == 0;
+            let clear = known && e.standing < CLEAR && e.random_loss < LOSES_LITTLE;
             let again = if clear { same.srtt.max(LEAST_AHEAD) } else { Duration::MAX };
             Some(if ahead > patience.mul_f64(AHEAD).min(again) { same } else { other })
         }

@@ -4,7 +4,7 @@
 //!
 //! **Backlogged flows** stay on the fastest path until something stands in its queue. From then on each
 //! packet goes to the fastest path whose predicted queue is short, and where there is none, to where the
-//! least waits. So a load that one path carries leaves the others nearly idle; more fills one after the
+//! least waits; where that is more than enough everywhere, it waits here if a path lacks but tokens. So a load that one path carries leaves the others nearly idle; more fills one after the
 //! other; and too much makes all queues equally long, which spreads it at the paths' delivery rates. Delay
 //! differences do not count there: a congestion-controlled flow never queues for as long as a slow
 //! path takes, and restored order gives it one steady, longer round trip instead. Weights are a bias: of two
@@ -73,8 +73,9 @@ const SHORT: Duration = Duration::from_millis(50);
 /// A path whose limit was not seen yet is taken for this part of the fastest at least.
 const UNKNOWN_PART: u64 = 24;
 
-/// One whose limit was not seen takes no more at once than this, while there are others: what they may not have yet would all go there.
-const UNSEEN_QUEUE: Duration = Duration::from_millis(60);
+/// With so much in its queue a path whose limit is known, or that shows it late as it has jitter, gets nothing more while another one may have
+/// something soon: all that those may not have yet would go there, and be lost.
+const MORE_THAN_ENOUGH: Duration = Duration::from_millis(60);
 
 /// A path that brings less than this part of the fastest is worth no waiting: it gets what would not arrive later by it.
 const MINOR_PART: u64 = 6;
@@ -230,7 +231,8 @@ impl Adaptive {
         bursts
     }
 
-    /// Of the paths `over` the fastest of those where next to nothing waits; else where the least does.
+    /// Of the paths `over` the fastest of those where next to nothing waits; else where the least does, unless that is more than enough. Then
+    /// a flow that can wait does so for a path without tokens, if it comes no later by that; others go where the least waits all the same.
     fn spread<'v>(
         &mut self,
         now: Time,
@@ -242,44 +244,40 @@ impl Adaptive {
         let mut quick: Option<(i64, PathId)> = None;
         let mut spent: Option<(i64, PathId)> = None;
         let mut short: Option<(u64, PathId)> = None;
-        // Whether more than enough waits there.
-        let mut full = false;
-        let mut unseen: Option<(u64, PathId)> = None;
+        let mut full: Option<(u64, PathId)> = None;
+        let mut at_full = i64::MAX;
         let eligible = |v: &&PathView| over.paths & v.id.bit() != 0;
         for v in paths.filter(eligible) {
+            let (queue, e) = (self.queue(now, v), &v.estimate);
+            let arrives = self.cost(v) + micros(queue);
+            if over.minor & v.id.bit() != 0 && arrives > at_fastest {
+                continue;
+            }
             if v.tokens == Tokens::Spent {
                 if spent.is_none_or(|(least, _)| self.cost(v) < least) {
                     spent = Some((self.cost(v), v.id));
                 }
                 continue;
             }
-            let queue = self.queue(now, v);
             let level = queue.as_nanos() as u64 / u64::from(v.weight.get());
-            let enough = queue > v.estimate.threshold + UNSEEN_QUEUE;
-            if v.estimate.jittery && !v.estimate.measured && enough {
-                if unseen.is_none_or(|(least, _)| level < least) {
-                    unseen = Some((level, v.id));
+            let less = |best: Option<(u64, PathId)>| best.is_none_or(|(least, _)| level < least);
+            if (e.measured || e.jittery) && queue > e.threshold + MORE_THAN_ENOUGH {
+                if less(full) {
+                    (full, at_full) = (Some((level, v.id)), arrives);
                 }
                 continue;
             }
-            if over.minor & v.id.bit() != 0 && self.cost(v) + micros(queue) > at_fastest {
-                continue;
-            }
-            if queue < v.estimate.threshold && quick.is_none_or(|(least, _)| self.cost(v) < least) {
+            if queue < e.threshold && quick.is_none_or(|(least, _)| self.cost(v) < least) {
                 quick = Some((self.cost(v), v.id));
             }
-            if short.is_none_or(|(least, _)| level < least) {
-                (short, full) = (Some((level, v.id)), enough);
+            if less(short) {
+                short = Some((level, v.id));
             }
         }
-        // Where more than enough waits already, a flow that can wait sends nothing more while another path only waits for tokens: it would
-        // lose there all that it has in hand.
-        full &= over.yields;
+        let waits = |(cost, _): &(i64, PathId)| full.is_none() || over.yields && *cost <= at_full;
         let id = |(_, id): (u64, PathId)| id;
-        let picked = quick.map(|(_, id)| id).or(short.filter(|_| !full).map(id));
-        let picked = picked.or(spent.map(|(_, id)| id));
-        let picked =
-            picked.or(short.into_iter().chain(unseen).min_by_key(|(level, _)| *level).map(id));
+        let picked = quick.map(|(_, id)| id).or(short.map(id));
+        let picked = picked.or(spent.filter(waits).map(|(_, id)| id)).or(full.map(id));
         let picked = picked.unwrap_or(fastest.id);
         if picked != fastest.id {
             self.spread_until = self.spread_until.max(now + CALM);

@@ -6,7 +6,7 @@
 //! Of the paths in the slice only those of the best [`Rank`] count: a path that answers goes before one
 //! that is held down because it flaps, and that before one whose packets may not arrive at all. Among
 //! those, paths too small for the packet are passed over, and paths whose rate limit lets nothing go now. When
-//! that leaves none because of limits alone, the packet is to wait.
+//! that leaves none because of limits alone, or `adaptive` finds those that are left full, the packet is to wait.
 
 mod adaptive;
 mod estimate;
