@@ -16,6 +16,8 @@
 //! mind (a queue stands there and stays short). And whatever the paths, when all of them together deliver less than
 //! the best one could alone, it is tried whether more comes while the slowest one [rests](super::floor).
 //!
+//! **Small and fast.** A path that is faster than the strongest one, but next to nothing beside it, is left to sparse flows.
+//!
 //! **Flows that nobody answers.** What costs a flow a longer round trip or a loss costs a stream nothing from whose receiver
 //! nothing comes back: it has no round trip, and cannot yield. It is spread over any path as soon as the faster ones have
 //! something waiting, before anything overflows.
@@ -80,6 +82,10 @@ const MORE_THAN_ENOUGH: Duration = Duration::from_millis(60);
 /// A path that brings less than this part of the fastest is worth no waiting: it gets what would not arrive later by it.
 const MINOR_PART: u64 = 6;
 
+/// A path that brings less than this part of the strongest, and is faster, is left to sparse flows: a backlogged one would take its round trip
+/// for its own, and its losses, for a few per cent more. It is one again when it brings half as much more.
+const SMALL_PART: u64 = 9;
+
 /// A flow is unanswered when nothing came back for so long at least since that is looked for.
 const WATCHED: Duration = Duration::from_millis(700);
 
@@ -104,6 +110,8 @@ pub struct Adaptive {
     eligible: u16,
     /// Those of them that bring little.
     minor: u16,
+    /// Those that are fast, but too small for backlogged flows.
+    small: u16,
     /// Since when answers have been looked for, while some paths are not for everybody.
     watching_since: Option<Time>,
     /// Since when the fastest path's queue has been standing and short.
@@ -289,6 +297,8 @@ impl Adaptive {
     #[cold]
     fn follow<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
         self.follow_delays(now, paths.clone());
+        let small = self.small_paths(now, paths.clone());
+        self.small = small;
         // Two that are about as fast do not take turns.
         let cost = |v: &&PathView| {
             let burst = if v.estimate.measured {
@@ -298,7 +308,8 @@ impl Adaptive {
             };
             self.cost(v) + burst as i64 - STAY * i64::from(self.fastest == Some(v.id))
         };
-        let Some(fastest) = paths.clone().min_by_key(cost) else { return };
+        let large = paths.clone().filter(|v| small & v.id.bit() == 0);
+        let Some(fastest) = large.min_by_key(cost) else { return };
         self.fastest = Some(fastest.id);
         let least_rate = fastest.estimate.rate / UNKNOWN_PART;
         let mut best = 0;
@@ -358,7 +369,7 @@ impl Adaptive {
         self.eligible = fastest.id.bit();
         self.minor = 0;
         let minor = fastest.estimate.rate / MINOR_PART;
-        for v in paths.filter(|v| v.id != fastest.id) {
+        for v in paths.filter(|v| v.id != fastest.id && small & v.id.bit() == 0) {
             if self.helps(now, v, fastest) {
                 self.eligible |= v.id.bit();
                 let little =
@@ -371,6 +382,26 @@ impl Adaptive {
         } else {
             self.watching_since.get_or_insert(now);
         }
+    }
+
+    /// Those that are faster than the strongest path, but next to nothing beside it, by bits. One that is far or loses much makes none small.
+    fn small_paths<'v>(&self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) -> u16 {
+        let least = paths.clone().map(|v| self.lanes[v.id.index()].delay).min().unwrap_or(0);
+        let good = |v: &&PathView| {
+            let delay = self.lanes[v.id.index()].delay;
+            delay <= least + FAR && v.estimate.loss(now) < LOSSY
+        };
+        let Some(strongest) = paths.clone().filter(good).max_by_key(|v| v.estimate.rate) else {
+            return 0;
+        };
+        let small = |v: &PathView| {
+            let was = self.small & v.id.bit() != 0;
+            let part = if was { SMALL_PART * 2 / 3 } else { SMALL_PART };
+            v.estimate.measured
+                && self.cost(v) < self.cost(strongest)
+                && v.estimate.rate < strongest.estimate.rate / part
+        };
+        paths.filter(|v| small(v)).fold(0, |bits, v| bits | v.id.bit())
     }
 
     /// Delays from those that were measured of late; where one was not, from half the round trips.

@@ -184,6 +184,28 @@ fn far_and_lossy_paths_are_for_loads_that_do_not_yield() {
 }
 
 #[test]
+fn a_small_fast_path_beside_a_large_one_is_left_to_sparse_flows() {
+    for (small, measured, used) in
+        [(1_000_000, true, false), (1_000_000, false, true), (2_000_000, true, true)]
+    {
+        let rates = [small, 10_000_000];
+        let mut views = paths(&[(rates[0], 5), (rates[1], 40)]);
+        views[0].estimate.measured = measured;
+        let (mut s, mut links) = (Adaptive::default(), Links::new(2));
+        links.run(&mut s, &mut views, &rates, (Time::from_millis(1), 2_000), small * 2);
+        let said = format!("{small} {measured}: {:?}", links.shares());
+        assert_eq!(links.shares()[0] > 0.1, used, "{said}");
+        let now = Time::from_millis(2_001);
+        let call = s.pick(now, views.iter(), 7, 200).unwrap();
+        assert_eq!(call.index(), usize::from(used && links.idle_at[0] > now + MS * 35), "{said}");
+        // As good as alone: it is home again.
+        views[1].estimate.random_loss = 0.05;
+        links.run(&mut s, &mut views, &rates, (Time::from_millis(2_001), 1_000), small / 2);
+        assert!(links.shares()[0] > 0.9, "{said}");
+    }
+}
+
+#[test]
 fn sparse_flows_go_where_they_arrive_first() {
     let mut views = paths(&[(1_000_000, 20), (1_000_000, 40)]);
     let mut s = Adaptive::default();
