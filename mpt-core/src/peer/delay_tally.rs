@@ -15,8 +15,11 @@ const MARKED: u16 = 50;
 /// The jitter is a mean over about so many steps.
 const STEPS: i64 = 64;
 
-/// Of two intervals the one that is longer than twice the other by this is a pause, microseconds.
+/// Of two intervals the one that is longer than twice the other by this is a pause, microseconds, …
 const PAUSE: i64 = 2_000;
+
+/// … unless both are so long that a queue of ours hardly stands in either.
+const APART: i64 = 10_000;
 
 /// A packet that came.
 #[derive(Clone, Copy, Debug)]
@@ -127,12 +130,13 @@ fn turn(number: u32) -> u16 {
 /// By how much two packets' delays differ beyond what a queue makes of it, microseconds, from a third: while a queue
 /// grows or shrinks each is later than the one before by about as much; while it does not run dry, they come in equal intervals,
 /// in whatever intervals they were sent, as far as they are of one size. A slow path on which nothing but its own queue is uneven would
-/// look jittery otherwise. Nothing where one interval is a pause beside the other: a queue may have run dry in it.
+/// look jittery otherwise. Nothing where one interval is a pause beside the other, as between bursts: a queue may have run dry in it.
 fn unevenness([a, b, c]: [Recent; 3]) -> Option<i64> {
     let micros = |from: Recent, to: Recent| i64::from(to.sent.wrapping_sub(from.sent) as i16) * 100;
     let later = |from: Recent, to: Recent| i64::from(to.delay.wrapping_sub(from.delay));
     let (first, second) = (micros(a, b), micros(b, c));
-    if first.max(second) > first.min(second) * 2 + PAUSE {
+    let (short, long) = (first.min(second), first.max(second));
+    if long > short * 2 + PAUSE && short < APART {
         return None;
     }
     let bend = later(b, c) - later(a, b);
@@ -211,6 +215,18 @@ mod tests {
             let jitter = tally.get(0).unwrap().jitter;
             assert!((91..=93).contains(&jitter), "{in_a_row}: {jitter}");
         }
+    }
+
+    /// What is sent again now and then: it must not take hundreds of packets to see that the path's delays differ.
+    #[test]
+    fn jitter_shows_in_packets_at_uneven_intervals() {
+        let (mut tally, mut at) = (DelayTally::default(), 1_000_000u64);
+        for i in 0..40u64 {
+            at += [20_000, 150_000, 35_000, 90_000][i as usize % 4];
+            let late = if i % 2 == 0 { 0 } else { 8_000 };
+            tally.on_packet(Time::from_micros(at + late), i as u32, (at / 100) as u16);
+        }
+        assert!((91..=93).contains(&tally.get(0).unwrap().jitter));
     }
 
     /// A path of 2 Mbit/s whose packets take 5.6 ms each, in bursts that it carries before the next one, and without a pause.
