@@ -21,7 +21,7 @@ const AHEAD: f64 = 0.6;
 
 /// … or by a round trip of its own and so much at least: it could lose the packet again, and be no later. But what a full queue or a policer lost
 /// is not for them: with so much in its queue, or so much loss, it gets nothing again, nor what it lost twice.
-const LEAST_AHEAD: Duration = Duration::from_millis(20);
+const LEAST_AHEAD: Duration = Duration::from_millis(40);
 const CLEAR: Duration = Duration::from_millis(15);
 const LOSES_LITTLE: f32 = 0.03;
 
@@ -345,8 +345,10 @@ fn target(
             let e = &same.estimate;
             let known = e.at > Time::ZERO && copy == 0;
             let clear = known && e.standing < CLEAR && e.random_loss < LOSES_LITTLE;
-            let again = if clear { same.srtt.max(LEAST_AHEAD) } else { Duration::MAX };
-            Some(if ahead > patience.mul_f64(AHEAD).min(again) { same } else { other })
+            // By paths that are empty: what waits on the other one may be ours.
+            let longer = (other.min_rtt / 2).saturating_sub(same.min_rtt / 2);
+            let again = clear && longer > same.srtt.max(LEAST_AHEAD);
+            Some(if again || ahead > patience.mul_f64(AHEAD) { same } else { other })
         }
         (same, other) => same.or(other),
     }

@@ -309,11 +309,7 @@ impl Adaptive {
             self.cost(v) + burst as i64 - STAY * i64::from(self.fastest == Some(v.id))
         };
         let large = paths.clone().filter(|v| small & v.id.bit() == 0);
-        // Of a path that has carried nothing only the least round trip is known, which with jitter is far too short: such a one is no place
-        // for all there is.
-        let stays = large.clone().any(|v| self.fastest == Some(v.id) && v.estimate.delay.is_some());
-        let known = large.filter(|v| !stays || v.estimate.delay.is_some());
-        let Some(fastest) = known.min_by_key(cost) else { return };
+        let Some(fastest) = large.min_by_key(cost) else { return };
         self.fastest = Some(fastest.id);
         let least_rate = fastest.estimate.rate / UNKNOWN_PART;
         let mut best = 0;

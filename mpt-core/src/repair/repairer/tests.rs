@@ -286,13 +286,13 @@ fn a_path_that_is_much_faster_gets_again_what_it_lost_once() {
     type Change = fn(&mut PathView);
     let known: Change = |v| v.estimate.at = ms(1);
     let changes: [(Change, u64, u8, PathId); 7] = [
-        (known, 70, 0, A),
-        (known, 70, 1, B),
-        (known, 55, 0, B),
-        (|_| (), 70, 0, B),
-        (|v| (v.estimate.at, v.estimate.standing) = (ms(1), 20 * MS), 70, 0, B),
-        (|v| (v.estimate.at, v.estimate.random_loss) = (ms(1), 0.05), 70, 0, B),
-        (|v| (v.estimate.at, v.rank) = (ms(1), Rank::HeldDown), 70, 0, B),
+        (known, 110, 0, A),
+        (known, 110, 1, B),
+        (known, 90, 0, B),
+        (|_| (), 110, 0, B),
+        (|v| (v.estimate.at, v.estimate.standing) = (ms(1), 20 * MS), 110, 0, B),
+        (|v| (v.estimate.at, v.estimate.random_loss) = (ms(1), 0.05), 110, 0, B),
+        (|v| (v.estimate.at, v.rank) = (ms(1), Rank::HeldDown), 110, 0, B),
     ];
     for (i, (change, srtt, copy, picked)) in changes.into_iter().enumerate() {
         let mut views = [view(A, Rank::Preferred, 20), view(B, Rank::Preferred, srtt)];

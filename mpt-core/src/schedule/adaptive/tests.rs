@@ -205,23 +205,6 @@ fn a_small_fast_path_beside_a_large_one_is_left_to_sparse_flows() {
     }
 }
 
-/// A hundred probes have found its least round trip, which is shorter than the other path's.
-#[test]
-fn a_path_with_jitter_that_carried_nothing_does_not_get_all_there_is() {
-    let mut views = paths(&[(1_000_000, 13), (1_000_000, 38)]);
-    let mut s = Adaptive::default();
-    let mut pick = |views: &[PathView], ms| {
-        s.pick(Time::from_millis(ms), views.iter(), BULK, 1_000).unwrap().index()
-    };
-    assert_eq!(pick(&views, 1), 0);
-    (views[1].estimate.delay, views[1].estimate.measured) = (None, false);
-    views[1].min_rtt = MS * 18;
-    views[0].estimate.at = Time::from_millis(2);
-    let picked: Vec<usize> = (0..100).map(|i| pick(&views, 3 + i)).collect();
-    // What any flow begins with goes where it seems to arrive first.
-    assert!(picked[..10] == [1; 10] && picked[25..] == [0; 75], "{picked:?}");
-}
-
 #[test]
 fn sparse_flows_go_where_they_arrive_first() {
     let mut views = paths(&[(1_000_000, 20), (1_000_000, 40)]);
