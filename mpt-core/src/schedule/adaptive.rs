@@ -4,8 +4,8 @@
 //!
 //! **Backlogged flows** stay on the fastest path until something stands in its queue. From then on each
 //! packet goes to the fastest path whose predicted queue is short, and where there is none, to where the
-//! least waits; where that is more than enough everywhere, it waits here if a path lacks but tokens. So a load that one path carries leaves the others nearly idle; more fills one after the
-//! other; and too much makes all queues equally long, which spreads it at the paths' delivery rates. Delay
+//! least waits; where that is more than enough everywhere, it waits here if a path lacks nothing but tokens. So
+//! a load that one path carries leaves the others nearly idle; more fills one after the other; and too much makes all queues equally long, which spreads it at the paths' delivery rates. Delay
 //! differences do not count there: a congestion-controlled flow never queues for as long as a slow
 //! path takes, and restored order gives it one steady, longer round trip instead. Weights are a bias: of two
 //! paths that are full, the one of twice the weight is kept at twice the queue.
@@ -83,7 +83,7 @@ const MORE_THAN_ENOUGH: Duration = Duration::from_millis(60);
 const MINOR_PART: u64 = 6;
 
 /// A path that brings less than this part of the strongest, and is faster, is left to sparse flows: a backlogged one would take its round trip
-/// for its own, and its losses, for a few per cent more. It is one again when it brings half as much more.
+/// for its own, and its losses, for a few per cent more. Once it was, it is until it brings half as much more.
 const SMALL_PART: u64 = 9;
 
 /// A flow is unanswered when nothing came back for so long at least since that is looked for.

@@ -185,7 +185,8 @@ pub(super) fn report(options: &Options) -> (String, Value) {
     let mut text =
         format!("Networks drawn by {} seeds from {} on.\n", options.seeds, options.first);
     for ((seed, traffic), _) in runs.iter().zip(&results).filter(|(_, r)| r.is_none()) {
-        let _ = writeln!(text, "Not finished: --traffic {} --first {seed}", traffic.name());
+        let _ =
+            writeln!(text, "Not finished: --random --traffic {} --first {seed}", traffic.name());
     }
     let outcomes: Vec<Outcome> = results.into_iter().flatten().collect();
     for traffic in traffic {

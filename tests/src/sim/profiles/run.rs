@@ -63,7 +63,7 @@ pub fn world(profile: &Profile, tunnel: Tunnel, seed: u64) -> World {
     world_over(links, scheduler, weights, seed)
 }
 
-/// A tunnel over these links, weighted by the rates of those that have one, up.
+/// A tunnel over these links, up. The first paths have these weights, the others none.
 pub(super) fn world_over(
     links: &[LinkProfile],
     scheduler: SchedulerKind,
