@@ -1,8 +1,10 @@
 //! What is asked of `mpt-lab profiles`.
 
-use super::{PROFILES, Profile, Tunnel};
+use super::{PROFILES, Profile};
 use crate::sim::quic::Control;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ pub struct Options {
     #[arg(long, default_value_t = 1, value_name = "SEED")]
     pub first: u64,
     /// Only these profiles.
-    #[arg(long = "profile", value_name = "NAME", num_args = 1..)]
+    #[arg(long = "profile", value_name = "NAME", num_args = 1.., value_parser = names())]
     pub profiles: Vec<String>,
     /// Only these traffics.
     #[arg(long = "traffic", value_enum, num_args = 1..)]
@@ -51,6 +53,10 @@ pub struct Options {
     /// Traces this path alone, counted from 0.
     #[arg(long, value_name = "PATH", requires = "trace")]
     pub alone: Option<usize>,
+}
+
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(PROFILES.map(|p| p.name))
 }
 
 /// What is carried.
@@ -114,8 +120,18 @@ impl Options {
         Traffic::ALL.into_iter().filter(wanted)
     }
 
-    pub(super) fn traced(&self) -> Tunnel {
-        self.alone.map_or(Tunnel::Adaptive, |path| Tunnel::Alone(path.min(1)))
+    /// Of so many links, the one that is traced alone, if any.
+    ///
+    /// # Errors
+    /// When there is none of that number.
+    pub(super) fn traced_of(&self, links: usize) -> io::Result<Option<usize>> {
+        match self.alone {
+            Some(path) if path >= links => Err(io::Error::other(format!(
+                "--alone {path}: the links are counted from 0 to {}",
+                links - 1
+            ))),
+            alone => Ok(alone),
+        }
     }
 
     pub(super) fn time_limit(&self) -> Option<Duration> {

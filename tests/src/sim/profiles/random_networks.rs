@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 /// A call of 750 packets may lose one.
@@ -117,12 +118,17 @@ fn world(links: &[LinkProfile], alone: Option<usize>, seed: u64) -> World {
     }
 }
 
-/// Prints what happens in the network of that seed.
-pub(super) fn trace(alone: Option<usize>, traffic: Traffic, seed: u64) {
+/// Prints what happens in the network of the first seed.
+///
+/// # Errors
+/// When it has no such link as is to be traced.
+pub(super) fn trace(options: &Options, traffic: Traffic) -> io::Result<()> {
+    let seed = options.first;
     let links = draw(seed);
-    let alone = alone.map(|path| path.min(links.len() - 1));
+    let alone = options.traced_of(links.len())?;
     let rate = links.iter().map(rate).sum();
     trace_in(world(&links, alone, seed), rate, traffic, seed);
+    Ok(())
 }
 
 /// What this traffic makes of the network of that seed.

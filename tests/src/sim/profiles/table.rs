@@ -24,11 +24,13 @@ pub fn print(options: &Options) -> io::Result<()> {
     if options.trace {
         for traffic in options.chosen_traffic() {
             if options.random {
-                random_networks::trace(options.alone, traffic, options.first);
+                random_networks::trace(options, traffic)?;
                 continue;
             }
             for profile in options.chosen_profiles() {
-                trace(&profile, options.traced(), traffic, options.first);
+                let alone = options.traced_of(profile.links.len())?;
+                let tunnel = alone.map_or(Tunnel::Adaptive, Tunnel::Alone);
+                trace(&profile, tunnel, traffic, options.first);
             }
         }
         return Ok(());
