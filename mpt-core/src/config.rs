@@ -136,11 +136,13 @@ pub struct RepairConfig {
     pub memory: usize,
     /// For how long.
     pub max_age: Duration,
+    /// Whether paths that lose packets at random are covered by parity, too.
+    pub parity: bool,
 }
 
 impl RepairConfig {
     /// Nothing is kept: what is lost stays lost.
-    pub const OFF: Self = Self { memory: 0, max_age: Duration::ZERO };
+    pub const OFF: Self = Self { memory: 0, max_age: Duration::ZERO, parity: false };
 
     /// Whether this end repairs.
     #[must_use]
@@ -151,7 +153,7 @@ impl RepairConfig {
 
 impl Default for RepairConfig {
     fn default() -> Self {
-        Self { memory: 8 << 20, max_age: Duration::from_secs(1) }
+        Self { memory: 8 << 20, max_age: Duration::from_secs(1), parity: true }
     }
 }
 

@@ -18,8 +18,8 @@ use mpt_core::protect::Recoverer;
 use mpt_core::repair::Flight;
 use mpt_core::wire::{
     Abandon, Arrived, Beside, Close, CloseReason, ControlHeader, Covered, DATA_HEADER_LEN,
-    DataHeader, Echo, MAX_COVERED, Marker, MessageType, Open, Parity, PathGaps, PathReport, Probe,
-    Report,
+    DataHeader, Echo, MAX_COVERED, Marker, MessageType, Open, Parity, PathGaps, PathReport, Piece,
+    Probe, Report,
 };
 use mpt_core::{PacketNumber, PathId, PeerId, WorkerId};
 use smoke::smoke;
@@ -251,9 +251,14 @@ fn parity() {
     let bytes: Vec<u8> = (0..200).collect();
     let beside = Beside { len: 200, distance: 3, flags: 0x10 };
     let worker = WorkerId::default();
-    let valid = [(covered, &bytes[..]), (one, &[][..])]
-        .map(|(covered, bytes)| Parity { worker, covered, beside, bytes })
-        .map(|p| written(|b| p.encode(b)));
+    let valid = [
+        (Piece::Whole, covered, &bytes[..]),
+        (Piece::Head, covered, &bytes[..120]),
+        (Piece::Tail, covered, &bytes[120..]),
+        (Piece::Whole, one, &[][..]),
+    ]
+    .map(|(piece, covered, bytes)| Parity { worker, piece, covered, beside, bytes })
+    .map(|p| written(|b| p.encode(b)));
     let mut recoverer = Recoverer::default();
     smoke("parity", &valid, |bytes| {
         let Some(parity) = Parity::decode(bytes) else { return false };

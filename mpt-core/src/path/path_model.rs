@@ -107,6 +107,14 @@ struct Sent {
 }
 
 impl PathModel {
+    /// A parity leaves: no packet of the path sequence, but reports count its bytes.
+    pub fn on_parity_sent(&mut self, now: Time, bytes: usize) {
+        if self.estimate.jittery {
+            self.own.on_sent(now, bytes);
+        }
+        self.bursts.on_sent(now, bytes);
+    }
+
     /// Packet `sequence` of `worker`, `bytes` long, leaves.
     #[inline]
     pub fn on_sent(&mut self, now: Time, worker: WorkerId, sequence: u32, bytes: usize) {

@@ -30,7 +30,8 @@ const ANSWERS_UNUSED: &str = "the peer calls, but makes no use of our answers: t
 /// What this end can do beyond the least.
 fn capabilities(config: &EndpointConfig) -> u32 {
     let repair = if config.repair.is_on() { crate::repair::CAPABILITY } else { 0 };
-    repair | crate::protect::CAPABILITY | crate::parts::CAPABILITY
+    let parity = crate::protect::CAPABILITY | crate::protect::PIECES_CAPABILITY;
+    repair | parity | crate::parts::CAPABILITY
 }
 
 /// How this end introduces itself.
@@ -215,7 +216,7 @@ impl Peer {
             self.start_afresh(now, instances, cx);
         }
         self.set_repair(capabilities, cx);
-        self.set_protection(capabilities);
+        self.set_protection(capabilities, cx);
         self.parts.set_agreed(capabilities);
         if restarted || fresh {
             for path in self.paths.iter_mut().flatten() {

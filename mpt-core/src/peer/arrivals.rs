@@ -16,7 +16,7 @@ pub struct PathArrivals {
     pub highest_at: Time,
     /// Packets that are counted in the path sequence.
     pub packets: u64,
-    /// Their UDP payload bytes.
+    /// Their UDP payload bytes, and those of parities.
     pub bytes: u64,
     /// Delays since the last report.
     pub delays: DelayTally,
@@ -48,6 +48,11 @@ impl Arrivals {
             p.delays.on_packet(now, sequence, send_time);
         }
         p.advance(now, sequence);
+    }
+
+    /// A parity of `bytes` came: no packet of the path sequence, but part of what the path carried.
+    pub fn on_parity(&mut self, path: PathId, bytes: usize) {
+        self.paths[path.index()].bytes += bytes as u64;
     }
 
     /// A marker came, the first with this sequence: repeats count no more. It may have been overtaken by what was sent behind it,

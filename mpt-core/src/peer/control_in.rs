@@ -91,7 +91,7 @@ impl Peer {
                 let parity = Parity::decode(message).filter(|p| p.worker == header.worker);
                 let parity = parity.ok_or(DropReason::Malformed)?;
                 self.count_received(now, theirs, len);
-                self.on_parity(now, theirs, &parity, cx);
+                self.on_parity(now, theirs, &parity, len, cx);
                 Ok(())
             }
             MessageType::Close => {
@@ -276,6 +276,7 @@ impl Peer {
             let path = self.paths[view.id.index()].as_ref();
             view.min_rtt = path.and_then(|p| p.health.rtt().min()).unwrap_or_default();
         }
+        self.follow_losses(now);
         for theirs in PathId::all() {
             let Some(ours) = self.remote_paths[theirs.index()] else { continue };
             let Some(path) = self.paths[ours.index()].as_mut() else { continue };

@@ -10,6 +10,7 @@ mod association;
 mod attempt;
 mod control_in;
 mod control_out;
+mod cover;
 mod delay_tally;
 mod delivery;
 mod own_instance;
@@ -34,6 +35,7 @@ pub use sessions::SessionId;
 
 use association::Instances;
 use attempt::Attempt;
+use cover::Cover;
 use delivery::Delivered;
 use own_instance::OwnInstance;
 use path_entry::{Origin, Path};
@@ -149,8 +151,10 @@ pub struct Peer {
     tx_bytes: u64,
     /// Packets that went on a second path as well.
     duplicated: u64,
-    /// Both ends know parity.
-    protects: bool,
+    /// Both ends know parity, and pieces of it.
+    knows_parity: bool,
+    knows_pieces: bool,
+    cover: Cover,
     /// Parities sent.
     parities: u64,
     /// Packets made from the peer's parity.
@@ -226,7 +230,9 @@ impl Peer {
             tx_packets: 0,
             tx_bytes: 0,
             duplicated: 0,
-            protects: false,
+            knows_parity: false,
+            knows_pieces: false,
+            cover: Cover::default(),
             parities: 0,
             recovered: 0,
             made_early: 0,

@@ -1,5 +1,6 @@
 //! A path as this end holds it: its two ends, its health, its counters.
 
+use super::cover::Allowance;
 use crate::config::{Dscp, PathConfig, ProbeIntervals};
 use crate::handshake::CookieJar;
 use crate::keys::PublicKey;
@@ -163,6 +164,8 @@ pub struct Path {
     pub rate_up: RateMeter,
     /// Bytes received over the last second.
     pub rate_down: RateMeter,
+    /// What parities may take now.
+    pub(super) allowance: Allowance,
     /// Data sent over the last second: what shares are made of.
     pub data_up: RateMeter,
     /// Data received over the last second.
@@ -260,6 +263,7 @@ impl Path {
             counters: PathCounters::default(),
             rate_up: RateMeter::new(),
             rate_down: RateMeter::new(),
+            allowance: Allowance::default(),
             data_up: RateMeter::new(),
             data_down: RateMeter::new(),
             loss_up: WorkersLoss::default(),

@@ -6,8 +6,8 @@ use super::association::ReceiveWorker;
 use super::delivery::outlet;
 use super::{Context, Peer};
 use crate::order::{Disposition, Remade};
-use crate::protect::{Block, Recovered};
-use crate::schedule::PathView;
+use crate::policy::{Protection, Treatment};
+use crate::protect::{PIECES_CAPABILITY, Recovered};
 use crate::wire::{
     CONTROL_HEADER_LEN, CONTROL_TAG_LEN, ControlHeader, DATA_HEADER_LEN, HeaderFlags, MessageType,
     PARITY_HEADER_LEN, Parity,
@@ -19,25 +19,40 @@ const PARITY_OVERHEAD: usize = CONTROL_HEADER_LEN + PARITY_HEADER_LEN + CONTROL_
 
 impl Peer {
     /// Both ends know parity, or not.
-    pub(super) fn set_protection(&mut self, capabilities: u32) {
-        self.protects = capabilities & crate::protect::CAPABILITY != 0;
+    pub(super) fn set_protection(&mut self, capabilities: u32, cx: &Context<'_>) {
+        self.knows_parity = capabilities & crate::protect::CAPABILITY != 0;
+        self.knows_pieces = capabilities & PIECES_CAPABILITY != 0;
+        self.cover
+            .set(cx.config.repair.parity && self.repairs() && self.knows_parity, capabilities);
     }
 
-    /// Has somebody gather packets that are `protected`; gives that back.
-    pub(super) fn begin_protection(&mut self, worker: WorkerId, protected: bool) -> bool {
-        if protected {
+    /// Whether some packets of this treatment are protected now.
+    pub(super) fn protects(&self, treatment: Treatment) -> bool {
+        match treatment.protection {
+            Protection::None => false,
+            Protection::Lossy => self.cover.is_needed(),
+            Protection::All => true,
+        }
+    }
+
+    /// Has somebody gather packets that are protected, if some are: whether that is so.
+    pub(super) fn begin_protection(&mut self, worker: WorkerId, treatment: Treatment) -> bool {
+        let protects = self.protects(treatment);
+        if protects {
             self.send_workers[usize::from(worker.get())].protector.get_or_insert_default();
         }
-        protected
+        protects
     }
 
-    /// The longest packet whose parity fits every path; 0 when it is not to be `protected`.
-    pub(super) fn longest_protected(&self, protected: bool, tag_len: usize) -> usize {
-        if !protected {
-            return 0;
-        }
+    /// The longest packet whose parity every path carries.
+    pub(super) fn longest_protected(&self) -> usize {
         let least = self.views.iter().map(|v| usize::from(v.mtu)).min().unwrap_or(0);
-        (least + DATA_HEADER_LEN + tag_len).saturating_sub(PARITY_OVERHEAD)
+        self.parity_room(least) * if self.knows_pieces { 2 } else { 1 }
+    }
+
+    /// How much of a parity fits where a packet of `mtu` bytes does.
+    fn parity_room(&self, mtu: usize) -> usize {
+        (mtu + DATA_HEADER_LEN + self.tag_len()).saturating_sub(PARITY_OVERHEAD)
     }
 
     /// Bytes of tag of the packets that go out now.
@@ -51,8 +66,13 @@ impl Peer {
         loop {
             let protector = self.send_workers[number].protector.as_mut();
             let Some(block) = protector.and_then(|p| p.poll(now)) else { return };
-            if let Some(path) = parity_path(&self.views, &block) {
-                self.send_parity(now, path, &block.parity(worker), out);
+            let path = self.parity_path(now, &block);
+            let view = self.views.iter().find(|v| Some(v.id) == path);
+            if let Some((path, mtu)) = view.map(|v| (v.id, usize::from(v.mtu))) {
+                self.parities += 1;
+                for piece in block.parity(worker, self.parity_room(mtu)) {
+                    self.send_parity(now, path, &piece, out);
+                }
             }
             if let Some(protector) = self.send_workers[number].protector.as_mut() {
                 protector.recycle(block);
@@ -91,21 +111,24 @@ impl Peer {
         if let Err(reason) = slot.session.seal_control(id, datagram) {
             debug_assert!(false, "{reason}");
         }
+        path.allowance.on_parity(len);
+        path.model.on_parity_sent(now, len);
         path.count_sent(now, len);
-        self.parities += 1;
     }
 
-    /// A parity came by the peer's path `theirs`.
+    /// A parity came by the peer's path `theirs`, in a datagram of `len` bytes.
     pub(super) fn on_parity(
         &mut self,
         now: Time,
         theirs: PathId,
         parity: &Parity<'_>,
+        len: usize,
         cx: &mut Context<'_>,
     ) {
         let slot = &mut self.receive_workers[usize::from(parity.worker.get())];
         let Some(worker) = slot.as_mut() else { return };
-        let ReceiveWorker { recoverer, replay, .. } = &mut **worker;
+        let ReceiveWorker { recoverer, replay, arrivals, .. } = &mut **worker;
+        arrivals.on_parity(theirs, len);
         let known = |pn| replay.check(pn).is_err();
         let made = recoverer.get_or_insert_default().on_parity(parity, known);
         self.on_recovered(now, theirs, parity.worker, made, cx);
@@ -154,11 +177,4 @@ impl Peer {
             _ => self.recovered += 1,
         }
     }
-}
-
-/// The best path by which the fewest packets of the block went.
-fn parity_path(views: &[PathView], block: &Block) -> Option<PathId> {
-    let best = views.iter().map(|v| v.rank).min()?;
-    let ranked = views.iter().filter(|v| v.rank == best);
-    ranked.min_by_key(|v| (block.on(v.id), v.srtt, v.id)).map(|v| v.id)
 }

@@ -15,6 +15,7 @@ mod route;
 
 pub use parts::PartsOut;
 
+use super::cover::Cover;
 use super::path_entry::Path;
 use super::{Peer, SendWorker, Sessions};
 use crate::id::MAX_PATHS;
@@ -92,7 +93,7 @@ impl Peer {
             self.scheduler.on_answer(now, flow);
         }
         let treatment = self.treatment(class);
-        let protects = self.begin_protection(worker, treatment.protected);
+        let protects = self.begin_protection(worker, treatment);
         if self.shaper.is_active() {
             return self.send_in_turn(now, worker, outgoing, treatment, out).map(|()| None);
         }
@@ -172,6 +173,7 @@ pub(super) struct Batch<'p> {
     handling: Handling,
     /// Longest packet that is protected; 0: none is.
     protected: usize,
+    cover: Cover,
     sessions: &'p Sessions,
     tag_len: usize,
     views: &'p [PathView],
@@ -210,7 +212,8 @@ impl<'p> Batch<'p> {
             treatment,
             prefer: route::preference(peer.scheduler_kind),
             handling: route::handling(treatment),
-            protected: peer.longest_protected(treatment.protected, tag_len),
+            protected: if peer.protects(treatment) { peer.longest_protected() } else { 0 },
+            cover: peer.cover,
             sessions: &peer.sessions,
             tag_len,
             views: &peer.views,
@@ -305,6 +308,7 @@ impl<'p> Batch<'p> {
         {
             return self.emit_parts(path_id, (inner, size), out, &mut write);
         }
+        let cost = if inner <= self.protected { self.parity_cost(path_id) } else { None };
         let slot = self.sessions.current().ok_or(DropReason::NoSession)?;
         let path = self.paths[path_id.index()].as_mut().ok_or(DropReason::NoPath)?;
         let remote = path.remote.current().ok_or(DropReason::NoPath)?;
@@ -334,8 +338,7 @@ impl<'p> Batch<'p> {
         let congested = self.numbers.repairer.as_ref().is_some_and(|r| r.is_congested());
         let mut flags =
             if congested { self.flags.with(HeaderFlags::UNREPAIRED) } else { self.flags };
-        let protected = inner <= self.protected;
-        if protected {
+        if cost.is_some() {
             flags = flags.with(HeaderFlags::PROTECTED);
         }
         let header = DataHeader {
@@ -358,7 +361,10 @@ impl<'p> Batch<'p> {
                 distance,
                 open_paths: header.open_paths,
                 flags: self.flags,
-                handling: self.handling,
+                handling: match cost {
+                    Some(_) => self.handling.protected(),
+                    None => self.handling,
+                },
             };
             let content = match self.segment {
                 Some(at) => Content::Segment { at, len: inner as u16 },
@@ -366,9 +372,9 @@ impl<'p> Batch<'p> {
             };
             repairer.on_sent(self.now, path_id, sequence, pn, kept, content);
         }
-        if let Some(protector) = self.numbers.protector.as_mut().filter(|_| protected) {
+        if let (Some(cost), Some(protector)) = (cost, self.numbers.protector.as_mut()) {
             let beside = Beside { len: inner as u16, distance, flags: self.flags.checksum_bits() };
-            protector.add(self.now, path_id, pn.0, beside, packet);
+            protector.add(self.now, path_id, pn.0, beside, packet, cost);
         }
         match slot.session.seal_later(path_id, self.worker, 0, pn) {
             Ok(seal) => out.seal_last(lane, seal),
@@ -381,6 +387,7 @@ impl<'p> Batch<'p> {
         path.counters.tx_data_packets += 1;
         path.counters.tx_data_bytes += len as u64;
         path.data_up.add(self.now, len as u64);
+        path.allowance.on_data(len);
         path.count_sent(self.now, len);
         *self.tx_packets += 1;
         *self.tx_bytes += inner as u64;

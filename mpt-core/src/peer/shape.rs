@@ -74,6 +74,11 @@ impl Peer {
         self.shaper.wake.is_some()
     }
 
+    /// Whether packets wait for tokens.
+    pub(super) fn is_holding_back(&self) -> bool {
+        self.shaper.queue.as_ref().is_some_and(|q| !q.is_empty())
+    }
+
     /// The queue comes with the first limit and goes with the last, once it is empty.
     pub(super) fn tick_limits(&mut self, now: Time) {
         let limited = self.paths.iter().flatten().any(|p| p.pacer.is_some());
@@ -165,7 +170,7 @@ impl Peer {
                 };
                 queue.remove_front();
                 match sent {
-                    Ok(()) if treatment.protected => self.send_parities(now, worker, out),
+                    Ok(()) if self.protects(treatment) => self.send_parities(now, worker, out),
                     Ok(()) => {}
                     Err(reason) => self.drops.count(reason),
                 }

@@ -42,4 +42,4 @@ pub use ports::PortRange;
 pub use protocol::Protocol;
 pub use size::SizeRange;
 pub use table::{PolicyConfig, PolicyTable, RuleId};
-pub use treatment::{Route, Treatment};
+pub use treatment::{Protection, Route, Treatment};

@@ -17,13 +17,25 @@ pub enum Route {
     Pinned(PathId),
 }
 
+/// Which packets are protected by parity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protection {
+    /// None.
+    #[default]
+    None,
+    /// Those on paths that lose some at random, as far as there is room.
+    Lossy,
+    /// All.
+    All,
+}
+
 /// A [`Class`](super::Class) whose path was looked up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Treatment {
     /// Where it goes.
     pub route: Route,
     /// Whether it is protected by parity.
-    pub protected: bool,
+    pub protection: Protection,
     /// Whether its flow's order is kept.
     pub order: FlowOrder,
     /// How long after its first sending it may still be of use.

@@ -1,7 +1,7 @@
 //! Packets that are protected together.
 
 use crate::id::MAX_PATHS;
-use crate::wire::{Beside, Covered, MAX_COVERED, Parity};
+use crate::wire::{Beside, Covered, MAX_COVERED, Parity, Piece};
 use crate::{PathId, Time, WorkerId};
 use std::time::Duration;
 
@@ -11,9 +11,22 @@ pub const BLOCK_PACKETS: usize = MAX_COVERED;
 /// A block ends so long after its first packet, for what is lost is not to be waited for longer.
 pub const BLOCK_TIME: Duration = Duration::from_millis(20);
 
+/// What a parity may cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Cost {
+    /// Somebody asked for it.
+    #[default]
+    Any,
+    /// It covers sparse flows: little.
+    Small,
+    /// It is sent only where there is room that nobody uses.
+    Spare,
+}
+
 /// The exclusive or of the packets so far.
 #[derive(Clone, Debug, Default)]
 pub struct Block {
+    cost: Cost,
     covered: Covered,
     beside: Beside,
     bytes: Vec<u8>,
@@ -27,6 +40,17 @@ impl Block {
     pub fn clear(&mut self) {
         self.bytes.clear();
         *self = Self { bytes: std::mem::take(&mut self.bytes), ..Self::default() };
+    }
+
+    /// Whether its parity is to be sent in any case: said of an empty one.
+    pub(super) const fn set_cost(&mut self, cost: Cost) {
+        self.cost = cost;
+    }
+
+    /// What its parity may cost.
+    #[must_use]
+    pub const fn cost(&self) -> Cost {
+        self.cost
     }
 
     /// Adds a packet, which goes by `path`. Whether it could: there was room, and it came soon enough.
@@ -67,10 +91,22 @@ impl Block {
         self.on[path.index()]
     }
 
-    /// Its parity.
-    #[must_use]
-    pub fn parity(&self, worker: WorkerId) -> Parity<'_> {
-        Parity { worker, covered: self.covered, beside: self.beside, bytes: &self.bytes }
+    /// Its parity, in two pieces where it has more than `room` bytes.
+    pub fn parity(&self, worker: WorkerId, room: usize) -> impl Iterator<Item = Parity<'_>> {
+        let piece = move |piece, bytes| Parity {
+            worker,
+            piece,
+            covered: self.covered,
+            beside: self.beside,
+            bytes,
+        };
+        let pieces = match self.bytes.split_at_checked(room) {
+            Some((head, tail)) if !tail.is_empty() => {
+                [Some(piece(Piece::Head, head)), Some(piece(Piece::Tail, tail))]
+            }
+            _ => [Some(piece(Piece::Whole, &self.bytes)), None],
+        };
+        pieces.into_iter().flatten()
     }
 }
 

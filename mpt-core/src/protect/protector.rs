@@ -1,43 +1,55 @@
 //! The sending side.
 
-use super::Block;
+use super::{Block, Cost};
 use crate::wire::Beside;
 use crate::{PathId, Time};
 
 /// Blocks that wait to be sent, at most: those of one super-packet. More are not protected.
 const MOST_FINISHED: usize = 16;
 
-/// Gathers the protected packets of one worker.
+/// Gathers the protected packets of one worker, those of each [`Cost`] by themselves.
 ///
 /// Fed with [`add`](Self::add) for every one; drained with [`poll`](Self::poll) after each packet or
 /// super-packet, and when [`poll_timeout`](Self::poll_timeout) has passed. Blocks are given back with
 /// [`recycle`](Self::recycle).
 #[derive(Debug, Default)]
 pub struct Protector {
-    current: Block,
+    current: [Block; 3],
     finished: Vec<Block>,
     spare: Vec<Block>,
 }
 
 impl Protector {
     /// A protected packet goes by `path`.
-    pub fn add(&mut self, now: Time, path: PathId, pn: u64, beside: Beside, packet: &[u8]) {
-        if self.current.ends().is_some_and(|at| at <= now)
-            || !self.current.add(now, path, pn, beside, packet)
+    pub fn add(
+        &mut self,
+        now: Time,
+        path: PathId,
+        pn: u64,
+        beside: Beside,
+        packet: &[u8],
+        cost: Cost,
+    ) {
+        let i = cost as usize;
+        if self.current[i].ends().is_some_and(|at| at <= now)
+            || !self.current[i].add(now, path, pn, beside, packet)
         {
-            self.finish();
-            self.current.add(now, path, pn, beside, packet);
+            self.finish(i);
+            self.current[i].add(now, path, pn, beside, packet);
         }
-        if self.current.is_full() {
-            self.finish();
+        self.current[i].set_cost(cost);
+        if self.current[i].is_full() {
+            self.finish(i);
         }
     }
 
     /// A block whose parity is to be sent.
     #[must_use]
     pub fn poll(&mut self, now: Time) -> Option<Block> {
-        if self.current.ends().is_some_and(|at| at <= now) {
-            self.finish();
+        for i in 0..self.current.len() {
+            if self.current[i].ends().is_some_and(|at| at <= now) {
+                self.finish(i);
+            }
         }
         if self.finished.is_empty() { None } else { Some(self.finished.remove(0)) }
     }
@@ -45,7 +57,7 @@ impl Protector {
     /// When [`poll`](Self::poll) will have something.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.current.ends()
+        self.current.iter().filter_map(Block::ends).min()
     }
 
     /// The block was sent.
@@ -56,9 +68,9 @@ impl Protector {
         }
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, i: usize) {
         let next = self.spare.pop().unwrap_or_default();
-        let done = std::mem::replace(&mut self.current, next);
+        let done = std::mem::replace(&mut self.current[i], next);
         if done.is_empty() || self.finished.len() == MOST_FINISHED {
             self.recycle(done);
         } else {

@@ -3,51 +3,58 @@
 use crate::wire::Beside;
 use std::collections::VecDeque;
 
-/// Most packets, and their bytes: eight blocks of full-sized ones are less.
-const MOST: usize = 64;
-const MOST_BYTES: usize = 64 << 10;
+/// Most packets, and their bytes: at 50 Mbit/s those of 80 ms, by which paths may differ and a parity be late.
+const MOST: usize = 1_024;
+const MOST_BYTES: usize = 512 << 10;
+
+/// Buffers of packets that are gone, kept for others, and the largest of them.
+const SPARE: usize = 64;
+const LARGEST_SPARE: usize = 2_048;
 
 /// The packets as they came; the oldest make room for the newest.
 #[derive(Debug, Default)]
 pub struct RecentPackets {
-    packets: VecDeque<Recent>,
+    /// Each in the place that the last digits of its number name; none before the first packet came.
+    places: Vec<Recent>,
+    /// In which order they came. Of what another one took the place of, only the number is left.
+    order: VecDeque<u64>,
     bytes: usize,
     spare: Vec<Vec<u8>>,
 }
 
-#[derive(Debug)]
+/// No packet has the number 0: nothing is there.
+#[derive(Clone, Debug, Default)]
 struct Recent {
     pn: u64,
     beside: Beside,
     packet: Vec<u8>,
 }
 
-/// A buffer that is used again has room for no more than this.
-const MOST_SPARE: usize = 2_048;
-
 impl RecentPackets {
     /// Keeps a packet.
     pub fn push(&mut self, pn: u64, beside: Beside, packet: &[u8]) {
-        while self.packets.len() >= MOST || self.bytes + packet.len() > MOST_BYTES {
-            let Some(oldest) = self.packets.pop_front() else { break };
-            self.bytes -= oldest.packet.len();
-            // A few large packets must not leave large buffers behind for many small ones.
-            if oldest.packet.capacity() <= MOST_SPARE && self.spare.len() < MOST {
-                self.spare.push(oldest.packet);
+        if self.places.is_empty() {
+            self.places.resize(MOST, Recent::default());
+        }
+        self.remove(place(pn));
+        while self.order.len() >= MOST || self.bytes + packet.len() > MOST_BYTES {
+            let Some(oldest) = self.order.pop_front() else { break };
+            if self.places[place(oldest)].pn == oldest {
+                self.remove(place(oldest));
             }
         }
         let mut copy = self.spare.pop().unwrap_or_default();
         copy.clear();
         copy.extend_from_slice(packet);
         self.bytes += copy.len();
-        self.packets.push_back(Recent { pn, beside, packet: copy });
+        self.order.push_back(pn);
+        self.places[place(pn)] = Recent { pn, beside, packet: copy };
     }
 
     /// Packet `pn`, if it is here.
     #[must_use]
     pub fn get(&self, pn: u64) -> Option<(Beside, &[u8])> {
-        // The newest are asked for.
-        let found = self.packets.iter().rev().find(|r| r.pn == pn)?;
+        let found = self.places.get(place(pn)).filter(|r| r.pn == pn && pn != 0)?;
         Some((found.beside, &found.packet))
     }
 
@@ -55,5 +62,49 @@ impl RecentPackets {
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn remove(&mut self, place: usize) {
+        let Recent { packet, .. } = std::mem::take(&mut self.places[place]);
+        self.bytes -= packet.len();
+        // A few large packets must not leave large buffers behind for many small ones.
+        if (1..=LARGEST_SPARE).contains(&packet.capacity()) && self.spare.len() < SPARE {
+            self.spare.push(packet);
+        }
+    }
+}
+
+const fn place(pn: u64) -> usize {
+    (pn % MOST as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_are_here_and_memory_is_bounded() {
+        let mut recent = RecentPackets::default();
+        assert_eq!(recent.get(0), None);
+        let beside = |pn: u64| Beside { len: pn as u16, ..Beside::default() };
+        for pn in 1..=5_000u64 {
+            let packet = [pn as u8; 1_400];
+            // The sizes change now and then; some numbers come late, and some never.
+            let packet = &packet[..if pn % 1_000 < 500 { 1_400 } else { 60 }];
+            if pn % 7 != 0 {
+                // Out of order, too.
+                let number = 4 + (pn ^ 2);
+                recent.push(number, beside(pn), packet);
+                assert!(recent.get(number) == Some((beside(pn), packet)));
+            }
+            assert!(recent.bytes() <= MOST_BYTES && recent.order.len() <= MOST);
+            let held: usize = recent.places.iter().map(|r| r.packet.len()).sum();
+            assert_eq!(held, recent.bytes());
+        }
+        assert!(recent.get(4_900).is_some() && recent.get(3_000).is_none());
+        assert!(recent.spare.len() <= SPARE);
+        // What is larger than all that may be kept is kept alone.
+        recent.push(9_000, Beside::default(), &vec![0; 65_000]);
+        assert!(recent.get(9_000).is_some() && recent.bytes() <= MOST_BYTES);
     }
 }

@@ -2,11 +2,12 @@
 
 use super::RecentPackets;
 use super::block::mix;
-use crate::wire::{Beside, Covered, Parity};
+use crate::wire::{Beside, Covered, Parity, Piece};
 use std::collections::VecDeque;
 
-/// Parities that wait for packets of their block, at most.
-const MOST_PARITIES: usize = 8;
+/// Parities that wait for packets of their block, at most, and their bytes.
+const MOST_PARITIES: usize = 32;
+const MOST_PARITY_BYTES: usize = 128 << 10;
 
 /// Numbers of packets that were made, and may come themselves.
 const MOST_MADE: usize = 64;
@@ -35,14 +36,32 @@ pub struct Recoverer {
 struct Waiting {
     covered: Covered,
     beside: Beside,
+    /// What is here of it.
+    piece: Piece,
     bytes: Vec<u8>,
+}
+
+impl Waiting {
+    /// Adds the other piece, if this is it. Whether it was.
+    fn join(&mut self, parity: &Parity<'_>) -> bool {
+        let same = (self.covered, self.beside) == (parity.covered, parity.beside);
+        match (self.piece, parity.piece) {
+            (Piece::Head, Piece::Tail) if same => self.bytes.extend_from_slice(parity.bytes),
+            (Piece::Tail, Piece::Head) if same => {
+                self.bytes.splice(..0, parity.bytes.iter().copied());
+            }
+            _ => return false,
+        }
+        self.piece = Piece::Whole;
+        true
+    }
 }
 
 impl Recoverer {
     /// A protected packet came for the first time. Gives one that can be made now.
     pub fn on_packet(&mut self, pn: u64, beside: Beside, packet: &[u8]) -> Option<Recovered> {
         self.recent.push(pn, beside, packet);
-        let waits = self.parities.iter().position(|w| w.covered.as_slice().contains(&pn))?;
+        let waits = self.parities.iter().position(|w| w.covered.contains(pn))?;
         self.try_at(waits)
     }
 
@@ -56,7 +75,11 @@ impl Recoverer {
         if parity.covered.as_slice().iter().all(|&pn| known(pn)) {
             return None;
         }
-        if self.parities.len() == MOST_PARITIES
+        if let Some(i) = self.parities.iter_mut().position(|w| w.join(parity)) {
+            return self.try_at(i);
+        }
+        let held: usize = self.parities.iter().map(|w| w.bytes.len()).sum();
+        if (self.parities.len() == MOST_PARITIES || held + parity.bytes.len() > MOST_PARITY_BYTES)
             && let Some(oldest) = self.parities.pop_front()
         {
             self.spare.push(oldest.bytes);
@@ -64,8 +87,8 @@ impl Recoverer {
         let mut bytes = self.spare.pop().unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(parity.bytes);
-        let Parity { covered, beside, .. } = *parity;
-        self.parities.push_back(Waiting { covered, beside, bytes });
+        let Parity { piece, covered, beside, .. } = *parity;
+        self.parities.push_back(Waiting { covered, beside, piece, bytes });
         self.try_at(self.parities.len() - 1)
     }
 
@@ -81,7 +104,7 @@ impl Recoverer {
     }
 
     fn try_at(&mut self, i: usize) -> Option<Recovered> {
-        let waiting = &self.parities[i];
+        let waiting = self.parities.get(i).filter(|w| w.piece == Piece::Whole)?;
         let numbers = waiting.covered.as_slice();
         let mut missing = numbers.iter().filter(|&&pn| self.recent.get(pn).is_none());
         let lacks = (missing.next().copied(), missing.next());
@@ -122,7 +145,7 @@ impl Recoverer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BLOCK_PACKETS, Protector};
+    use super::super::{BLOCK_PACKETS, Cost, Protector};
     use super::*;
     use crate::{PathId, Time, WorkerId};
     use proptest::prelude::*;
@@ -143,24 +166,36 @@ mod tests {
             lens in prop::collection::vec(1usize..1_500, 1..=BLOCK_PACKETS),
             lost in any::<prop::sample::Index>(),
             parity_at in 0usize..=BLOCK_PACKETS,
+            room in 750usize..1_500,
+            tail_first in any::<bool>(),
         ) {
             let mut sender = Protector::default();
             for (i, &len) in lens.iter().enumerate() {
                 let pn = i as u64 * 3 + 1;
-                sender.add(Time::ZERO, PATH, pn, beside(pn, len), &packet(pn, len));
+                sender.add(Time::ZERO, PATH, pn, beside(pn, len), &packet(pn, len), Cost::Any);
             }
             let block = sender.poll(Time::from_millis(20)).expect("it ends");
-            let mut message = vec![0; 2_000];
-            let parity = block.parity(WorkerId::default());
-            let used = parity.encode(&mut message).expect("there is room");
-            let parity = Parity::decode(&message[..used]).expect("it is whole");
+            let mut pieces = Vec::new();
+            for piece in block.parity(WorkerId::default(), room) {
+                let mut message = vec![0; 2_000];
+                let used = piece.encode(&mut message).expect("there is room");
+                message.truncate(used);
+                pieces.push(message);
+            }
+            prop_assert_eq!(pieces.len(), 1 + usize::from(*lens.iter().max().unwrap() > room));
+            if tail_first {
+                pieces.reverse();
+            }
 
             let mut r = Recoverer::default();
             let lost = lost.index(lens.len());
             let mut made = None;
             for (i, &len) in lens.iter().enumerate() {
                 if i == parity_at.min(lens.len() - 1) {
-                    made = made.or(r.on_parity(&parity, |_| false));
+                    for message in &pieces {
+                        let parity = Parity::decode(message).expect("it is whole");
+                        made = made.or(r.on_parity(&parity, |_| false));
+                    }
                 }
                 let pn = i as u64 * 3 + 1;
                 if i != lost {
@@ -179,17 +214,18 @@ mod tests {
         let mut r = Recoverer::default();
         for pn in 1..=8_000u64 {
             let packet = packet(pn, 1_400);
-            sender.add(Time::ZERO, PATH, pn, beside(pn, 1_400), &packet);
+            sender.add(Time::ZERO, PATH, pn, beside(pn, 1_400), &packet, Cost::Any);
             // The first two of each block are lost.
             if pn % 8 > 2 {
                 assert_eq!(r.on_packet(pn, beside(pn, 1_400), &packet), None);
             }
             while let Some(block) = sender.poll(Time::ZERO) {
-                assert_eq!(r.on_parity(&block.parity(WorkerId::default()), |_| false), None);
+                for parity in block.parity(WorkerId::default(), 1_000) {
+                    assert_eq!(r.on_parity(&parity, |_| false), None);
+                }
                 sender.recycle(block);
             }
         }
-        assert!(r.recent.bytes() <= 64 << 10);
         assert!(r.parities.len() <= MOST_PARITIES && r.spare.len() <= 1);
     }
 
@@ -199,9 +235,24 @@ mod tests {
         let mut covered = Covered::default();
         assert!(covered.add(1) && covered.add(2));
         let beside = Beside { len: 4, distance: 0, flags: 0 };
-        let parity = Parity { worker: WorkerId::default(), covered, beside, bytes: &[1; 8] };
+        let (worker, piece) = (WorkerId::default(), Piece::Whole);
+        let parity = Parity { worker, piece, covered, beside, bytes: &[1; 8] };
         assert_eq!(r.on_parity(&parity, |_| false), None);
         assert_eq!(r.on_packet(1, Beside::default(), &[]), None);
         assert_eq!(r.on_parity(&parity, |_| true), None, "nobody needs it");
+    }
+
+    #[test]
+    fn large_parities_are_bounded_too() {
+        let mut r = Recoverer::default();
+        let bytes = vec![0; 60_000];
+        for pn in 1..=100 {
+            let mut covered = Covered::default();
+            assert!(covered.add(pn) && covered.add(pn + 1));
+            let (worker, piece, beside) = (WorkerId::default(), Piece::Head, Beside::default());
+            let parity = Parity { worker, piece, covered, beside, bytes: &bytes };
+            assert_eq!(r.on_parity(&parity, |_| false), None);
+            assert!(r.parities.iter().map(|w| w.bytes.len()).sum::<usize>() <= MOST_PARITY_BYTES);
+        }
     }
 }

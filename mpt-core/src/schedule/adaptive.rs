@@ -207,6 +207,10 @@ impl Adaptive {
     }
 
     /// A packet came back, of the flow whose hash that way is `flow`.
+    pub(super) fn is_sparse(&self, now: Time, flow: u64) -> bool {
+        self.flows.kind(now, flow, 0) == Kind::Sparse
+    }
+
     pub(super) fn on_answer(&mut self, now: Time, flow: u64) {
         self.flows.on_answer(now, flow);
     }

@@ -111,6 +111,12 @@ impl Scheduler {
         }
     }
 
+    /// Whether `flow` is known to need little.
+    #[must_use]
+    pub fn is_sparse(&self, now: Time, flow: u64) -> bool {
+        matches!(self, Self::Adaptive(s) if s.is_sparse(now, flow))
+    }
+
     /// The paths, by bits, over which a flow that fills one is spread before it has to wait; `None`: it waits for any.
     #[must_use]
     pub fn spreads_over(&self) -> Option<u16> {

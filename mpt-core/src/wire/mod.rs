@@ -24,7 +24,7 @@ pub use cursor::{Reader, Writer};
 pub use data_header::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
 pub use marker::{Close, CloseReason, Marker};
 pub use message_type::MessageType;
-pub use parity::{Beside, Covered, MAX_COVERED, PARITY_HEADER_LEN, Parity};
+pub use parity::{Beside, Covered, MAX_COVERED, PARITY_HEADER_LEN, Parity, Piece};
 pub use probe::{Echo, MAX_NAME, Open, Probe};
 pub use report::{DelayReport, PathReport, Report};
 

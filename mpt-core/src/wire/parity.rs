@@ -11,18 +11,57 @@ pub const PARITY_HEADER_LEN: usize = 1 + 1 + 8 + 2 * (MAX_COVERED - 1) + 2 + 2 +
 
 /// The exclusive or of some packets: with all but one of them it gives the one.
 ///
-/// `worker u8 | count u8 | first packet number u64 | (count - 1) × step u16 | lengths u16 | distances u16 |
+/// `worker u8 | piece and count u8 | first packet number u64 | (count - 1) × step u16 | lengths u16 | distances u16 |
 /// checksum flags u8 | length u16 | bytes`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Parity<'a> {
     /// Whose packet numbers.
     pub worker: WorkerId,
+    /// How much of it this is.
+    pub piece: Piece,
     /// What it covers.
     pub covered: Covered,
     /// The exclusive or of what stands beside the packets.
     pub beside: Beside,
-    /// The exclusive or of the packets, shorter ones filled up with zeros.
+    /// The exclusive or of the packets, shorter ones filled up with zeros; of a piece its part of that.
     pub bytes: &'a [u8],
+}
+
+/// What a message carries of a parity: one of packets that fill the MTU does not fit into a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Piece {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The beginning.
+    Head,
+    /// What comes behind that.
+    Tail,
+}
+
+/// The piece stands beside the count, in its high bits.
+const HEAD: u8 = 0x80;
+const TAIL: u8 = 0x40;
+
+impl Piece {
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Whole => 0,
+            Self::Head => HEAD,
+            Self::Tail => TAIL,
+        }
+    }
+
+    /// The piece, and the count.
+    const fn split(byte: u8) -> Option<(Self, u8)> {
+        let count = byte & !(HEAD | TAIL);
+        match byte & (HEAD | TAIL) {
+            0 => Some((Self::Whole, count)),
+            HEAD => Some((Self::Head, count)),
+            TAIL => Some((Self::Tail, count)),
+            _ => None,
+        }
+    }
 }
 
 /// What a receiver has to know of a packet beside its bytes; or the exclusive or of that.
@@ -66,6 +105,13 @@ impl Covered {
         true
     }
 
+    /// Whether `pn` is one of them.
+    #[must_use]
+    pub fn contains(&self, pn: u64) -> bool {
+        let numbers = self.as_slice();
+        numbers.last().is_some_and(|&last| pn <= last) && numbers.contains(&pn)
+    }
+
     /// The numbers.
     #[must_use]
     pub fn as_slice(&self) -> &[u64] {
@@ -80,7 +126,7 @@ impl<'a> Parity<'a> {
         let numbers = self.covered.as_slice();
         let mut w = Writer::new(out);
         w.u8(self.worker.get())?;
-        w.u8(self.covered.count)?;
+        w.u8(self.piece.bits() | self.covered.count)?;
         w.u64(*numbers.first()?)?;
         for pair in numbers.windows(2) {
             w.u16((pair[1] - pair[0]) as u16)?;
@@ -98,7 +144,7 @@ impl<'a> Parity<'a> {
     pub fn decode(message: &'a [u8]) -> Option<Self> {
         let mut r = Reader::new(message);
         let worker = WorkerId::new(r.u8()?)?;
-        let count = r.u8()?;
+        let (piece, count) = Piece::split(r.u8()?)?;
         let mut covered = Covered::default();
         let mut pn = r.u64()?;
         if count == 0 || pn == 0 || !covered.add(pn) {
@@ -112,6 +158,6 @@ impl<'a> Parity<'a> {
         }
         let beside = Beside { len: r.u16()?, distance: r.u16()?, flags: r.u8()? };
         let len = usize::from(r.u16()?);
-        Some(Self { worker, covered, beside, bytes: r.bytes(len)? })
+        Some(Self { worker, piece, covered, beside, bytes: r.bytes(len)? })
     }
 }

@@ -23,7 +23,7 @@ pub struct PathReport {
     pub highest_pn: PacketNumber,
     /// Packets that arrived, duplicates included.
     pub packets: u64,
-    /// Their UDP payload bytes.
+    /// Their UDP payload bytes, and those of parities.
     pub bytes: u64,
     /// How long before this report the highest sequence arrived, in units of 100 µs, saturating.
     pub since_highest: u16,

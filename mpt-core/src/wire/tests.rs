@@ -128,10 +128,18 @@ fn repair_vectors() {
     assert!(!covered.add(0x1_0000_0003), "numbers grow");
     let beside = Beside { len: 1, distance: 3, flags: 0x20 };
     let bytes = [0x0b, 0x09, 0x0c];
-    let parity = Parity { worker: WorkerId::new(1).unwrap(), covered, beside, bytes: &bytes };
+    let worker = WorkerId::new(1).unwrap();
+    let parity = Parity { worker, piece: Piece::Whole, covered, beside, bytes: &bytes };
     let bytes = encoded(|b| parity.encode(b));
     assert_vector(&bytes, "01 02 0000000100000001 0002 0001 0003 20 0003 0b090c");
     assert_eq!(Parity::decode(&bytes), Some(parity));
+    for (piece, count) in [(Piece::Head, 0x82), (Piece::Tail, 0x42)] {
+        let parity = Parity { piece, ..parity };
+        let bytes = encoded(|b| parity.encode(b));
+        assert_eq!(bytes[1], count);
+        assert_eq!(Parity::decode(&bytes), Some(parity));
+    }
+    assert_eq!(Parity::decode(&[&[bytes[0], 0xc2], &bytes[2..]].concat()), None, "both pieces");
 }
 
 /// Like [`encoded`], of what is shortened rather than refused.

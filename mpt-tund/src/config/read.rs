@@ -329,14 +329,19 @@ fn repair(node: &Node<'_>) -> Option<RepairConfig> {
     }
     if !matches!(node.value(), Yaml::Map(_)) {
         node.fail(format!(
-            "expected on, off or a map with the keys memory, max_age; found {}",
+            "expected on, off or a map with the keys memory, max_age, parity; found {}",
             node.value().kind()
         ));
         return None;
     }
-    let map = node.map(&["memory", "max_age"])?;
+    let map = node.map(&["memory", "max_age", "parity"])?;
     let default = RepairConfig::default();
     let age = units::duration(Duration::from_millis(10)..=Duration::from_secs(60));
+    let parity = |value: &Yaml| match (value, units::truth(value)) {
+        (Yaml::Text(t), _) if t == "auto" => Ok(true),
+        (_, Ok(false)) => Ok(false),
+        _ => Err(format!("expected auto or off; found {}", value.kind())),
+    };
     let memory = |value: &Yaml| match units::size(value)? {
         bytes if bytes < LEAST_REPAIR_MEMORY => {
             Err("expected 64KiB or more; `repair: off` switches it off".to_owned())
@@ -346,6 +351,7 @@ fn repair(node: &Node<'_>) -> Option<RepairConfig> {
     Some(RepairConfig {
         memory: map.read("memory", memory).unwrap_or(default.memory),
         max_age: map.read("max_age", age).unwrap_or(default.max_age),
+        parity: map.read("parity", parity).unwrap_or(default.parity),
     })
 }
 

@@ -86,7 +86,7 @@ cipher: none
 scheduler: failover
 max_hold: 250ms
 hold_memory: 1MiB
-repair: {memory: 4MiB, max_age: 2s}
+repair: {memory: 4MiB, max_age: 2s, parity: off}
 workers: 2
 coalesce: 100us
 offloads: {uso: off, gro: off}
@@ -149,7 +149,8 @@ fn every_key_is_read() {
     let listen = config.listen.as_ref().unwrap();
     assert_eq!(listen.to_string(), "192.0.2.1:4511, [2001:db8::1]:4511");
     assert_eq!((config.cipher, config.scheduler), (CipherChoice::None, SchedulerKind::Failover));
-    assert_eq!(config.repair, RepairConfig { memory: 4 << 20, max_age: Duration::from_secs(2) });
+    let (memory, max_age) = (4 << 20, Duration::from_secs(2));
+    assert_eq!(config.repair, RepairConfig { memory, max_age, parity: false });
     assert_eq!(config.hold_memory, Some(1 << 20));
     assert_eq!(config.workers, Workers::Fixed(2));
     assert_eq!(config.coalesce, Duration::from_micros(100));
@@ -250,7 +251,12 @@ fn values_out_of_range() {
     p.wrong("max_hold: 500ms", "hold_memory: much", "4:14", "auto or a size such as 4MiB");
     p.wrong("max_hold: 500ms", "repair: {memory: 1kB}", "4:18", "`repair: off` switches it off");
     p.wrong("max_hold: 500ms", "coalesce: 5ms", "4:11", "`coalesce: off` switches it off");
-    p.wrong("max_hold: 500ms", "repair: never", "4:9", "a map with the keys memory, max_age");
+    p.wrong(
+        "max_hold: 500ms",
+        "repair: never",
+        "4:9",
+        "a map with the keys memory, max_age, parity",
+    );
     p.wrong("max_hold: 500ms", "probe: {active: 3s, idle: 2s}", "4:8", "less often");
 }
 

@@ -4,7 +4,8 @@ use super::Batch;
 use crate::config::SchedulerKind;
 use crate::path::State;
 use crate::peer::Peer;
-use crate::policy::{Class, Route, Sending, Treatment};
+use crate::policy::{Class, Protection, Route, Sending, Treatment};
+use crate::protect::Cost;
 use crate::repair::Handling;
 use crate::schedule::{Fastest, PathView, Pick, Prefer, Rank, Tokens};
 use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
@@ -13,7 +14,7 @@ use crate::{Outbox, PacketNumber, PathId, Time};
 /// What repair has to know of it.
 pub(super) fn handling(treatment: Treatment) -> Handling {
     let mut handling = Handling::within(treatment.patience);
-    if treatment.protected {
+    if treatment.protection == Protection::All {
         handling = handling.protected();
     }
     match treatment.route {
@@ -32,6 +33,17 @@ pub(super) fn preference(kind: SchedulerKind) -> Prefer {
 }
 
 impl Batch<'_> {
+    /// What the parity of a packet on `path` may cost, if it is to be protected.
+    pub(super) fn parity_cost(&self, path: PathId) -> Option<Cost> {
+        match self.treatment.protection {
+            Protection::None => None,
+            Protection::Lossy => {
+                self.cover.cost(path, || self.scheduler.is_sparse(self.now, self.flow))
+            }
+            Protection::All => Some(Cost::Any),
+        }
+    }
+
     /// A path for a packet of `inner` bytes, which takes `outer` on the way.
     pub(super) fn route_pick(&mut self, inner: usize, outer: usize) -> Pick {
         let picked = match self.treatment.route {
@@ -120,8 +132,12 @@ impl Peer {
                 self.views.iter().find(named).map_or(Route::Spread, |v| Route::Pinned(v.id))
             }
         };
-        let protected = self.protects && class.sending == Sending::Protect;
-        Treatment { route, protected, order: class.order, patience: class.patience }
+        let protection = match (&class.sending, route) {
+            (Sending::Protect, _) if self.knows_parity => Protection::All,
+            (Sending::Spread, Route::Spread) if self.cover.is_on() => Protection::Lossy,
+            _ => Protection::None,
+        };
+        Treatment { route, protection, order: class.order, patience: class.patience }
     }
 
     /// What happens to a packet of `class` that is sent now, a line each.
@@ -170,14 +186,22 @@ impl Peer {
                 }
                 _ => format!("pinned to {path}, {}; {}", self.unusable(path), spread()),
             },
-            (Sending::Protect, _) if !self.protects => {
+            (Sending::Protect, _) if !self.knows_parity => {
                 format!("{}, without parity: the peer does not know it", spread())
             }
-            (Sending::Protect, _) if inner > self.longest_protected(true, self.tag_len()) => {
+            (Sending::Protect, _) if inner > self.longest_protected() => {
                 format!("{}, without parity, for which it is too large", spread())
             }
             (Sending::Protect, _) => format!("{}, with parity", spread()),
-            _ => spread(),
+            _ => match self.cover.paths_of(&self.views).map(name).collect::<Vec<_>>() {
+                lossy if lossy.is_empty() => spread(),
+                lossy => format!(
+                    "{}; what goes by {} is covered by parity, as it loses packets{}",
+                    spread(),
+                    lossy.join(", "),
+                    if self.cover.has_room() { "" } else { ", if its flow needs little" },
+                ),
+            },
         }];
         lines.push(match class.order {
             crate::policy::FlowOrder::Keep => "order is kept within its flow".to_owned(),

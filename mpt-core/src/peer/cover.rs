@@ -1,0 +1,191 @@
+//! Parity that nobody asked for.
+//!
+//! Where a path loses packets at random, everybody behind a lost one waits until that was sent again: a round trip and more, which
+//! calls hear and TCP takes for a longer way. So packets on such paths are covered by parity, as [`protect`](crate::protect) does it for
+//! those that a policy names:
+//!
+//! - Those of sparse flows always: that is little.
+//! - Those of busy flows while the paths have room that nobody uses. What fills the paths has better use for an eighth of them.
+//!
+//! Each path takes of it what goes with the data it carries. One that carries nothing is left alone: it may cost something.
+
+use super::{Path, Peer};
+use crate::protect::{Block, Cost, PIECES_CAPABILITY};
+use crate::schedule::PathView;
+use crate::{PathId, Time};
+use std::time::Duration;
+
+/// A path that loses this share at random is covered, …
+const LOSES: f64 = 0.002;
+
+/// … and not any more where it loses less than this.
+const LOSES_LITTLE: f64 = 0.001;
+
+/// Where it takes less than this to send a packet again, that comes about as soon as the parity.
+const SOON: Duration = Duration::from_millis(30);
+
+/// With more than this share of what the paths carry in use, an eighth more may fill a queue.
+const FULL: f64 = 0.7;
+
+/// A queue that is shorter is none.
+const SHORT: Duration = Duration::from_millis(4);
+
+/// A parity that goes by a path whose round trip is longer than twice the least, and this, comes too late.
+const LATE: Duration = Duration::from_millis(20);
+
+/// Parities may take this part of what data takes on a path: twice what they need where they are spread alike, …
+const PART: i64 = 4;
+
+/// … saved up for so many bytes.
+const SAVED: i64 = 6_000;
+
+/// What parities may take on a path now, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Allowance(i64);
+
+impl Allowance {
+    /// Data went.
+    #[inline]
+    pub(super) fn on_data(&mut self, bytes: usize) {
+        self.0 = (self.0 + bytes as i64 / PART).min(SAVED);
+    }
+
+    /// A parity went.
+    pub(super) const fn on_parity(&mut self, bytes: usize) {
+        self.0 -= bytes as i64;
+    }
+
+    const fn is_left(self) -> bool {
+        self.0 > 0
+    }
+}
+
+/// Which packets are covered now; found anew with each report.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cover {
+    /// It is wanted, and the peer knows how.
+    on: bool,
+    /// Paths that lose packets, by bits.
+    paths: u16,
+    /// Whether nobody uses all that the paths carry.
+    room: bool,
+}
+
+impl Cover {
+    /// The session's ends agreed on what they can do.
+    pub(super) fn set(&mut self, wanted: bool, capabilities: u32) {
+        *self = Self { on: wanted && capabilities & PIECES_CAPABILITY != 0, ..Self::default() };
+    }
+
+    /// Whether packets are covered as it is needed.
+    pub(super) const fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// Whether some path loses packets now.
+    #[inline]
+    pub(super) const fn is_needed(&self) -> bool {
+        self.paths != 0
+    }
+
+    /// Which these are.
+    pub(super) fn paths_of(self, views: &[PathView]) -> impl Iterator<Item = PathId> {
+        views.iter().map(|v| v.id).filter(move |id| self.paths & id.bit() != 0)
+    }
+
+    /// Whether busy flows are covered, too.
+    pub(super) const fn has_room(&self) -> bool {
+        self.room
+    }
+
+    /// What the parity of packets on `path` may cost; `None`: none is needed, or there is no room.
+    #[inline]
+    pub(super) fn cost(&self, path: PathId, sparse: impl Fn() -> bool) -> Option<Cost> {
+        if self.paths & path.bit() == 0 {
+            None
+        } else if sparse() {
+            Some(Cost::Small)
+        } else {
+            self.room.then_some(Cost::Spare)
+        }
+    }
+}
+
+impl Peer {
+    /// A report came: which paths lose packets, and whether there is room.
+    pub(super) fn follow_losses(&mut self, now: Time) {
+        if !self.cover.on {
+            return;
+        }
+        let before = self.cover.paths;
+        self.cover.paths = 0;
+        let slow = |v: &&PathView| v.min_rtt + v.estimate.jitter * 2 >= SOON;
+        for view in self.views.iter().filter(slow) {
+            let Some(path) = self.paths[view.id.index()].as_ref() else { continue };
+            let least = if before & view.id.bit() == 0 { LOSES } else { LOSES_LITTLE };
+            if path.model.losses(now).0 >= least {
+                self.cover.paths |= view.id.bit();
+            }
+        }
+        self.cover.room = self.cover.is_needed() && !self.is_nearly_full(now);
+    }
+
+    /// Whether the paths in use carry about as much as they can, as far as that is known of all of them.
+    fn is_nearly_full(&self, now: Time) -> bool {
+        let best = self.views.iter().map(|v| v.rank).min();
+        let in_use = self.views.iter().filter(|v| Some(v.rank) == best);
+        let used = self.paths.iter().flatten().map(|p| p.data_up.rate(now).bytes).sum();
+        is_full(used, in_use.map(carries).sum())
+    }
+
+    /// By which path the parity of this block goes, if by any: of those by which it comes in time, the one that fewest of its packets took.
+    pub(super) fn parity_path(&self, now: Time, block: &Block) -> Option<PathId> {
+        if block.cost() == Cost::Spare && self.has_none_to_spare() {
+            return None;
+        }
+        let best = self.views.iter().map(|v| v.rank).min()?;
+        let ranked = || self.views.iter().filter(|v| v.rank == best);
+        let late = ranked().map(|v| v.srtt).min()? * 2 + LATE;
+        let takes = |v: &&PathView| {
+            let Some(path) = self.paths[v.id.index()].as_deref() else { return false };
+            // Few packets in the time of a block: at most 50 parities a second.
+            let small = block.on(v.id) > 0 && !block.is_full();
+            match block.cost() {
+                Cost::Any => true,
+                Cost::Small => small || path.allowance.is_left(),
+                Cost::Spare => (small || path.allowance.is_left()) && has_room(now, path, v),
+            }
+        };
+        ranked()
+            .filter(|v| v.srtt <= late)
+            .filter(takes)
+            .min_by_key(|v| (block.on(v.id), v.srtt, v.id))
+            .map(|v| v.id)
+    }
+
+    /// Something waits already, or a queue is long.
+    fn has_none_to_spare(&self) -> bool {
+        let congested =
+            |w: &super::SendWorker| w.repairer.as_ref().is_some_and(|r| r.is_congested());
+        self.is_holding_back() || self.send_workers.iter().any(congested)
+    }
+}
+
+/// Nothing waits in the path's queue, nor for its tokens, and it carries less than it can.
+fn has_room(now: Time, path: &Path, view: &PathView) -> bool {
+    let queue = path.model.standing(now);
+    let ready = path.pacer.as_ref().is_none_or(|p| p.refused_until() <= now);
+    let full = is_full(path.data_up.rate(now).bytes, carries(view));
+    ready && !full && queue <= view.estimate.threshold.max(SHORT)
+}
+
+/// What the path carries at most, bytes a second, as far as that is known.
+fn carries(view: &PathView) -> Option<u64> {
+    let measured = view.estimate.measured.then_some(view.estimate.rate);
+    let limit = view.limit.map(|limit| limit.bits_per_second() / 8);
+    measured.into_iter().chain(limit).min()
+}
+
+fn is_full(used: u64, most: Option<u64>) -> bool {
+    most.is_some_and(|most| used as f64 > most as f64 * FULL)
+}
