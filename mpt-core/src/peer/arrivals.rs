@@ -52,7 +52,11 @@ impl Arrivals {
 
     /// A parity of `bytes` came: no packet of the path sequence, but part of what the path carried.
     pub fn on_parity(&mut self, path: PathId, bytes: usize) {
-        self.paths[path.index()].bytes += bytes as u64;
+        let p = &mut self.paths[path.index()];
+        // Of a path that carries nothing else nothing is told, and all at once later would look like a rate.
+        if p.packets > 0 {
+            p.bytes += bytes as u64;
+        }
     }
 
     /// A marker came, the first with this sequence: repeats count no more. It may have been overtaken by what was sent behind it,

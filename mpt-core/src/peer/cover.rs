@@ -24,8 +24,16 @@ const LOSES_LITTLE: f64 = 0.001;
 /// Where it takes less than this to send a packet again, that comes about as soon as the parity.
 const SOON: Duration = Duration::from_millis(30);
 
-/// With more than this share of what the paths carry in use, an eighth more may fill a queue.
-const FULL: f64 = 0.7;
+/// With more than this share of what the paths carry in use, parity included, an eighth more may fill a queue.
+const FULL: f64 = 0.8;
+
+/// Beyond so many bytes a second (200 Mbit/s) a receiver does not keep packets until a parity comes by another path.
+const FAST: u64 = 25_000_000;
+
+/// Parities of fewer bytes, of which there are 50 a second at most, are next to nothing on a path of more than so many bytes a
+/// second (1.6 Mbit/s).
+const TINY: usize = 400;
+const SLOW: u64 = 200_000;
 
 /// A queue that is shorter is none.
 const SHORT: Duration = Duration::from_millis(4);
@@ -51,8 +59,8 @@ impl Allowance {
     }
 
     /// A parity went.
-    pub(super) const fn on_parity(&mut self, bytes: usize) {
-        self.0 -= bytes as i64;
+    pub(super) fn on_parity(&mut self, bytes: usize) {
+        self.0 = (self.0 - bytes as i64).max(-SAVED);
     }
 
     const fn is_left(self) -> bool {
@@ -94,7 +102,7 @@ impl Cover {
     }
 
     /// Whether busy flows are covered, too.
-    pub(super) const fn has_room(&self) -> bool {
+    pub(super) const fn has_room(self) -> bool {
         self.room
     }
 
@@ -134,8 +142,8 @@ impl Peer {
     fn is_nearly_full(&self, now: Time) -> bool {
         let best = self.views.iter().map(|v| v.rank).min();
         let in_use = self.views.iter().filter(|v| Some(v.rank) == best);
-        let used = self.paths.iter().flatten().map(|p| p.data_up.rate(now).bytes).sum();
-        is_full(used, in_use.map(carries).sum())
+        let used = self.paths.iter().flatten().map(|p| p.rate_up.rate(now).bytes).sum();
+        used > FAST || is_full(used, in_use.map(carries).sum())
     }
 
     /// By which path the parity of this block goes, if by any: of those by which it comes in time, the one that fewest of its packets took.
@@ -148,12 +156,13 @@ impl Peer {
         let late = ranked().map(|v| v.srtt).min()? * 2 + LATE;
         let takes = |v: &&PathView| {
             let Some(path) = self.paths[v.id.index()].as_deref() else { return false };
-            // Few packets in the time of a block: at most 50 parities a second.
-            let small = block.on(v.id) > 0 && !block.is_full();
+            let tiny = block.len() <= TINY && carries(v).is_none_or(|most| most >= SLOW);
+            let own = tiny && block.on(v.id) > 0;
+            let room = || has_room(now, path, v);
             match block.cost() {
                 Cost::Any => true,
-                Cost::Small => small || path.allowance.is_left(),
-                Cost::Spare => (small || path.allowance.is_left()) && has_room(now, path, v),
+                Cost::Small => own || path.allowance.is_left() && room(),
+                Cost::Spare => (own || path.allowance.is_left()) && room(),
             }
         };
         ranked()
@@ -175,7 +184,7 @@ impl Peer {
 fn has_room(now: Time, path: &Path, view: &PathView) -> bool {
     let queue = path.model.standing(now);
     let ready = path.pacer.as_ref().is_none_or(|p| p.refused_until() <= now);
-    let full = is_full(path.data_up.rate(now).bytes, carries(view));
+    let full = is_full(path.rate_up.rate(now).bytes, carries(view));
     ready && !full && queue <= view.estimate.threshold.max(SHORT)
 }
 
@@ -188,4 +197,24 @@ fn carries(view: &PathView) -> Option<u64> {
 
 fn is_full(used: u64, most: Option<u64>) -> bool {
     most.is_some_and(|most| used as f64 > most as f64 * FULL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debts_and_savings_of_an_allowance_are_bounded() {
+        let mut a = Allowance::default();
+        for _ in 0..100_000 {
+            a.on_data(200);
+            a.on_parity(300);
+        }
+        assert!(!a.is_left());
+        (0..30).for_each(|_| a.on_data(1_400));
+        assert!(a.is_left(), "it does not take a session to pay");
+        (0..10_000).for_each(|_| a.on_data(1_400));
+        a.on_parity(SAVED as usize);
+        assert!(!a.is_left());
+    }
 }

@@ -68,9 +68,12 @@ impl Peer {
             let Some(block) = protector.and_then(|p| p.poll(now)) else { return };
             let path = self.parity_path(now, &block);
             let view = self.views.iter().find(|v| Some(v.id) == path);
-            if let Some((path, mtu)) = view.map(|v| (v.id, usize::from(v.mtu))) {
+            let room = view.map(|v| (v.id, self.parity_room(usize::from(v.mtu))));
+            let most = if self.knows_pieces { 2 } else { 1 };
+            // The path may carry less than when the block began.
+            if let Some((path, room)) = room.filter(|(_, room)| block.len() <= room * most) {
                 self.parities += 1;
-                for piece in block.parity(worker, self.parity_room(mtu)) {
+                for piece in block.parity(worker, room) {
                     self.send_parity(now, path, &piece, out);
                 }
             }

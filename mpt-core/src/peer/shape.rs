@@ -42,6 +42,8 @@ pub(super) struct Shaper {
     marked: u64,
     /// Since when the queue has been overflowing, and when it did so last.
     overflowing: Option<(Time, Time)>,
+    /// While the queue is being drained: whether something is in it still.
+    draining: bool,
     /// A segment on its way into the queue.
     segment: Vec<u8>,
 }
@@ -76,7 +78,7 @@ impl Peer {
 
     /// Whether packets wait for tokens.
     pub(super) fn is_holding_back(&self) -> bool {
-        self.shaper.queue.as_ref().is_some_and(|q| !q.is_empty())
+        self.shaper.draining || self.shaper.queue.as_ref().is_some_and(|q| !q.is_empty())
     }
 
     /// The queue comes with the first limit and goes with the last, once it is empty.
@@ -155,6 +157,8 @@ impl Peer {
             while self.follow_tokens(now) {
                 let Some(front) = queue.front(now) else { break };
                 let (worker, treatment) = (front.worker, front.treatment);
+                // What came before that was needed.
+                let protects = self.begin_protection(worker, treatment);
                 let mut batch = Batch::begin(self, now, worker, front.tos, front.flow, treatment);
                 batch.flags = front.flags;
                 let sent = match batch.pick(front.len) {
@@ -169,12 +173,14 @@ impl Peer {
                     Err(reason) => Err(reason),
                 };
                 queue.remove_front();
+                self.shaper.draining = !queue.is_empty();
                 match sent {
-                    Ok(()) if self.protects(treatment) => self.send_parities(now, worker, out),
+                    Ok(()) if protects => self.send_parities(now, worker, out),
                     Ok(()) => {}
                     Err(reason) => self.drops.count(reason),
                 }
             }
+            self.shaper.draining = false;
             queue.take_back();
             if !queue.is_empty() {
                 self.shaper.wake = self.next_tokens();

@@ -73,6 +73,12 @@ impl Block {
         (!self.is_empty()).then(|| self.began + BLOCK_TIME)
     }
 
+    /// Bytes of its parity.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether there is nothing in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

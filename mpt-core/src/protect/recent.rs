@@ -46,7 +46,11 @@ impl RecentPackets {
         let mut copy = self.spare.pop().unwrap_or_default();
         copy.clear();
         copy.extend_from_slice(packet);
-        self.bytes += copy.len();
+        // As much as is held for it: many small packets in large buffers are not small.
+        if copy.capacity() > 2 * packet.len().max(128) {
+            copy.shrink_to(packet.len());
+        }
+        self.bytes += copy.capacity();
         self.order.push_back(pn);
         self.places[place(pn)] = Recent { pn, beside, packet: copy };
     }
@@ -58,7 +62,7 @@ impl RecentPackets {
         Some((found.beside, &found.packet))
     }
 
-    /// Bytes kept.
+    /// Bytes of memory for them.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
@@ -66,7 +70,7 @@ impl RecentPackets {
 
     fn remove(&mut self, place: usize) {
         let Recent { packet, .. } = std::mem::take(&mut self.places[place]);
-        self.bytes -= packet.len();
+        self.bytes -= packet.capacity();
         // A few large packets must not leave large buffers behind for many small ones.
         if (1..=LARGEST_SPARE).contains(&packet.capacity()) && self.spare.len() < SPARE {
             self.spare.push(packet);
@@ -97,8 +101,8 @@ mod tests {
                 recent.push(number, beside(pn), packet);
                 assert!(recent.get(number) == Some((beside(pn), packet)));
             }
-            assert!(recent.bytes() <= MOST_BYTES && recent.order.len() <= MOST);
-            let held: usize = recent.places.iter().map(|r| r.packet.len()).sum();
+            assert!(recent.bytes() <= MOST_BYTES + 1_500 && recent.order.len() <= MOST);
+            let held: usize = recent.places.iter().map(|r| r.packet.capacity()).sum();
             assert_eq!(held, recent.bytes());
         }
         assert!(recent.get(4_900).is_some() && recent.get(3_000).is_none());

@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 const MOST_PARITIES: usize = 32;
 const MOST_PARITY_BYTES: usize = 128 << 10;
 
+/// Buffers kept for other parities are no larger.
+const LARGEST_SPARE: usize = 2_048;
+
 /// Numbers of packets that were made, and may come themselves.
 const MOST_MADE: usize = 64;
 
@@ -42,18 +45,20 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Adds the other piece, if this is it. Whether it was.
-    fn join(&mut self, parity: &Parity<'_>) -> bool {
-        let same = (self.covered, self.beside) == (parity.covered, parity.beside);
-        match (self.piece, parity.piece) {
-            (Piece::Head, Piece::Tail) if same => self.bytes.extend_from_slice(parity.bytes),
-            (Piece::Tail, Piece::Head) if same => {
-                self.bytes.splice(..0, parity.bytes.iter().copied());
-            }
-            _ => return false,
+    /// Whether this is the other piece of it.
+    fn lacks(&self, parity: &Parity<'_>) -> bool {
+        let pieces = (self.piece, parity.piece);
+        matches!(pieces, (Piece::Head, Piece::Tail) | (Piece::Tail, Piece::Head))
+            && (self.covered, self.beside) == (parity.covered, parity.beside)
+    }
+
+    /// Adds the other piece.
+    fn join(&mut self, parity: &Parity<'_>) {
+        match self.piece {
+            Piece::Tail => drop(self.bytes.splice(..0, parity.bytes.iter().copied())),
+            _ => self.bytes.extend_from_slice(parity.bytes),
         }
         self.piece = Piece::Whole;
-        true
     }
 }
 
@@ -75,15 +80,14 @@ impl Recoverer {
         if parity.covered.as_slice().iter().all(|&pn| known(pn)) {
             return None;
         }
-        if let Some(i) = self.parities.iter_mut().position(|w| w.join(parity)) {
-            return self.try_at(i);
+        if let Some(i) = self.parities.iter().position(|w| w.lacks(parity)) {
+            let mut waiting = self.parities.remove(i)?;
+            waiting.join(parity);
+            self.make_room(waiting.bytes.len());
+            self.parities.push_back(waiting);
+            return self.try_at(self.parities.len() - 1);
         }
-        let held: usize = self.parities.iter().map(|w| w.bytes.len()).sum();
-        if (self.parities.len() == MOST_PARITIES || held + parity.bytes.len() > MOST_PARITY_BYTES)
-            && let Some(oldest) = self.parities.pop_front()
-        {
-            self.spare.push(oldest.bytes);
-        }
+        self.make_room(parity.bytes.len());
         let mut bytes = self.spare.pop().unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(parity.bytes);
@@ -103,6 +107,23 @@ impl Recoverer {
         &mut self.made
     }
 
+    /// Lets go of the oldest parities, so that one of so many bytes may wait.
+    fn make_room(&mut self, bytes: usize) {
+        let held = |w: &VecDeque<Waiting>| w.iter().map(|w| w.bytes.len()).sum::<usize>();
+        while self.parities.len() >= MOST_PARITIES
+            || held(&self.parities) + bytes > MOST_PARITY_BYTES
+        {
+            let Some(oldest) = self.parities.pop_front() else { break };
+            self.spare_buffer(oldest.bytes);
+        }
+    }
+
+    fn spare_buffer(&mut self, bytes: Vec<u8>) {
+        if bytes.capacity() <= LARGEST_SPARE && self.spare.len() < MOST_PARITIES {
+            self.spare.push(bytes);
+        }
+    }
+
     fn try_at(&mut self, i: usize) -> Option<Recovered> {
         let waiting = self.parities.get(i).filter(|w| w.piece == Piece::Whole)?;
         let numbers = waiting.covered.as_slice();
@@ -115,7 +136,7 @@ impl Recoverer {
         };
         let waiting = self.parities.remove(i)?;
         let made = pn.and_then(|pn| self.make(&waiting, pn));
-        self.spare.push(waiting.bytes);
+        self.spare_buffer(waiting.bytes);
         made
     }
 
@@ -126,6 +147,10 @@ impl Recoverer {
         self.made.extend_from_slice(&waiting.bytes);
         for &other in waiting.covered.as_slice().iter().filter(|&&other| other != pn) {
             let (also, packet) = self.recent.get(other)?;
+            // A parity is as long as the longest packet it covers.
+            if packet.len() > waiting.bytes.len() {
+                return None;
+            }
             beside.mix(also);
             mix(&mut self.made, packet);
         }
@@ -246,13 +271,23 @@ mod tests {
     fn large_parities_are_bounded_too() {
         let mut r = Recoverer::default();
         let bytes = vec![0; 60_000];
-        for pn in 1..=100 {
-            let mut covered = Covered::default();
-            assert!(covered.add(pn) && covered.add(pn + 1));
-            let (worker, piece, beside) = (WorkerId::default(), Piece::Head, Beside::default());
-            let parity = Parity { worker, piece, covered, beside, bytes: &bytes };
-            assert_eq!(r.on_parity(&parity, |_| false), None);
-            assert!(r.parities.iter().map(|w| w.bytes.len()).sum::<usize>() <= MOST_PARITY_BYTES);
+        for pn in [1, 2, 40] {
+            let (worker, beside) = (WorkerId::default(), Beside::default());
+            // Small ones first, then heads, then their tails.
+            for (piece, len) in [(Piece::Whole, 1), (Piece::Head, 60_000), (Piece::Tail, 60_000)] {
+                for number in 1..=pn {
+                    let mut covered = Covered::default();
+                    assert!(covered.add(number * 2) && covered.add(number * 2 + 1));
+                    let bytes = &bytes[..len];
+                    let parity = Parity { worker, piece, covered, beside, bytes };
+                    assert_eq!(r.on_parity(&parity, |_| false), None);
+                    let held: usize = r.parities.iter().map(|w| w.bytes.capacity()).sum();
+                    let spare: usize = r.spare.iter().map(Vec::capacity).sum();
+                    assert!(
+                        held <= 2 * MOST_PARITY_BYTES && spare <= MOST_PARITIES * LARGEST_SPARE
+                    );
+                }
+            }
         }
     }
 }

@@ -41,6 +41,12 @@ impl Handling {
         Self(self.0 | PARITY)
     }
 
+    /// None does.
+    #[must_use]
+    pub const fn unprotected(self) -> Self {
+        Self(self.0 & !PARITY)
+    }
+
     /// Whether a parity covers it.
     #[must_use]
     pub const fn is_protected(self) -> bool {
@@ -85,5 +91,6 @@ mod tests {
             assert!(all.allows(limit) && !all.allows(limit + Duration::from_millis(2)));
         }
         assert!(Handling::NONE.protected().allows(Duration::MAX));
+        assert_eq!(Handling::NONE.protected().unprotected(), Handling::NONE);
     }
 }

@@ -206,11 +206,12 @@ impl Adaptive {
         self.watching_since.is_some()
     }
 
-    /// A packet came back, of the flow whose hash that way is `flow`.
+    /// Whether the flow needs little.
     pub(super) fn is_sparse(&self, now: Time, flow: u64) -> bool {
         self.flows.kind(now, flow, 0) == Kind::Sparse
     }
 
+    /// A packet came back, of the flow whose hash that way is `flow`.
     pub(super) fn on_answer(&mut self, now: Time, flow: u64) {
         self.flows.on_answer(now, flow);
     }

@@ -111,7 +111,7 @@ impl Peer {
         {
             return false;
         }
-        let (flags, handling) = (sent.flags, sent.handling);
+        let (flags, handling) = (sent.flags, sent.handling.unprotected());
         let mut whole = std::mem::take(&mut self.parts.whole);
         whole.resize(packet.len(), 0);
         packet.write(&mut whole);

@@ -193,14 +193,18 @@ impl Peer {
                 format!("{}, without parity, for which it is too large", spread())
             }
             (Sending::Protect, _) => format!("{}, with parity", spread()),
-            _ => match self.cover.paths_of(&self.views).map(name).collect::<Vec<_>>() {
-                lossy if lossy.is_empty() => spread(),
-                lossy => format!(
-                    "{}; what goes by {} is covered by parity, as it loses packets{}",
-                    spread(),
-                    lossy.join(", "),
-                    if self.cover.has_room() { "" } else { ", if its flow needs little" },
-                ),
+            _ => match (self.cover.has_room(), self.scheduler.is_adaptive()) {
+                _ if !self.cover.is_needed() => spread(),
+                (false, false) => spread(),
+                (room, _) => {
+                    let lossy: Vec<_> = self.cover.paths_of(&self.views).map(name).collect();
+                    let whose = if room { "" } else { ", if its flow is sparse" };
+                    let lossy = lossy.join(", ");
+                    format!(
+                        "{}, with parity for what goes by {lossy}, where packets are lost{whose}",
+                        spread()
+                    )
+                }
             },
         }];
         lines.push(match class.order {
