@@ -48,7 +48,7 @@ fn parities(w: &World) -> u64 {
     w.ends[0].peer(w.now).copies.parity
 }
 
-/// What the first path carried, bytes of UDP payload.
+/// What path `path` carried, bytes of UDP payload.
 fn sent_by(w: &World, path: usize) -> u64 {
     w.ends[0].path(w.now, path).tx_bytes
 }
@@ -70,6 +70,7 @@ fn a_call_does_not_wait_a_round_trip_for_what_is_lost() {
                 let s = &w.streams[stream];
                 assert_eq!((s.out_of_order, s.duplicates), (0, 0), "{scheduler}");
                 assert_eq!(parities(&w) > 0, parity, "{scheduler}");
+                println!("{} parities for {} packets", parities(&w), 20 * 50 + s.sent);
                 delay(&w, stream, 0.985)
             };
             let (without, with) = (p98(false), p98(true));

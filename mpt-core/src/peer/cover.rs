@@ -4,13 +4,13 @@
 //! calls hear and TCP takes for a longer way. So packets on such paths are covered by parity, as [`protect`](crate::protect) does it for
 //! those that a policy names:
 //!
-//! - Those of sparse flows always: that is little.
-//! - Those of busy flows while the paths have room that nobody uses. What fills the paths has better use for an eighth of them.
+//! - Small ones of sparse flows always: that is little.
+//! - All others while the paths have room that nobody uses. What fills the paths has better use for an eighth of them.
 //!
 //! Each path takes of it what goes with the data it carries. One that carries nothing is left alone: it may cost something.
 
 use super::{Path, Peer};
-use crate::protect::{Block, Cost, PIECES_CAPABILITY};
+use crate::protect::{Block, Cost};
 use crate::schedule::PathView;
 use crate::{PathId, Time};
 use std::time::Duration;
@@ -80,9 +80,9 @@ pub(super) struct Cover {
 }
 
 impl Cover {
-    /// The session's ends agreed on what they can do.
-    pub(super) fn set(&mut self, wanted: bool, capabilities: u32) {
-        *self = Self { on: wanted && capabilities & PIECES_CAPABILITY != 0, ..Self::default() };
+    /// Nothing is known of the paths yet. `on`: it is wanted, and the peer knows how.
+    pub(super) fn new(on: bool) -> Self {
+        Self { on, ..Self::default() }
     }
 
     /// Whether packets are covered as it is needed.
@@ -94,16 +94,6 @@ impl Cover {
     #[inline]
     pub(super) const fn is_needed(&self) -> bool {
         self.paths != 0
-    }
-
-    /// Which these are.
-    pub(super) fn paths_of(self, views: &[PathView]) -> impl Iterator<Item = PathId> {
-        views.iter().map(|v| v.id).filter(move |id| self.paths & id.bit() != 0)
-    }
-
-    /// Whether busy flows are covered, too.
-    pub(super) const fn has_room(self) -> bool {
-        self.room
     }
 
     /// What the parity of packets on `path` may cost; `None`: none is needed, or there is no room.
@@ -144,6 +134,21 @@ impl Peer {
         let in_use = self.views.iter().filter(|v| Some(v.rank) == best);
         let used = self.paths.iter().flatten().map(|p| p.rate_up.rate(now).bytes).sum();
         used > FAST || is_full(used, in_use.map(carries).sum())
+    }
+
+    /// Which packets are covered now, for people; nothing when none are.
+    pub(super) fn explain_cover(&self) -> Option<String> {
+        let Cover { paths, room, .. } = self.cover;
+        if paths == 0 || !room && !self.scheduler.is_adaptive() {
+            return None;
+        }
+        let lossy = self.paths.iter().flatten().filter(|p| paths & p.id.bit() != 0);
+        let lossy: Vec<&str> = lossy.map(|p| p.name.as_str()).collect();
+        let whose = if room { "" } else { ", if its flow is sparse" };
+        Some(format!(
+            "with parity for what goes by {}, where packets are lost{whose}",
+            lossy.join(", ")
+        ))
     }
 
     /// By which path the parity of this block goes, if by any: of those by which it comes in time, the one that fewest of its packets took.

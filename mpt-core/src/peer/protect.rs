@@ -3,6 +3,7 @@
 
 use super::admission::Admission;
 use super::association::ReceiveWorker;
+use super::cover::Cover;
 use super::delivery::outlet;
 use super::{Context, Peer};
 use crate::order::{Disposition, Remade};
@@ -22,8 +23,8 @@ impl Peer {
     pub(super) fn set_protection(&mut self, capabilities: u32, cx: &Context<'_>) {
         self.knows_parity = capabilities & crate::protect::CAPABILITY != 0;
         self.knows_pieces = capabilities & PIECES_CAPABILITY != 0;
-        self.cover
-            .set(cx.config.repair.parity && self.repairs() && self.knows_parity, capabilities);
+        let wanted = cx.config.repair.parity && self.repairs();
+        self.cover = Cover::new(wanted && self.knows_parity && self.knows_pieces);
     }
 
     /// Whether some packets of this treatment are protected now.
@@ -47,7 +48,12 @@ impl Peer {
     /// The longest packet whose parity every path carries.
     pub(super) fn longest_protected(&self) -> usize {
         let least = self.views.iter().map(|v| usize::from(v.mtu)).min().unwrap_or(0);
-        self.parity_room(least) * if self.knows_pieces { 2 } else { 1 }
+        self.parity_room(least) * self.parity_pieces()
+    }
+
+    /// Datagrams of a parity, at most.
+    fn parity_pieces(&self) -> usize {
+        if self.knows_pieces { 2 } else { 1 }
     }
 
     /// How much of a parity fits where a packet of `mtu` bytes does.
@@ -69,7 +75,7 @@ impl Peer {
             let path = self.parity_path(now, &block);
             let view = self.views.iter().find(|v| Some(v.id) == path);
             let room = view.map(|v| (v.id, self.parity_room(usize::from(v.mtu))));
-            let most = if self.knows_pieces { 2 } else { 1 };
+            let most = self.parity_pieces();
             // The path may carry less than when the block began.
             if let Some((path, room)) = room.filter(|(_, room)| block.len() <= room * most) {
                 self.parities += 1;

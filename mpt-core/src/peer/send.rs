@@ -382,13 +382,8 @@ impl<'p> Batch<'p> {
             Err(_) => out.spoil_last(lane),
         }
 
-        path.health.on_sent_data(self.now, self.worker, sequence);
         path.model.on_sent(self.now, self.worker, sequence, len);
-        path.counters.tx_data_packets += 1;
-        path.counters.tx_data_bytes += len as u64;
-        path.data_up.add(self.now, len as u64);
-        path.allowance.on_data(len);
-        path.count_sent(self.now, len);
+        path.count_data_sent(self.now, self.worker, sequence, len);
         *self.tx_packets += 1;
         *self.tx_bytes += inner as u64;
         if self.treatment.route == Route::Duplicate && fragment == Fragment::Never {

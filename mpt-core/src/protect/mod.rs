@@ -16,6 +16,7 @@ mod block;
 mod protector;
 mod recent;
 mod recoverer;
+mod spares;
 
 pub use block::{BLOCK_PACKETS, BLOCK_TIME, Block, Cost};
 pub use protector::Protector;

@@ -1,15 +1,12 @@
 //! Protected packets that came lately.
 
+use super::spares::Spares;
 use crate::wire::Beside;
 use std::collections::VecDeque;
 
 /// Most packets, and their bytes: at 50 Mbit/s those of 80 ms, by which paths may differ and a parity be late.
 const MOST: usize = 1_024;
 const MOST_BYTES: usize = 512 << 10;
-
-/// Buffers of packets that are gone, kept for others, and the largest of them.
-const SPARE: usize = 64;
-const LARGEST_SPARE: usize = 2_048;
 
 /// The packets as they came; the oldest make room for the newest.
 #[derive(Debug, Default)]
@@ -19,7 +16,7 @@ pub struct RecentPackets {
     /// In which order they came. Of what another one took the place of, only the number is left.
     order: VecDeque<u64>,
     bytes: usize,
-    spare: Vec<Vec<u8>>,
+    spares: Spares,
 }
 
 /// No packet has the number 0: nothing is there.
@@ -43,9 +40,7 @@ impl RecentPackets {
                 self.remove(place(oldest));
             }
         }
-        let mut copy = self.spare.pop().unwrap_or_default();
-        copy.clear();
-        copy.extend_from_slice(packet);
+        let mut copy = self.spares.copy(packet);
         // As much as is held for it: many small packets in large buffers are not small.
         if copy.capacity() > 2 * packet.len().max(128) {
             copy.shrink_to(packet.len());
@@ -71,10 +66,7 @@ impl RecentPackets {
     fn remove(&mut self, place: usize) {
         let Recent { packet, .. } = std::mem::take(&mut self.places[place]);
         self.bytes -= packet.capacity();
-        // A few large packets must not leave large buffers behind for many small ones.
-        if (1..=LARGEST_SPARE).contains(&packet.capacity()) && self.spare.len() < SPARE {
-            self.spare.push(packet);
-        }
+        self.spares.give(packet);
     }
 }
 
@@ -106,7 +98,6 @@ mod tests {
             assert_eq!(held, recent.bytes());
         }
         assert!(recent.get(4_900).is_some() && recent.get(3_000).is_none());
-        assert!(recent.spare.len() <= SPARE);
         // What is larger than all that may be kept is kept alone.
         recent.push(9_000, Beside::default(), &vec![0; 65_000]);
         assert!(recent.get(9_000).is_some() && recent.bytes() <= MOST_BYTES);

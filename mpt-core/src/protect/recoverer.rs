@@ -2,15 +2,13 @@
 
 use super::RecentPackets;
 use super::block::mix;
+use super::spares::Spares;
 use crate::wire::{Beside, Covered, Parity, Piece};
 use std::collections::VecDeque;
 
 /// Parities that wait for packets of their block, at most, and their bytes.
 const MOST_PARITIES: usize = 32;
 const MOST_PARITY_BYTES: usize = 128 << 10;
-
-/// Buffers kept for other parities are no larger.
-const LARGEST_SPARE: usize = 2_048;
 
 /// Numbers of packets that were made, and may come themselves.
 const MOST_MADE: usize = 64;
@@ -29,7 +27,7 @@ pub struct Recovered {
 pub struct Recoverer {
     recent: RecentPackets,
     parities: VecDeque<Waiting>,
-    spare: Vec<Vec<u8>>,
+    spares: Spares,
     made: Vec<u8>,
     /// The numbers of those made last.
     lately: VecDeque<u64>,
@@ -88,9 +86,7 @@ impl Recoverer {
             return self.try_at(self.parities.len() - 1);
         }
         self.make_room(parity.bytes.len());
-        let mut bytes = self.spare.pop().unwrap_or_default();
-        bytes.clear();
-        bytes.extend_from_slice(parity.bytes);
+        let bytes = self.spares.copy(parity.bytes);
         let Parity { piece, covered, beside, .. } = *parity;
         self.parities.push_back(Waiting { covered, beside, piece, bytes });
         self.try_at(self.parities.len() - 1)
@@ -114,13 +110,7 @@ impl Recoverer {
             || held(&self.parities) + bytes > MOST_PARITY_BYTES
         {
             let Some(oldest) = self.parities.pop_front() else { break };
-            self.spare_buffer(oldest.bytes);
-        }
-    }
-
-    fn spare_buffer(&mut self, bytes: Vec<u8>) {
-        if bytes.capacity() <= LARGEST_SPARE && self.spare.len() < MOST_PARITIES {
-            self.spare.push(bytes);
+            self.spares.give(oldest.bytes);
         }
     }
 
@@ -136,7 +126,7 @@ impl Recoverer {
         };
         let waiting = self.parities.remove(i)?;
         let made = pn.and_then(|pn| self.make(&waiting, pn));
-        self.spare_buffer(waiting.bytes);
+        self.spares.give(waiting.bytes);
         made
     }
 
@@ -251,7 +241,7 @@ mod tests {
                 sender.recycle(block);
             }
         }
-        assert!(r.parities.len() <= MOST_PARITIES && r.spare.len() <= 1);
+        assert!(r.parities.len() <= MOST_PARITIES);
     }
 
     #[test]
@@ -282,10 +272,7 @@ mod tests {
                     let parity = Parity { worker, piece, covered, beside, bytes };
                     assert_eq!(r.on_parity(&parity, |_| false), None);
                     let held: usize = r.parities.iter().map(|w| w.bytes.capacity()).sum();
-                    let spare: usize = r.spare.iter().map(Vec::capacity).sum();
-                    assert!(
-                        held <= 2 * MOST_PARITY_BYTES && spare <= MOST_PARITIES * LARGEST_SPARE
-                    );
+                    assert!(held <= 2 * MOST_PARITY_BYTES, "{held}");
                 }
             }
         }

@@ -337,11 +337,7 @@ fn repair(node: &Node<'_>) -> Option<RepairConfig> {
     let map = node.map(&["memory", "max_age", "parity"])?;
     let default = RepairConfig::default();
     let age = units::duration(Duration::from_millis(10)..=Duration::from_secs(60));
-    let parity = |value: &Yaml| match (value, units::truth(value)) {
-        (Yaml::Text(t), _) if t == "auto" => Ok(true),
-        (_, Ok(false)) => Ok(false),
-        _ => Err(format!("expected auto or off; found {}", value.kind())),
-    };
+    let parity = |value: &Yaml| offload(value).map(|parity| parity == Offload::Auto);
     let memory = |value: &Yaml| match units::size(value)? {
         bytes if bytes < LEAST_REPAIR_MEMORY => {
             Err("expected 64KiB or more; `repair: off` switches it off".to_owned())

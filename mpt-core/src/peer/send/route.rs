@@ -193,18 +193,9 @@ impl Peer {
                 format!("{}, without parity, for which it is too large", spread())
             }
             (Sending::Protect, _) => format!("{}, with parity", spread()),
-            _ => match (self.cover.has_room(), self.scheduler.is_adaptive()) {
-                _ if !self.cover.is_needed() => spread(),
-                (false, false) => spread(),
-                (room, _) => {
-                    let lossy: Vec<_> = self.cover.paths_of(&self.views).map(name).collect();
-                    let whose = if room { "" } else { ", if its flow is sparse" };
-                    let lossy = lossy.join(", ");
-                    format!(
-                        "{}, with parity for what goes by {lossy}, where packets are lost{whose}",
-                        spread()
-                    )
-                }
+            _ => match self.explain_cover() {
+                Some(covered) => format!("{}, {covered}", spread()),
+                None => spread(),
             },
         }];
         lines.push(match class.order {
