@@ -142,7 +142,8 @@ fn a_small_path_is_not_filled_with_it() {
         (delay(&w, call, 0.99), w.streams[1].missing())
     });
     println!("without {p99} ms, {lost} lost; with {with_p99} ms, {with_lost}");
-    assert!(with_p99 < p99 + 5.0 && with_lost < lost + lost / 10 + 100);
+    // Single seeds differ by ten; a small path that is filled makes hundreds.
+    assert!(with_p99 < p99 + 20.0 && with_lost < lost + lost / 10 + 100);
 }
 
 /// Parity is sent for what data leaves, and no more than a part of that: a slow path is not halved by it.

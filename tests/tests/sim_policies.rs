@@ -135,6 +135,45 @@ fn with_repair_a_call_on_two_paths_loses_nothing_to_speak_of() {
     assert!(repair.sent_again as f64 <= s.sent as f64 * 0.005, "{}", account(&w));
 }
 
+/// Nothing but this call tells of what it lost: after a packet comes none for as long as a round trip takes.
+#[test]
+fn what_a_call_lost_is_found_before_its_next_packet() {
+    // Two round trips are 40 ms.
+    let own = ["name call dscp ef send duplicate patience 40ms"];
+    let mut w = world(1, &[link(10, 0.05); 2], &own, RepairConfig::default());
+    w.stream(call(EF));
+    w.run(call_time());
+    finish(&mut w);
+    println!("{}", account(&w));
+    assert!(residual(&w) < 0.01, "{}", account(&w));
+    let s = &w.streams[0];
+    assert_eq!((s.out_of_order, s.duplicates), (0, 0), "{}", account(&w));
+    assert!(s.delays.value_at_quantile(0.999) < 40_000, "{}", account(&w));
+}
+
+/// The last packets of bursts, by one path: nobody waits for the next burst until they are sent again.
+#[test]
+fn the_end_of_a_burst_is_sent_again_before_the_next_one() {
+    for (links, loss) in [(1, 0.02), (2, 0.02)] {
+        let mut w = world(5, &[link(10, loss); 2][..links], &[], RepairConfig::default());
+        // Thirty packets a second of one flow, each of them a burst.
+        w.stream(Traffic {
+            flows: 1,
+            bytes: 900,
+            even: true,
+            ..Traffic::new(0, 1, 30.0 * 900.0 * 8.0)
+        });
+        w.run(call_time() / 6);
+        finish(&mut w);
+        println!("{}", account(&w));
+        let s = &w.streams[0];
+        assert_eq!((s.missing(), s.out_of_order), (0, 0), "{}", account(&w));
+        // The link's 10 ms, 5 until it is a pause, a round trip.
+        let most = s.delays.value_at_quantile(0.998) as f64 / 1e3;
+        assert!(most < 38.0, "{most}: {}", account(&w));
+    }
+}
+
 #[test]
 fn a_duplicate_by_a_much_slower_path_still_counts() {
     for repair in [RepairConfig::OFF, RepairConfig::default()] {

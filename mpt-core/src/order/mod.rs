@@ -63,7 +63,7 @@ pub use reorder::{Arrival, Disposition, Remade, Reorder, ReorderLimits};
 pub const DISTANCE_SATURATED: u16 = u16::MAX;
 
 /// The paths whose bits are set.
-fn paths_in(mut bitmap: u16) -> impl Iterator<Item = crate::PathId> {
+pub(crate) fn paths_in(mut bitmap: u16) -> impl Iterator<Item = crate::PathId> {
     std::iter::from_fn(move || {
         // 16 when no bit is left, which is no path.
         let path = crate::PathId::new(bitmap.trailing_zeros() as u8)?;

@@ -94,7 +94,7 @@ impl PathProgress {
         }
     }
 
-    /// A packet sent again or as a duplicate came: a sign of life, but none of progress.
+    /// A packet sent again or as a duplicate came, or word of a pause: a sign of life, but none of progress.
     pub(super) fn on_copy(&mut self, now: Time, seq: u32) {
         self.sequence.on_number(seq);
         self.last_arrival = Some(now);

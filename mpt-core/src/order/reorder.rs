@@ -163,6 +163,11 @@ impl Reorder {
         self.place(now, path, arrival, packet, budget, deliver)
     }
 
+    /// Nothing follows on `path` just now; that took the number `seq`.
+    pub fn on_pause(&mut self, now: Time, path: PathId, seq: u32) {
+        self.paths[path.index()].on_copy(now, seq);
+    }
+
     /// A marker came on `path`.
     pub fn on_marker(&mut self, now: Time, path: PathId, marker: Marker) {
         self.paths[path.index()].on_marker(now, marker);

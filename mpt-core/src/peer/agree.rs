@@ -29,7 +29,10 @@ const ANSWERS_UNUSED: &str = "the peer calls, but makes no use of our answers: t
 
 /// What this end can do beyond the least.
 fn capabilities(config: &EndpointConfig) -> u32 {
-    let repair = if config.repair.is_on() { crate::repair::CAPABILITY } else { 0 };
+    let repair = match config.repair.is_on() {
+        true => crate::repair::CAPABILITY | crate::repair::PAUSES_CAPABILITY,
+        false => 0,
+    };
     let parity = crate::protect::CAPABILITY | crate::protect::PIECES_CAPABILITY;
     repair | parity | crate::parts::CAPABILITY
 }
@@ -216,6 +219,7 @@ impl Peer {
             self.start_afresh(now, instances, cx);
         }
         self.set_repair(capabilities, cx);
+        self.set_pauses(capabilities);
         self.set_protection(capabilities, cx);
         self.parts.set_agreed(capabilities);
         if restarted || fresh {

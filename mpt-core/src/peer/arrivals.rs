@@ -59,7 +59,7 @@ impl Arrivals {
         }
     }
 
-    /// A marker came, the first with this sequence: repeats count no more. It may have been overtaken by what was sent behind it,
+    /// A marker or word of a pause came, the first with this sequence: repeats count no more. It may have been overtaken by what was sent behind it,
     /// and is no less there for that.
     pub fn on_marker(&mut self, now: Time, path: PathId, sequence: u32) {
         let p = &mut self.paths[path.index()];

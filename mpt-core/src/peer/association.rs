@@ -8,7 +8,7 @@ use crate::PacketNumber;
 use crate::id::MAX_PATHS;
 use crate::order::{OpenPaths, Predecessors, Reorder, ReorderLimits};
 use crate::protect::{Protector, Recoverer};
-use crate::repair::{Gaps, Repairer};
+use crate::repair::{Gaps, Pauses, Repairer};
 use crate::session::{DATA_WINDOW_WORDS, ReplayWindow};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
@@ -30,6 +30,8 @@ pub struct SendWorker {
     pub open_paths: OpenPaths,
     /// What is kept to be sent again, where both ends repair.
     pub repairer: Option<Box<Repairer>>,
+    /// What follows the last packets before pauses, once a path lost some.
+    pub pauses: Option<Box<Pauses>>,
     /// The block of protected packets, once there was one.
     pub protector: Option<Box<Protector>>,
 }
@@ -45,6 +47,7 @@ impl SendWorker {
             predecessors: Predecessors::new(rng.next_u64()),
             open_paths: OpenPaths::new(),
             repairer: None,
+            pauses: None,
             protector: None,
         }
     }

@@ -9,7 +9,8 @@ use crate::path::Freshness;
 use crate::repair::Novelty;
 use crate::schedule::PathView;
 use crate::wire::{
-    Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Parity, Probe, Report,
+    Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Parity, Pause, Probe,
+    Report,
 };
 use crate::{DropReason, Outbox, PathId, Rate, Time, Weight};
 use std::time::Duration;
@@ -92,6 +93,13 @@ impl Peer {
                 let parity = parity.ok_or(DropReason::Malformed)?;
                 self.count_received(now, theirs, len);
                 self.on_parity(now, theirs, &parity, len, cx);
+                Ok(())
+            }
+            MessageType::Pause => {
+                let pause = Pause::decode(message).filter(|p| p.worker == header.worker);
+                let pause = pause.ok_or(DropReason::Malformed)?;
+                self.count_received(now, theirs, len);
+                self.on_pause(now, theirs, &pause);
                 Ok(())
             }
             MessageType::Close => {
@@ -277,6 +285,7 @@ impl Peer {
             view.min_rtt = path.and_then(|p| p.health.rtt().min()).unwrap_or_default();
         }
         self.follow_losses(now);
+        self.watch_pauses(now);
         for theirs in PathId::all() {
             let Some(ours) = self.remote_paths[theirs.index()] else { continue };
             let Some(path) = self.paths[ours.index()].as_mut() else { continue };

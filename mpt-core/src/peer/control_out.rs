@@ -4,7 +4,7 @@ use super::Peer;
 use crate::path::{ProbeToSend, Usability};
 use crate::wire::{
     Abandon, Arrived, CONTROL_HEADER_LEN, CONTROL_TAG_LEN, Close, CloseReason, ControlHeader, Echo,
-    Marker, MessageType, Open, Probe, Report,
+    Marker, MessageType, Open, Pause, Probe, Report,
 };
 use crate::{LaneKey, Outbox, PathId, Time, WorkerId};
 use std::net::SocketAddr;
@@ -69,6 +69,14 @@ impl Peer {
         let mut buf = [0; MAX_CONTROL];
         let Some(len) = m.encode(&mut buf) else { return };
         let head = ControlHeader::head(MessageType::Marker, m.worker);
+        self.send_control(now, path, head, &buf[..len], out);
+    }
+
+    /// Tells that nothing follows on `path` just now.
+    pub(super) fn send_pause(&mut self, now: Time, path: PathId, p: Pause, out: &mut Outbox) {
+        let mut buf = [0; MAX_CONTROL];
+        let Some(len) = p.encode(&mut buf) else { return };
+        let head = ControlHeader::head(MessageType::Pause, p.worker);
         self.send_control(now, path, head, &buf[..len], out);
     }
 

@@ -186,7 +186,7 @@ impl Peer {
 }
 
 /// Nothing waits in the path's queue, nor for its tokens, and it carries less than it can.
-fn has_room(now: Time, path: &Path, view: &PathView) -> bool {
+pub(super) fn has_room(now: Time, path: &Path, view: &PathView) -> bool {
     let queue = path.model.standing(now);
     let ready = path.pacer.as_ref().is_none_or(|p| p.refused_until() <= now);
     let full = is_full(path.rate_up.rate(now).bytes, carries(view));

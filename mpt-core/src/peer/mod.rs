@@ -15,6 +15,7 @@ mod delay_tally;
 mod delivery;
 mod own_instance;
 mod path_entry;
+mod pauses;
 mod protect;
 mod receive;
 mod repair;
@@ -155,6 +156,8 @@ pub struct Peer {
     knows_parity: bool,
     knows_pieces: bool,
     cover: Cover,
+    /// Both ends know of pauses.
+    knows_pauses: bool,
     /// Parities sent.
     parities: u64,
     /// Packets made from the peer's parity.
@@ -233,6 +236,7 @@ impl Peer {
             knows_parity: false,
             knows_pieces: false,
             cover: Cover::default(),
+            knows_pauses: false,
             parities: 0,
             recovered: 0,
             made_early: 0,

@@ -199,7 +199,7 @@ impl Peer {
     ) -> Result<(), DropReason> {
         let slot = self.sessions.current().filter(|s| !s.session.expired(now));
         let slot = slot.ok_or(DropReason::NoSession)?;
-        let SendWorker { repairer, open_paths, .. } =
+        let SendWorker { repairer, open_paths, pauses, .. } =
             &mut self.send_workers[usize::from(worker.get())];
         let repairer = repairer.as_mut().ok_or(DropReason::NoPath)?;
         let (sent, packet) = repairer.packet(pn).ok_or(DropReason::NoPath)?;
@@ -215,7 +215,7 @@ impl Peer {
         if !path.remote.may_send(remote, len) {
             return Err(DropReason::NoPath);
         }
-        let copy = sent.copy + 1;
+        let (copy, urgent) = (sent.copy + 1, sent.handling.is_urgent());
         let sequence = open_paths.on_copy(path_id);
         let header = DataHeader {
             flags: sent.flags,
@@ -237,6 +237,9 @@ impl Peer {
             Err(_) => out.spoil_last(lane),
         }
         repairer.on_copy(path_id, sequence, pn);
+        if let Some(pauses) = pauses {
+            pauses.on_sent(now, path_id, urgent);
+        }
         path.count_data_sent(now, worker, sequence, len);
         Ok(())
     }

@@ -42,6 +42,7 @@ impl Peer {
         self.flush_waiting(now, out);
         self.drain_queue(now, out);
         self.tick_markers(now, out);
+        self.tick_pauses(now, out);
         self.tick_reports(now, out);
         let rest = self.rest_deadline(now);
         self.tick_due.set_rest(rest);
@@ -319,6 +320,9 @@ impl Peer {
             while let Some((path, m)) = self.send_workers[i].open_paths.poll_marker(now) {
                 // A repeat may have its place before copies that went out since: it is nothing new.
                 let newest = self.send_workers[i].open_paths.last_seq(path) == m.seq;
+                if let Some(pauses) = self.send_workers[i].pauses.as_mut().filter(|_| newest) {
+                    pauses.on_marker(path);
+                }
                 if let Some(p) = self.paths[path.index()].as_mut().filter(|_| newest) {
                     p.health.on_sent_data(now, worker, m.seq);
                     p.model.on_sent(now, worker, m.seq, 0);
@@ -345,10 +349,11 @@ impl Peer {
         }
     }
 
-    /// What data moves: markers, reports, the ends of blocks of parity.
+    /// What data moves: markers, pauses, reports, the ends of blocks of parity.
     pub(super) fn data_deadline(&self) -> Option<Time> {
         let markers = self.send_workers.iter().filter_map(|w| w.open_paths.poll_timeout());
-        markers.chain(self.report_deadline()).chain(self.parity_deadline()).min()
+        let ends = self.pauses_deadline().into_iter().chain(self.parity_deadline());
+        markers.chain(self.report_deadline()).chain(ends).min()
     }
 
     /// All other timers.

@@ -65,6 +65,12 @@ impl Handling {
         self.0 & STAYS != 0
     }
 
+    /// Whether it has no time to lose: with patience, or on two paths.
+    #[must_use]
+    pub const fn is_urgent(self) -> bool {
+        self.0 & (PATIENCE | TWICE) != 0
+    }
+
     /// Whether a packet that arrives so long after its first sending is of use.
     #[must_use]
     pub fn allows(self, age: Duration) -> bool {
@@ -86,6 +92,7 @@ mod tests {
             let all = Handling::within(patience).twice().stays().protected();
             assert!(all.is_twice() && all.is_staying() && all.is_protected());
             let alone = Handling::within(patience);
+            assert!(all.is_urgent() && alone.is_urgent() && !Handling::NONE.stays().is_urgent());
             assert!(!alone.is_twice() && !alone.is_staying() && !alone.is_protected());
             let limit = Duration::from_millis(u64::from(millis));
             assert!(all.allows(limit) && !all.allows(limit + Duration::from_millis(2)));

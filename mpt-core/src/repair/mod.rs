@@ -7,6 +7,8 @@
 //! the gaps, at once when there is a new one and again for a while. (A list of packet numbers would have
 //! a hole for every packet that is under way on a slower path.)
 //!
+//! A loss before a pause would be seen after it only: on paths that lose packets [`Pauses`] has something follow.
+//!
 //! # Sender
 //! [`SentStore`] keeps what was sent as it was read: single packets in chunks of memory, super-packets in the very
 //! buffers that TUN filled; a [`Flight`] for each path knows
@@ -33,6 +35,7 @@ mod gaps;
 mod handling;
 mod pace;
 mod patience;
+mod pauses;
 mod repairer;
 mod sent_store;
 mod whole;
@@ -44,6 +47,7 @@ pub use gaps::{Gap, Gaps, Novelty};
 pub use handling::Handling;
 pub use pace::Pace;
 pub use patience::Patience;
+pub use pauses::Pauses;
 pub use repairer::{Repairer, Step};
 pub use sent_store::{Content, Kept, Sent, SentStore, Stored};
 pub use whole::Segment;
@@ -61,3 +65,6 @@ pub enum Repair {
 
 /// Both ends repair: a capability in the handshake's hello.
 pub const CAPABILITY: u32 = 1;
+
+/// Both ends know messages of pauses.
+pub const PAUSES_CAPABILITY: u32 = 16;

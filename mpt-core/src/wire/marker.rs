@@ -1,4 +1,4 @@
-//! Short control messages: marker and close.
+//! Short control messages: marker, pause and close.
 
 use super::{Reader, Writer};
 use crate::{PacketNumber, WorkerId};
@@ -40,6 +40,35 @@ impl Marker {
             last_pn: PacketNumber(r.u64()?),
             seq: r.u32()?,
         })
+    }
+}
+
+/// Nothing follows on this path just now: what has not come by this number of the path sequence is lost.
+///
+/// `worker u8 | path sequence u32`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pause {
+    /// Whose path sequence.
+    pub worker: WorkerId,
+    /// Its own place there.
+    pub seq: u32,
+}
+
+impl Pause {
+    /// Writes it; the length, or `None` when there is no room.
+    #[must_use]
+    pub fn encode(&self, out: &mut [u8]) -> Option<usize> {
+        let mut w = Writer::new(out);
+        w.u8(self.worker.get())?;
+        w.u32(self.seq)?;
+        Some(w.len())
+    }
+
+    /// Reads it.
+    #[must_use]
+    pub fn decode(message: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(message);
+        Some(Self { worker: WorkerId::new(r.u8()?)?, seq: r.u32()? })
     }
 }
 

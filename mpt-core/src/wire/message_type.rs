@@ -26,6 +26,8 @@ pub enum MessageType {
     Abandon = 10,
     /// What a lost packet is made again from.
     Parity = 11,
+    /// Nothing follows on this path just now.
+    Pause = 12,
 }
 
 impl MessageType {
@@ -45,6 +47,7 @@ impl MessageType {
             9 => Self::Marker,
             10 => Self::Abandon,
             11 => Self::Parity,
+            12 => Self::Pause,
             _ => return None,
         })
     }
@@ -59,7 +62,7 @@ impl MessageType {
     /// four bits of the second byte, and it is for whoever restores that order.
     #[must_use]
     pub const fn is_ordered(self) -> bool {
-        matches!(self, Self::Data | Self::Marker | Self::Abandon | Self::Parity)
+        matches!(self, Self::Data | Self::Marker | Self::Abandon | Self::Parity | Self::Pause)
     }
 
     /// Whether it belongs to a handshake, before there is a session.

@@ -22,7 +22,7 @@ pub use arrived::{Arrived, MAX_GAPS, PathGaps};
 pub use control_header::{CONTROL_HEADER_LEN, CONTROL_TAG_LEN, ControlHeader};
 pub use cursor::{Reader, Writer};
 pub use data_header::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
-pub use marker::{Close, CloseReason, Marker};
+pub use marker::{Close, CloseReason, Marker, Pause};
 pub use message_type::MessageType;
 pub use parity::{Beside, Covered, MAX_COVERED, PARITY_HEADER_LEN, Parity, Piece};
 pub use probe::{Echo, MAX_NAME, Open, Probe};

@@ -123,6 +123,11 @@ fn repair_vectors() {
     assert_vector(&bytes, "02 0000000100000001 0002 0000 0003 0004 0000");
     assert_eq!(Abandon::decode(&bytes), Some(abandon));
 
+    let pause = Pause { worker: WorkerId::new(2).unwrap(), seq: 10 };
+    let bytes = encoded(|b| pause.encode(b));
+    assert_vector(&bytes, "02 0000000a");
+    assert_eq!(Pause::decode(&bytes), Some(pause));
+
     let mut covered = Covered::default();
     assert!(covered.add(0x1_0000_0001) && covered.add(0x1_0000_0003));
     assert!(!covered.add(0x1_0000_0003), "numbers grow");
@@ -181,7 +186,7 @@ fn control_header_vector() {
     assert_eq!(ControlHeader::decode(&bytes[..15]), None);
     for first in 0..=255 {
         let kind = ControlHeader::decode(&[&[first], &bytes[1..]].concat()).map(|h| h.kind.byte());
-        assert_eq!(kind, (5..=11).contains(&first).then_some(first));
+        assert_eq!(kind, (5..=12).contains(&first).then_some(first));
     }
     for reserved in 1..4 {
         let mut bytes = bytes;
@@ -198,8 +203,8 @@ fn what_is_about_order_names_its_worker_where_data_does() {
     for first in 0..=255 {
         let bytes = [&[first], &bytes[1..]].concat();
         let header = ControlHeader::decode(&bytes);
-        assert_eq!(header.map(|h| h.worker), matches!(first, 9..=11).then_some(worker), "{first}");
-        let ordered = first & 0x0f == 4 || matches!(first, 9..=11);
+        assert_eq!(header.map(|h| h.worker), matches!(first, 9..=12).then_some(worker), "{first}");
+        let ordered = first & 0x0f == 4 || matches!(first, 9..=12);
         assert_eq!(ordered_worker(&bytes), ordered.then_some(worker), "{first}");
         if let Some(header) = header {
             assert_eq!(ControlHeader::head(header.kind, worker), bytes[..2]);
@@ -419,6 +424,7 @@ proptest! {
         let _ = Probe::decode(&bytes);
         let _ = Echo::decode(&bytes);
         let _ = Marker::decode(&bytes);
+        let _ = Pause::decode(&bytes);
         let _ = Close::decode(&bytes);
         if let Some(report) = Report::decode(&bytes) {
             let mut buf = [0; 1024];

@@ -1,7 +1,7 @@
 //! Several sockets on one port, one for each worker.
 //!
-//! The kernel hands each datagram to the socket of the worker that restores its order: data, markers, abandons and
-//! parities by the sending worker in their header, all else to the first one. A classic BPF program on the `SO_REUSEPORT` group says which;
+//! The kernel hands each datagram to the socket of the worker that restores its order: data, markers, abandons, parities and
+//! pauses by the sending worker in their header, all else to the first one. A classic BPF program on the `SO_REUSEPORT` group says which;
 //! it sees the UDP payload.
 
 use super::sys::{self, set_option};
@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// that follow one another. As [`ordered_worker`](mpt_core::wire::ordered_worker) has it.
 const DATA: u32 = MessageType::Data as u32;
 const MARKER: u32 = MessageType::Marker as u32;
-const PARITY: u32 = MessageType::Parity as u32;
+const PAUSE: u32 = MessageType::Pause as u32;
 
 const LOAD_BYTE: u16 = 0x30;
 const AND: u16 = 0x54;
@@ -35,7 +35,7 @@ pub(super) fn steer(fd: BorrowedFd<'_>, count: usize) -> io::Result<()> {
         step(AND, 0, 0, 0x0f),
         step(JUMP_EQUAL, 2, 0, DATA),
         step(JUMP_NOT_LESS, 0, 5, MARKER),
-        step(JUMP_GREATER, 4, 0, PARITY),
+        step(JUMP_GREATER, 4, 0, PAUSE),
         step(LOAD_BYTE, 0, 0, 1),
         step(SHIFT_RIGHT, 0, 0, 4),
         step(MODULO, 0, 0, count as u32),

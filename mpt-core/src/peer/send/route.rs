@@ -107,6 +107,9 @@ impl Batch<'_> {
         if let Some(repairer) = &mut self.numbers.repairer {
             repairer.on_copy(id, sequence, pn);
         }
+        if let Some(pauses) = &mut self.numbers.pauses {
+            pauses.on_sent(self.now, id, true);
+        }
         path.count_data_sent(self.now, self.worker, sequence, len);
         *self.duplicated += 1;
     }

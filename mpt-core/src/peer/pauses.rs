@@ -1,0 +1,83 @@
+//! Word of pauses, to the peer and from it. The rules are [`repair`](crate::repair)'s.
+
+use super::Peer;
+use super::association::ReceiveWorker;
+use super::cover::has_room;
+use crate::repair::{Novelty, PAUSES_CAPABILITY};
+use crate::wire::Pause;
+use crate::{Outbox, PathId, Time, WorkerId};
+
+/// A path that lost this share of its packets lately, and so many, loses some; a single one may be late.
+const LOSES: f64 = 0.002;
+const SOME: u64 = 2;
+
+/// Of a path that loses this share word of a pause is likely to be lost as well.
+const LOSES_MUCH: f64 = 0.01;
+
+impl Peer {
+    /// Both ends know pauses, or not.
+    pub(super) fn set_pauses(&mut self, capabilities: u32) {
+        self.knows_pauses = capabilities & PAUSES_CAPABILITY != 0;
+        if !self.knows_pauses {
+            self.send_workers.iter_mut().for_each(|w| w.pauses = None);
+        }
+    }
+
+    /// A report came: which paths lose packets. Not by [`PathModel`](crate::path::PathModel), which does not know paths that carry but copies.
+    pub(super) fn watch_pauses(&mut self, now: Time) {
+        if !self.knows_pauses || std::env::var("NOP").is_ok() {
+            return;
+        }
+        let (mut watched, mut twice) = (0, 0);
+        for path in self.paths.iter().flatten().filter(|p| p.loss_up.lost(now) >= SOME) {
+            let loss = path.loss_up.loss(now).unwrap_or_default();
+            watched |= if loss >= LOSES { path.id.bit() } else { 0 };
+            twice |= if loss >= LOSES_MUCH { path.id.bit() } else { 0 };
+        }
+        for worker in &mut self.send_workers {
+            match &mut worker.pauses {
+                Some(pauses) => pauses.watch(watched, twice),
+                None if watched == 0 => {}
+                None => worker.pauses.get_or_insert_default().watch(watched, twice),
+            }
+        }
+    }
+
+    /// Tells of pauses on paths that lose packets, unless those are full: then everybody waits there anyway.
+    pub(super) fn tick_pauses(&mut self, now: Time, out: &mut Outbox) {
+        for worker in (0..).map_while(WorkerId::new).take(self.send_workers.len()) {
+            let i = usize::from(worker.get());
+            while let Some(id) = self.send_workers[i].pauses.as_mut().and_then(|p| p.poll(now)) {
+                let view = self.views.iter().find(|v| v.id == id);
+                let Some((path, view)) = self.paths[id.index()].as_mut().zip(view) else {
+                    continue;
+                };
+                if !has_room(now, path, view) {
+                    continue;
+                }
+                let seq = self.send_workers[i].open_paths.on_copy(id);
+                path.health.on_sent_data(now, worker, seq);
+                path.model.on_sent(now, worker, seq, 0);
+                self.send_pause(now, id, Pause { worker, seq }, out);
+            }
+        }
+    }
+
+    /// When the next pause has lasted long enough.
+    pub(super) fn pauses_deadline(&self) -> Option<Time> {
+        let pauses = self.send_workers.iter().filter_map(|w| w.pauses.as_ref());
+        pauses.filter_map(|p| p.poll_timeout()).min()
+    }
+
+    /// The peer tells of a pause.
+    pub(super) fn on_pause(&mut self, now: Time, theirs: PathId, pause: &Pause) {
+        let slot = &mut self.receive_workers[usize::from(pause.worker.get())];
+        let worker = slot.get_or_insert_with(|| Box::new(ReceiveWorker::new(self.limits)));
+        if worker.gaps[theirs.index()].on_number(now, pause.seq) != Novelty::Known {
+            worker.arrivals.on_marker(now, theirs, pause.seq);
+            worker.reorder.on_pause(now, theirs, pause.seq);
+        }
+        // The sender expects to hear of all that has a number.
+        self.report_schedule.on_received(now, 0);
+    }
+}
