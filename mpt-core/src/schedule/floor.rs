@@ -11,6 +11,12 @@ use std::time::Duration;
 /// and one that waits for a slow path comes in bursts.
 const WINDOW: Duration = Duration::from_secs(2);
 
+/// … unless it is clear: less than this share comes of what came while a path rested, …
+const CLEARLY: f64 = 0.75;
+
+/// … for so long.
+const CLEAR_WINDOW: Duration = Duration::from_secs(1);
+
 /// Spreading costs when less than this share of the best path's rate arrives.
 const SHARE: f64 = 0.95;
 
@@ -20,8 +26,11 @@ const SETTLES: Duration = Duration::from_millis(500);
 /// … and after so long it is known whether that helped.
 const TRIAL: Duration = Duration::from_secs(2);
 
-/// It did if so much more arrives.
+/// It did if so much more arrives, …
 const BETTER: f64 = 1.03;
+
+/// … and very much so with this.
+const MUCH_BETTER: f64 = 1.5;
 
 /// If it did not, nobody asks again for so long, …
 const TRUSTED: Duration = Duration::from_secs(30);
@@ -29,8 +38,11 @@ const TRUSTED: Duration = Duration::from_secs(30);
 /// … unless no more than this part comes of what came then: something changed.
 const WORSE: f64 = 0.85;
 
-/// A path is left alone for this long at first, twice as long each time, …
+/// A path is left alone for this long at first, twice as long each time,
 const FIRST_REST: Duration = Duration::from_secs(4);
+
+/// … so long at least when very much more arrives, …
+const LONG_REST: Duration = Duration::from_secs(16);
 
 /// … and for no longer than this.
 const LONGEST_REST: Duration = Duration::from_secs(64);
@@ -44,6 +56,8 @@ pub(super) struct Floor {
     from: Option<(Time, u64)>,
     /// What came last when packets were spread, bytes a second.
     spread: f64,
+    /// What came while a path rested, if that was more.
+    resting: f64,
     trial: Option<Trial>,
     trusted_until: Time,
 }
@@ -61,6 +75,8 @@ struct Trial {
 pub(super) enum Tried {
     /// More came.
     Better,
+    /// Very much more.
+    MuchBetter,
     /// It did not.
     NoBetter,
 }
@@ -99,11 +115,14 @@ impl Floor {
         }
         let (from, before) = *self.from.get_or_insert((now, delivered));
         let span = now.since(from);
-        if span < WINDOW {
+        if span < CLEAR_WINDOW {
+            return None;
+        }
+        let rate = delivered.saturating_sub(before) as f64 / span.as_secs_f64();
+        if span < WINDOW && rate > self.resting * CLEARLY {
             return None;
         }
         self.from = Some((now, delivered));
-        let rate = delivered.saturating_sub(before) as f64 / span.as_secs_f64();
         let cost = if rate < fastest * SHARE {
             Cost::Fastest
         } else if rate < strongest * SHARE {
@@ -131,12 +150,14 @@ impl Floor {
             return None;
         }
         let span = now.since(from).as_secs_f64().max(1e-3);
-        let better = delivered.saturating_sub(before) as f64 / span > self.spread * BETTER;
+        let rate = delivered.saturating_sub(before) as f64 / span;
         self.trial = None;
-        if better {
-            return Some(Tried::Better);
+        if rate > self.spread * BETTER {
+            (self.resting, self.trusted_until) = (rate, Time::ZERO);
+            let much = rate > self.spread * MUCH_BETTER;
+            return Some(if much { Tried::MuchBetter } else { Tried::Better });
         }
-        self.trusted_until = now + TRUSTED;
+        (self.resting, self.trusted_until) = (0.0, now + TRUSTED);
         Some(Tried::NoBetter)
     }
 }
@@ -153,8 +174,15 @@ impl Rest {
 
     /// The trial is over.
     pub(super) fn on_tried(&mut self, now: Time, tried: Tried) {
-        if std::mem::take(&mut self.on_trial) && tried == Tried::NoBetter {
-            (self.until, self.last) = (now, Duration::ZERO);
+        if !std::mem::take(&mut self.on_trial) {
+            return;
+        }
+        match tried {
+            Tried::NoBetter => (self.until, self.last) = (now, Duration::ZERO),
+            Tried::MuchBetter if self.last < LONG_REST => {
+                (self.until, self.last) = (now + LONG_REST, LONG_REST);
+            }
+            Tried::Better | Tried::MuchBetter => {}
         }
     }
 
@@ -208,6 +236,46 @@ mod tests {
             let again: &[u64] = &[2_020, 8_020, 18_020];
             assert_eq!(rests, again[..if helps == Tried::Better { 3 } else { 1 }]);
         }
+    }
+
+    #[test]
+    fn what_helped_very_much_lasts_and_its_end_is_judged_sooner() {
+        let (mut floor, mut rest, mut delivered) = (Floor::default(), Rest::default(), 0);
+        let mut rests = Vec::new();
+        for ms in (20..60_000u64).step_by(20) {
+            let now = Time::from_millis(ms + 100_000);
+            delivered += 20 * if rest.is_over(now) { 400 } else { 900 };
+            if let Some(tried) = floor.tried(now, delivered) {
+                assert_eq!(tried, Tried::MuchBetter);
+                rest.on_tried(now, tried);
+            }
+            if floor.costs(now, delivered, rest.is_over(now), (1e6, 1e6)).is_some() {
+                floor.begin_trial(now);
+                rest.begin(now);
+                rests.push(ms);
+            }
+        }
+        // Two seconds the first time; after a trial's two and sixteen of rest one.
+        assert_eq!(rests, [2_020, 21_020, 54_020]);
+    }
+
+    #[test]
+    fn a_trial_that_helped_ends_the_trust_in_spreading() {
+        let mut floor = Floor::default();
+        let mut asked = Vec::new();
+        let mut delivered = 0;
+        for ms in (20..12_000u64).step_by(20) {
+            let now = Time::from_millis(ms + 100_000);
+            let trial = asked.last().is_some_and(|at| ms < at + 2_100);
+            // The first trial is of no use. Then something changes, and the second is.
+            delivered += 20 * if ms < 5_000 { 800 } else if trial { 900 } else { 500 };
+            let _ = floor.tried(now, delivered);
+            if floor.costs(now, delivered, !trial, (1e6, 1e6)).is_some() {
+                floor.begin_trial(now);
+                asked.push(ms);
+            }
+        }
+        assert!(asked.len() >= 3 && asked[2] < asked[1] + 3_500, "{asked:?}");
     }
 
     #[test]
