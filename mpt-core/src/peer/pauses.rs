@@ -1,8 +1,8 @@
 //! Word of pauses, to the peer and from it. The rules are [`repair`](crate::repair)'s.
 
-use super::Peer;
 use super::association::ReceiveWorker;
 use super::cover::has_room;
+use super::{Path, Peer};
 use crate::repair::{Novelty, PAUSES_CAPABILITY};
 use crate::wire::Pause;
 use crate::{Outbox, PathId, Time, WorkerId};
@@ -23,14 +23,14 @@ impl Peer {
         }
     }
 
-    /// A report came: which paths lose packets. Not by [`PathModel`](crate::path::PathModel), which does not know paths that carry but copies.
+    /// A report came: which paths lose packets.
     pub(super) fn watch_pauses(&mut self, now: Time) {
         if !self.knows_pauses || std::env::var("NOP").is_ok() {
             return;
         }
         let (mut watched, mut twice) = (0, 0);
-        for path in self.paths.iter().flatten().filter(|p| p.loss_up.lost(now) >= SOME) {
-            let loss = path.loss_up.loss(now).unwrap_or_default();
+        for path in self.paths.iter().flatten() {
+            let loss = loss(now, path);
             watched |= if loss >= LOSES { path.id.bit() } else { 0 };
             twice |= if loss >= LOSES_MUCH { path.id.bit() } else { 0 };
         }
@@ -79,5 +79,17 @@ impl Peer {
         }
         // The sender expects to hear of all that has a number.
         self.report_schedule.on_received(now, 0);
+    }
+}
+
+/// The share that is lost. Where there is jitter much is missing that is only late, so that the model has to tell; else it need not, and it does
+/// not know paths that carry but copies.
+fn loss(now: Time, path: &Path) -> f64 {
+    if path.model.estimate().jittery {
+        path.model.losses(now).0
+    } else if path.loss_up.lost(now) < SOME {
+        0.0
+    } else {
+        path.loss_up.loss(now).unwrap_or_default()
     }
 }

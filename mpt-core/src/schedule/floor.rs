@@ -268,7 +268,14 @@ mod tests {
             let now = Time::from_millis(ms + 100_000);
             let trial = asked.last().is_some_and(|at| ms < at + 2_100);
             // The first trial is of no use. Then something changes, and the second is.
-            delivered += 20 * if ms < 5_000 { 800 } else if trial { 900 } else { 500 };
+            delivered += 20
+                * if ms < 5_000 {
+                    800
+                } else if trial {
+                    900
+                } else {
+                    500
+                };
             let _ = floor.tried(now, delivered);
             if floor.costs(now, delivered, !trial, (1e6, 1e6)).is_some() {
                 floor.begin_trial(now);
