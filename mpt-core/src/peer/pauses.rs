@@ -25,7 +25,7 @@ impl Peer {
 
     /// A report came: which paths lose packets.
     pub(super) fn watch_pauses(&mut self, now: Time) {
-        if !self.knows_pauses || std::env::var("NOP").is_ok() {
+        if !self.knows_pauses {
             return;
         }
         let (mut watched, mut twice) = (0, 0);
