@@ -30,14 +30,14 @@ pub struct SendWorker {
     pub open_paths: OpenPaths,
     /// What is kept to be sent again, where both ends repair.
     pub repairer: Option<Box<Repairer>>,
-    /// What follows the last packets before pauses, once a path lost some.
-    pub pauses: Option<Box<Pauses>>,
+    /// What follows the last packets before pauses, on paths that lose some.
+    pub pauses: Pauses,
     /// The block of protected packets, once there was one.
     pub protector: Option<Box<Protector>>,
 }
 
 // Up to 16 of each a peer, beside what they allocate as it is needed.
-const _: () = assert!(size_of::<SendWorker>() <= 1_024);
+const _: () = assert!(size_of::<SendWorker>() <= 1_280);
 const _: () = assert!(size_of::<ReceiveWorker>() <= 16 * 1_024);
 
 impl SendWorker {
@@ -47,7 +47,7 @@ impl SendWorker {
             predecessors: Predecessors::new(rng.next_u64()),
             open_paths: OpenPaths::new(),
             repairer: None,
-            pauses: None,
+            pauses: Pauses::default(),
             protector: None,
         }
     }

@@ -19,7 +19,7 @@ impl Peer {
     pub(super) fn set_pauses(&mut self, capabilities: u32) {
         self.knows_pauses = capabilities & PAUSES_CAPABILITY != 0;
         if !self.knows_pauses {
-            self.send_workers.iter_mut().for_each(|w| w.pauses = None);
+            self.send_workers.iter_mut().for_each(|w| w.pauses.watch(0, 0));
         }
     }
 
@@ -34,20 +34,14 @@ impl Peer {
             watched |= if loss >= LOSES { path.id.bit() } else { 0 };
             twice |= if loss >= LOSES_MUCH { path.id.bit() } else { 0 };
         }
-        for worker in &mut self.send_workers {
-            match &mut worker.pauses {
-                Some(pauses) => pauses.watch(watched, twice),
-                None if watched == 0 => {}
-                None => worker.pauses.get_or_insert_default().watch(watched, twice),
-            }
-        }
+        self.send_workers.iter_mut().for_each(|w| w.pauses.watch(watched, twice));
     }
 
     /// Tells of pauses on paths that lose packets, unless those are full: then everybody waits there anyway.
     pub(super) fn tick_pauses(&mut self, now: Time, out: &mut Outbox) {
         for worker in (0..).map_while(WorkerId::new).take(self.send_workers.len()) {
             let i = usize::from(worker.get());
-            while let Some(id) = self.send_workers[i].pauses.as_mut().and_then(|p| p.poll(now)) {
+            while let Some(id) = self.send_workers[i].pauses.poll(now) {
                 let view = self.views.iter().find(|v| v.id == id);
                 let Some((path, view)) = self.paths[id.index()].as_mut().zip(view) else {
                     continue;
@@ -65,8 +59,7 @@ impl Peer {
 
     /// When the next pause has lasted long enough.
     pub(super) fn pauses_deadline(&self) -> Option<Time> {
-        let pauses = self.send_workers.iter().filter_map(|w| w.pauses.as_ref());
-        pauses.filter_map(|p| p.poll_timeout()).min()
+        self.send_workers.iter().filter_map(|w| w.pauses.poll_timeout()).min()
     }
 
     /// The peer tells of a pause.

@@ -215,7 +215,7 @@ impl Peer {
         if !path.remote.may_send(remote, len) {
             return Err(DropReason::NoPath);
         }
-        let (copy, urgent) = (sent.copy + 1, sent.handling.is_urgent());
+        let (copy, handling) = (sent.copy + 1, sent.handling);
         let sequence = open_paths.on_copy(path_id);
         let header = DataHeader {
             flags: sent.flags,
@@ -237,9 +237,7 @@ impl Peer {
             Err(_) => out.spoil_last(lane),
         }
         repairer.on_copy(path_id, sequence, pn);
-        if let Some(pauses) = pauses {
-            pauses.on_sent(now, path_id, urgent);
-        }
+        pauses.on_sent(now, path_id, handling);
         path.count_data_sent(now, worker, sequence, len);
         Ok(())
     }

@@ -382,10 +382,7 @@ impl<'p> Batch<'p> {
             Err(_) => out.spoil_last(lane),
         }
 
-        if let Some(pauses) = &mut self.numbers.pauses {
-            let urgent = self.treatment.route != Route::Spread || self.treatment.patience.is_some();
-            pauses.on_sent(self.now, path_id, urgent);
-        }
+        self.numbers.pauses.on_sent(self.now, path_id, self.handling);
         path.model.on_sent(self.now, self.worker, sequence, len);
         path.count_data_sent(self.now, self.worker, sequence, len);
         *self.tx_packets += 1;

@@ -320,8 +320,8 @@ impl Peer {
             while let Some((path, m)) = self.send_workers[i].open_paths.poll_marker(now) {
                 // A repeat may have its place before copies that went out since: it is nothing new.
                 let newest = self.send_workers[i].open_paths.last_seq(path) == m.seq;
-                if let Some(pauses) = self.send_workers[i].pauses.as_mut().filter(|_| newest) {
-                    pauses.on_marker(path);
+                if newest {
+                    self.send_workers[i].pauses.on_marker(path);
                 }
                 if let Some(p) = self.paths[path.index()].as_mut().filter(|_| newest) {
                     p.health.on_sent_data(now, worker, m.seq);

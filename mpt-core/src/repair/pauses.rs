@@ -4,6 +4,7 @@
 //! after 20 ms, when it is too late. So on a path that loses packets a message follows, which is counted in the path
 //! sequence and says nothing else; two behind a packet that has no time to lose, where one is likely to be lost.
 
+use super::Handling;
 use crate::id::MAX_PATHS;
 use crate::order::paths_in;
 use crate::{PathId, Time};
@@ -18,7 +19,7 @@ const SHORT_PAUSE: Duration = Duration::from_millis(2);
 /// The message may be lost as well.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Whose pauses are followed now, and which ones have begun; of one worker.
+/// Which paths' pauses are followed now, and which ones have begun; of one worker.
 ///
 /// Told by [`watch`](Self::watch) which paths lose packets, and of each packet that goes by [`on_sent`](Self::on_sent); drained with
 /// [`poll`](Self::poll) when [`poll_timeout`](Self::poll_timeout) has passed.
@@ -27,13 +28,8 @@ pub struct Pauses {
     watched: u16,
     twice: u16,
     waiting: u16,
-    paths: [Pausing; MAX_PATHS],
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Pausing {
-    next: Time,
-    left: u8,
+    next: [Time; MAX_PATHS],
+    left: [u8; MAX_PATHS],
 }
 
 impl Pauses {
@@ -44,14 +40,15 @@ impl Pauses {
         self.waiting &= watched;
     }
 
-    /// A packet goes by `path`, or a copy of one. `urgent`: it has no time to lose.
+    /// A packet goes by `path`, or a copy of one.
     #[inline]
-    pub fn on_sent(&mut self, now: Time, path: PathId, urgent: bool) {
+    pub fn on_sent(&mut self, now: Time, path: PathId, handling: Handling) {
         if self.watched & path.bit() != 0 {
+            let urgent = handling.is_urgent();
             // Numbers between packets disturb what is known of jitter, so others have one.
             let left = if urgent && self.twice & path.bit() != 0 { 2 } else { 1 };
             let pause = if urgent { SHORT_PAUSE } else { PAUSE };
-            self.paths[path.index()] = Pausing { next: now + pause, left };
+            (self.next[path.index()], self.left[path.index()]) = (now + pause, left);
             self.waiting |= path.bit();
         }
     }
@@ -64,11 +61,10 @@ impl Pauses {
     /// A path whose last packet is to be followed now. To be called until there is none.
     #[must_use]
     pub fn poll(&mut self, now: Time) -> Option<PathId> {
-        let path = paths_in(self.waiting).find(|p| self.paths[p.index()].next <= now)?;
-        let pausing = &mut self.paths[path.index()];
-        pausing.next = now + AGAIN;
-        pausing.left -= 1;
-        if pausing.left == 0 {
+        let path = paths_in(self.waiting).find(|p| self.next[p.index()] <= now)?;
+        self.next[path.index()] = now + AGAIN;
+        self.left[path.index()] -= 1;
+        if self.left[path.index()] == 0 {
             self.waiting &= !path.bit();
         }
         Some(path)
@@ -77,7 +73,7 @@ impl Pauses {
     /// When [`poll`](Self::poll) will have something.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        paths_in(self.waiting).map(|p| self.paths[p.index()].next).min()
+        paths_in(self.waiting).map(|p| self.next[p.index()]).min()
     }
 }
 
@@ -88,6 +84,10 @@ mod tests {
     const A: PathId = PathId::new(0).unwrap();
     const B: PathId = PathId::new(5).unwrap();
 
+    fn urgent() -> Handling {
+        Handling::NONE.twice()
+    }
+
     fn ms(t: u64) -> Time {
         Time::from_millis(t)
     }
@@ -95,17 +95,17 @@ mod tests {
     #[test]
     fn what_was_last_before_a_pause_is_followed() {
         let mut pauses = Pauses::default();
-        pauses.on_sent(ms(0), A, false);
+        pauses.on_sent(ms(0), A, Handling::NONE);
         assert_eq!(pauses.poll_timeout(), None, "nobody watches");
         pauses.watch(A.bit() | B.bit(), B.bit());
-        pauses.on_sent(ms(0), A, false);
-        pauses.on_sent(ms(1), A, false);
+        pauses.on_sent(ms(0), A, Handling::NONE);
+        pauses.on_sent(ms(1), A, Handling::NONE);
         assert_eq!(
             (pauses.poll(ms(5)), pauses.poll_timeout()),
             (None, Some(ms(6))),
             "no pause yet"
         );
-        pauses.on_sent(ms(4), B, true);
+        pauses.on_sent(ms(4), B, urgent());
         assert_eq!((pauses.poll(ms(6)), pauses.poll(ms(6))), (Some(A), Some(B)));
         assert_eq!((pauses.poll(ms(6)), pauses.poll_timeout()), (None, Some(ms(11))));
         assert_eq!((pauses.poll(ms(11)), pauses.poll(ms(99))), (Some(B), None));
@@ -115,8 +115,8 @@ mod tests {
     fn a_marker_or_a_path_that_loses_no_more_ends_it() {
         let mut pauses = Pauses::default();
         pauses.watch(A.bit() | B.bit(), A.bit());
-        pauses.on_sent(ms(0), A, true);
-        pauses.on_sent(ms(0), B, false);
+        pauses.on_sent(ms(0), A, urgent());
+        pauses.on_sent(ms(0), B, Handling::NONE);
         assert_eq!(pauses.poll(ms(2)), Some(A));
         pauses.on_marker(A);
         pauses.watch(A.bit(), 0);

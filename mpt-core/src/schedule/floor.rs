@@ -261,28 +261,24 @@ mod tests {
 
     #[test]
     fn a_trial_that_helped_ends_the_trust_in_spreading() {
-        let mut floor = Floor::default();
-        let mut asked = Vec::new();
-        let mut delivered = 0;
-        for ms in (20..12_000u64).step_by(20) {
+        let (mut floor, mut delivered, mut asked) = (Floor::default(), 0u64, Vec::<u64>::new());
+        for ms in (20..14_000u64).step_by(20) {
             let now = Time::from_millis(ms + 100_000);
             let trial = asked.last().is_some_and(|at| ms < at + 2_100);
             // The first trial is of no use. Then something changes, and the second is.
-            delivered += 20
-                * if ms < 5_000 {
-                    800
-                } else if trial {
-                    900
-                } else {
-                    500
-                };
+            let rate = match (ms < 4_200, trial) {
+                (true, _) => 800,
+                (false, true) => 600,
+                (false, false) => 500,
+            };
+            delivered += 20 * rate;
             let _ = floor.tried(now, delivered);
             if floor.costs(now, delivered, !trial, (1e6, 1e6)).is_some() {
                 floor.begin_trial(now);
                 asked.push(ms);
             }
         }
-        assert!(asked.len() >= 3 && asked[2] < asked[1] + 3_500, "{asked:?}");
+        assert_eq!(asked, [2_020, 6_120, 10_220]);
     }
 
     #[test]

@@ -107,9 +107,7 @@ impl Batch<'_> {
         if let Some(repairer) = &mut self.numbers.repairer {
             repairer.on_copy(id, sequence, pn);
         }
-        if let Some(pauses) = &mut self.numbers.pauses {
-            pauses.on_sent(self.now, id, true);
-        }
+        self.numbers.pauses.on_sent(self.now, id, self.handling);
         path.count_data_sent(self.now, self.worker, sequence, len);
         *self.duplicated += 1;
     }
