@@ -234,7 +234,7 @@ fn arrived() {
             // Whatever it says, it is looked at without harm.
             let mut flight = Flight::default();
             (0..100).for_each(|i| flight.push(550 + i, u64::from(i)));
-            flight.settle(gaps, |_, _| {});
+            flight.settle(gaps, |_, _, _| {});
         }
         true
     });

@@ -116,13 +116,13 @@ impl Chunks {
         self.retire();
     }
 
-    /// A packet in chunk `number`, the oldest that is left, is there no more.
-    pub(super) fn release(&mut self, number: u16) {
+    /// `packets` in chunk `number`, the oldest that is left, are there no more.
+    pub(super) fn release(&mut self, number: u16, packets: usize) {
         if number != self.first & NUMBERS {
             return;
         }
         let Some(chunk) = self.live.front_mut() else { return };
-        chunk.packets = chunk.packets.saturating_sub(1);
+        chunk.packets = chunk.packets.saturating_sub(packets);
         if chunk.packets == 0 {
             chunk.used = 0;
             self.retire();
@@ -179,7 +179,7 @@ mod tests {
         let mut push = |chunks: &mut Chunks, left: usize| {
             while spots.len() >= left {
                 let spot: Spot = spots.pop_front().unwrap();
-                chunks.release(spot.chunk);
+                chunks.release(spot.chunk, 1);
             }
             let spot = chunks.push(&[7; 10_000]).or_else(|| {
                 chunks.grow(10_000);
@@ -215,13 +215,13 @@ mod tests {
             if len == 3_000 {
                 // The rest of the first one.
                 chunks.push(&[1; 7_000]).unwrap();
-                chunks.release(0);
+                chunks.release(0, 1);
             }
         }
         for number in 0..3 {
-            chunks.release(number);
+            chunks.release(number, 1);
         }
-        chunks.release(3);
+        chunks.release(3, 1);
         assert!(chunks.is_empty());
         // The last one is kept, as are two of the common size.
         assert_eq!(chunks.memory(), 3 * 10_000);

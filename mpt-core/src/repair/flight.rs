@@ -20,55 +20,89 @@ pub enum Fate {
 /// The seals of one path in the order of its sequence.
 #[derive(Debug, Default)]
 pub struct Flight {
-    seals: VecDeque<Seal>,
+    seals: VecDeque<Seals>,
 }
 
-/// One number of the path sequence, and the packet that it carried.
+/// Consecutive numbers of the path sequence, and the packets, of consecutive numbers as well, that they carried.
 #[derive(Clone, Copy, Debug)]
-struct Seal {
+struct Seals {
+    /// The first ones.
     seq: u32,
     pn: u64,
+    count: u32,
+}
+
+impl Seals {
+    const fn last(&self) -> u32 {
+        self.seq.wrapping_add(self.count - 1)
+    }
+
+    /// The first `count` are taken away.
+    const fn take(&mut self, count: u32) {
+        self.seq = self.seq.wrapping_add(count);
+        self.pn += count as u64;
+        self.count -= count;
+    }
 }
 
 impl Flight {
     /// Packet `pn` was sealed with the number `seq` of the path sequence.
     #[inline]
     pub fn push(&mut self, seq: u32, pn: u64) {
+        if let Some(seals) = self.seals.back_mut()
+            && seq == seals.last().wrapping_add(1)
+            && pn == seals.pn + u64::from(seals.count)
+        {
+            seals.count += 1;
+            return;
+        }
         if self.seals.len() == MOST {
             self.seals.pop_front();
         }
-        self.seals.push_back(Seal { seq, pn });
+        self.seals.push_back(Seals { seq, pn, count: 1 });
     }
 
-    /// Takes what a report settles, in order.
-    pub fn settle(&mut self, gaps: &PathGaps, mut each: impl FnMut(u64, Fate)) {
-        let Some(newest) = self.seals.back() else { return };
-        if after(gaps.settled, newest.seq) && gaps.settled.wrapping_sub(newest.seq) > MOST as u32 {
+    /// Takes what a report settles, in order: `each` gets the first of some packets, how many they are, and the fate they share.
+    pub fn settle(&mut self, gaps: &PathGaps, mut each: impl FnMut(u64, u32, Fate)) {
+        let Some(newest) = self.seals.back().map(Seals::last) else { return };
+        if after(gaps.settled, newest) && gaps.settled.wrapping_sub(newest) > MOST as u32 {
             // Never sent: markers at most are beyond the last packet.
             return;
         }
-        while let Some(seal) = self.seals.front() {
-            if after(seal.seq, gaps.settled) {
+        while let Some(seals) = self.seals.front_mut() {
+            if after(seals.seq, gaps.settled) {
                 break;
             }
-            let fate = match () {
-                () if gaps.contains(seal.seq) => Fate::Lost,
-                () if after(gaps.floor, seal.seq) => Fate::Unknown,
-                () => Fate::Arrived,
-            };
-            each(seal.pn, fate);
-            self.seals.pop_front();
+            let settled = gaps.settled.wrapping_sub(seals.seq).saturating_add(1);
+            let (fate, alike) = fate(gaps, seals.seq);
+            let count = seals.count.min(settled).min(alike);
+            each(seals.pn, count, fate);
+            seals.take(count);
+            if seals.count == 0 {
+                self.seals.pop_front();
+            }
         }
     }
 
     /// Takes the oldest packet, whatever became of it.
     pub fn pop(&mut self) -> Option<u64> {
-        self.seals.pop_front().map(|s| s.pn)
+        let seals = self.seals.front_mut()?;
+        let pn = seals.pn;
+        seals.take(1);
+        if seals.count == 0 {
+            self.seals.pop_front();
+        }
+        Some(pn)
     }
 
     /// Forgets packets before `pn` at the front.
     pub fn forget_before(&mut self, pn: u64) {
-        while self.seals.front().is_some_and(|s| s.pn < pn) {
+        while let Some(seals) = self.seals.front_mut().filter(|s| s.pn < pn) {
+            let count = pn - seals.pn;
+            if count < u64::from(seals.count) {
+                seals.take(count as u32);
+                break;
+            }
             self.seals.pop_front();
         }
     }
@@ -77,6 +111,21 @@ impl Flight {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.seals.is_empty()
+    }
+}
+
+/// What became of the number `seq`, and how many from it on, itself among them, share that.
+fn fate(gaps: &PathGaps, seq: u32) -> (Fate, u32) {
+    let gap = gaps.from(seq);
+    match gap {
+        Some((first, last)) if !after(first, seq) => (Fate::Lost, last.wrapping_sub(seq) + 1),
+        _ => {
+            let before = gap.map_or(u32::MAX, |(first, _)| first.wrapping_sub(seq));
+            match after(gaps.floor, seq) {
+                true => (Fate::Unknown, before.min(gaps.floor.wrapping_sub(seq))),
+                false => (Fate::Arrived, before),
+            }
+        }
     }
 }
 
@@ -98,18 +147,48 @@ mod tests {
         let mut gaps = PathGaps::new(PathId::new(0).unwrap(), 6, 0);
         assert!(gaps.add(5, 5) && gaps.add(1, 2));
         let mut got = Vec::new();
-        f.settle(&gaps, |pn, fate| got.push((pn, fate)));
+        f.settle(&gaps, |pn, count, fate| {
+            got.extend((pn..pn + u64::from(count)).map(|pn| (pn, fate)));
+        });
         use Fate::{Arrived, Lost, Unknown};
         let fates = [Unknown, Arrived, Lost, Lost, Arrived, Arrived, Lost, Arrived];
         assert_eq!(got, (100..).zip(fates).collect::<Vec<_>>());
         assert_eq!((f.pop(), f.pop(), f.pop()), (Some(108), Some(109), None));
-        f.settle(&gaps, |_, _| panic!("nothing is left"));
+        f.settle(&gaps, |_, _, _| panic!("nothing is left"));
+    }
+
+    #[test]
+    fn what_was_sent_in_a_row_has_one_fate_while_it_can() {
+        let mut f = Flight::default();
+        // One path's: packets 1 to 100, with ten of another path between.
+        (1..=50).for_each(|n| f.push(n, u64::from(n)));
+        (51..=90).for_each(|n| f.push(n, u64::from(n) + 10));
+        assert_eq!(f.seals.len(), 2);
+        let mut gaps = PathGaps::new(PathId::new(0).unwrap(), 70, 5);
+        assert!(gaps.add(48, 52) && gaps.add(20, 20));
+        let mut got = Vec::new();
+        f.settle(&gaps, |pn, count, fate| got.push((pn, count, fate)));
+        use Fate::{Arrived, Lost, Unknown};
+        let expected = [
+            (1, 4, Unknown),
+            (5, 15, Arrived),
+            (20, 1, Lost),
+            (21, 27, Arrived),
+            (48, 3, Lost),
+            (61, 2, Lost),
+            (63, 18, Arrived),
+        ];
+        assert_eq!(got, expected);
+        f.forget_before(95);
+        assert_eq!((f.pop(), f.pop(), f.seals.len()), (Some(95), Some(96), 1));
+        f.forget_before(101);
+        assert!(f.is_empty());
     }
 
     #[test]
     fn what_was_never_sent_settles_nothing() {
         let mut f = Flight::default();
         f.push(1, 1);
-        f.settle(&PathGaps::new(PathId::new(0).unwrap(), 1 << 20, 0), |_, _| panic!("a lie"));
+        f.settle(&PathGaps::new(PathId::new(0).unwrap(), 1 << 20, 0), |_, _, _| panic!("a lie"));
     }
 }

@@ -37,6 +37,7 @@ mod pace;
 mod patience;
 mod pauses;
 mod repairer;
+mod sent;
 mod sent_store;
 mod whole;
 mod yielding;
@@ -49,7 +50,8 @@ pub use pace::Pace;
 pub use patience::Patience;
 pub use pauses::Pauses;
 pub use repairer::{Repairer, Step};
-pub use sent_store::{Content, Kept, Sent, SentStore, Stored};
+pub use sent::Sent;
+pub use sent_store::{Content, Kept, SentStore, Stored};
 pub use whole::Segment;
 pub use yielding::Yielding;
 

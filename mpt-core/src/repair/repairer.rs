@@ -106,12 +106,8 @@ impl Repairer {
         content: Content<'_>,
     ) {
         self.budget.earn(now);
-        self.store.push(now, pn, path, kept, content);
-        if self.is_congested()
-            && let Some(sent) = self.store.get_mut(pn.0)
-        {
-            sent.unrepaired = true;
-        }
+        let unrepaired = self.is_congested();
+        self.store.push(now, pn, path, kept, unrepaired, content);
         self.flights[path.index()].push(seq, pn.0);
     }
 
@@ -128,7 +124,7 @@ impl Repairer {
     #[must_use]
     pub fn packet(&self, pn: PacketNumber) -> Option<(&Sent, Stored<'_>)> {
         let sent = self.store.get(pn.0)?;
-        Some((sent, self.store.content(sent)?))
+        Some((sent, self.store.content(pn.0)?))
     }
 
     /// See [`SentStore::wants`].
@@ -157,41 +153,54 @@ impl Repairer {
     pub fn on_arrived(&mut self, now: Time, arrived: &Arrived) {
         self.patience = arrived.patience;
         for gaps in arrived.paths() {
-            let (store, lost, budget) = (&mut self.store, &mut self.lost, &mut self.budget);
-            let (abandoned, yielding) = (&mut self.stats.abandoned, &mut self.yielding);
-            self.flights[gaps.path.index()].settle(gaps, |pn, fate| {
-                let Some(sent) = store.get_mut(pn) else { return };
-                sent.under_way = sent.under_way.saturating_sub(1);
-                sent.done |= fate == Fate::Arrived;
-                if fate != Fate::Lost || sent.under_way > 0 || sent.done {
-                    return;
+            let index = gaps.path.index();
+            let mut flight = std::mem::take(&mut self.flights[index]);
+            flight.settle(gaps, |pn, count, fate| match fate {
+                Fate::Lost => {
+                    for pn in pn..pn + u64::from(count) {
+                        self.on_lost(now, pn, gaps.path, arrived.resolved);
+                    }
                 }
-                let given_up = pn <= arrived.resolved.0;
-                if given_up && sent.handling.is_protected() && !sent.unrepaired {
-                    // Made again from parity: the receiver would have waited for it longer than for this report. It
-                    // cost nothing here, and tells of no congestion.
-                    sent.done = true;
-                    return;
-                }
-                if given_up || sent.unrepaired {
-                    yielding.on_lost(now);
-                    // When it goes on like that it is congestion.
-                    budget.spend(now);
-                }
-                if budget.is_congested() || given_up {
-                    // The receiver knows, and does not wait.
-                    budget.on_lost();
-                    sent.done = true;
-                    *abandoned += 1;
-                } else if lost.len() < MOST_WAITING {
-                    sent.mark_lost(now);
-                    lost.push_back((pn, gaps.path));
-                }
+                Fate::Arrived | Fate::Unknown => self.store.change(pn, count, |sent| {
+                    sent.under_way = sent.under_way.saturating_sub(1);
+                    sent.done |= fate == Fate::Arrived;
+                }),
             });
+            self.flights[index] = flight;
         }
         self.store.forget_through(arrived.resolved.0);
         for flight in &mut self.flights {
             flight.forget_before(self.store.first());
+        }
+    }
+
+    /// A seal of packet `pn` was lost on `path`; the receiver waits for nothing up to `resolved`.
+    fn on_lost(&mut self, now: Time, pn: u64, path: PathId, resolved: PacketNumber) {
+        let Some(sent) = self.store.get_mut(pn) else { return };
+        sent.under_way = sent.under_way.saturating_sub(1);
+        if sent.under_way > 0 || sent.done {
+            return;
+        }
+        let given_up = pn <= resolved.0;
+        if given_up && sent.handling.is_protected() && !sent.unrepaired {
+            // Made again from parity: the receiver would have waited for it longer than for this report. It
+            // cost nothing here, and tells of no congestion.
+            sent.done = true;
+            return;
+        }
+        if given_up || sent.unrepaired {
+            self.yielding.on_lost(now);
+            // When it goes on like that it is congestion.
+            self.budget.spend(now);
+        }
+        if self.budget.is_congested() || given_up {
+            // The receiver knows, and does not wait.
+            self.budget.on_lost();
+            sent.done = true;
+            self.stats.abandoned += 1;
+        } else if self.lost.len() < MOST_WAITING {
+            sent.mark_lost(now);
+            self.lost.push_back((pn, path));
         }
     }
 

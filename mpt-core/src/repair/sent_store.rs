@@ -1,7 +1,8 @@
 //! What was sent lately, in the form in which it was read.
 
 use super::Handling;
-use super::chunks::{CHUNK, Chunks, Spot};
+use super::chunks::{CHUNK, Chunks};
+use super::sent::{Place, Sent};
 use super::whole::{Segment, Wholes};
 use crate::inner::Split;
 use crate::wire::HeaderFlags;
@@ -26,7 +27,7 @@ const WHOLES: usize = 3;
 const LEAST_SHARE: usize = 2;
 
 /// What a packet's header said, and what its class asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Kept {
     /// How far back its predecessor is.
     pub distance: u16,
@@ -97,107 +98,12 @@ impl Stored<'_> {
     }
 }
 
-/// Where a packet's bytes are, in a word: in a chunk from an offset on, in a super-packet, or gone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Place(u32);
-
-impl Place {
-    /// They made room for newer ones.
-    const GONE: Self = Self(u32::MAX);
-    const WHOLE: u32 = 1 << 31;
-
-    /// In super-packet `number`, of 15 bits; the payload begins at `at`, which is never the last of 65 536.
-    const fn whole(number: u16, at: u16) -> Self {
-        Self(Self::WHOLE | (number as u32) << 16 | at as u32)
-    }
-
-    const fn in_chunk(spot: Spot) -> Self {
-        Self((spot.chunk as u32) << 16 | spot.offset as u32)
-    }
-
-    fn chunk(self) -> Option<Spot> {
-        let spot = Spot { chunk: (self.0 >> 16) as u16, offset: self.0 as u16 };
-        (self.0 & Self::WHOLE == 0).then_some(spot)
-    }
-
-    fn in_whole(self) -> Option<(u16, usize)> {
-        let whole = self.0 & Self::WHOLE != 0 && self != Self::GONE;
-        whole.then_some(((self.0 >> 16) as u16 & 0x7fff, usize::from(self.0 as u16)))
-    }
-}
-
-/// One packet that was sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Sent {
-    /// When it was sent first.
-    pub at: Time,
-    /// How long after that it was found lost first, in microseconds and one more; 0 while it was not.
-    lost_after: u32,
-    place: Place,
-    len: u16,
-    /// How far back its predecessor is.
-    pub distance: u16,
-    /// The open paths it said first.
-    pub open_paths: u16,
-    /// What its class asks.
-    pub handling: Handling,
-    /// Its header's flags.
-    pub flags: HeaderFlags,
-    /// Seals so far, less one.
-    pub copy: u8,
-    /// Seals that may still arrive.
-    pub under_way: u8,
-    /// It arrived, or is not to be sent again.
-    pub done: bool,
-    /// It said of itself that it would not be sent again.
-    pub unrepaired: bool,
-    /// Where it was sent last.
-    pub path: PathId,
-}
-
-// One for each packet under way.
-const _: () = assert!(size_of::<Sent>() <= 32);
-
-impl Sent {
-    /// It was found lost; the first time counts.
-    pub fn mark_lost(&mut self, now: Time) {
-        if self.lost_after == 0 {
-            let micros = now.since(self.at).as_micros() + 1;
-            self.lost_after = u32::try_from(micros).unwrap_or(u32::MAX);
-        }
-    }
-
-    /// How long ago it was found lost first.
-    #[must_use]
-    pub fn lost_for(&self, now: Time) -> Duration {
-        match self.lost_after {
-            0 => Duration::ZERO,
-            after => now.since(self.at + Duration::from_micros(u64::from(after) - 1)),
-        }
-    }
-
-    /// Bytes of the packet.
-    #[must_use]
-    pub const fn len(&self) -> u16 {
-        self.len
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Whether its bytes made room for newer ones: it cannot be sent again.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        self.place == Place::GONE
-    }
-}
-
 /// The packets of consecutive numbers: their bytes in chunks, where the oldest make room for the newest, or,
 /// as segments, in the super-packets that they were cut from. What a packet's header said is remembered
 /// longer than its bytes: the receiver is to be told of what cannot be sent again.
+///
+/// Packets that were sent alike, such as the segments of a super-packet, have one entry for as long as their fate is the
+/// same: that is what makes the account of them small enough for the processor's cache.
 ///
 /// The memory is small while little is under way: what became free is used again first, and it grows only where what is in
 /// the way may still be asked for.
@@ -208,9 +114,14 @@ pub struct SentStore {
     /// Bytes of the two together, at most.
     limit: usize,
     max_age: Duration,
+    /// One after the other, without gaps.
     packets: VecDeque<Sent>,
-    /// The number of the first of `packets`.
+    /// The number of the first packet.
     first: u64,
+    /// The number of the next one.
+    end: u64,
+    /// Where in `packets` somebody looked last.
+    looked: usize,
     /// Packets before this number have no bytes any more.
     kept: u64,
     /// Segments of the super-packet that is about to be adopted.
@@ -234,6 +145,8 @@ impl SentStore {
             max_age,
             packets: VecDeque::new(),
             first: 1,
+            end: 1,
+            looked: 0,
             kept: 1,
             segments: 0,
             last: Time::ZERO,
@@ -241,7 +154,7 @@ impl SentStore {
         }
     }
 
-    /// Keeps a packet. Numbers come without gaps.
+    /// Keeps a packet, which said of itself that it will not be sent again if `unrepaired`. Numbers come without gaps.
     #[inline]
     pub fn push(
         &mut self,
@@ -249,13 +162,14 @@ impl SentStore {
         pn: PacketNumber,
         path: PathId,
         kept: Kept,
+        unrepaired: bool,
         content: Content<'_>,
     ) {
         self.last = now;
-        if pn.0 != self.end() {
+        if pn.0 != self.end {
             self.begin_at(pn.0);
         }
-        if self.packets.len() >= (self.limit / LEAST_PACKET).max(1) {
+        if self.end - self.first >= (self.limit / LEAST_PACKET).max(1) as u64 {
             self.forget_through(self.first);
         }
         let (place, len) = match content {
@@ -268,22 +182,14 @@ impl SentStore {
                 (Place::whole(self.wholes.next(), at), len)
             }
         };
-        let Kept { distance, open_paths, flags, handling } = kept;
-        self.packets.push_back(Sent {
-            at: now,
-            lost_after: 0,
-            place,
-            len,
-            distance,
-            open_paths,
-            handling,
-            flags,
-            copy: 0,
-            under_way: 1,
-            done: false,
-            unrepaired: false,
-            path,
-        });
+        self.end += 1;
+        let joined = self
+            .packets
+            .back_mut()
+            .is_some_and(|last| last.join(now, path, kept, unrepaired, place, len));
+        if !joined {
+            self.packets.push_back(Sent::new(now, pn.0, path, kept, unrepaired, place, len));
+        }
     }
 
     /// Whether a super-packet of `len` bytes, in a buffer of `buffer` bytes, is to be kept there. If so, its segments
@@ -309,42 +215,62 @@ impl SentStore {
         }
     }
 
-    /// Packet `pn`, if it is remembered.
+    /// What is known of packet `pn`, and of others like it, if it is remembered.
     #[must_use]
     pub fn get(&self, pn: u64) -> Option<&Sent> {
-        self.packets.get(usize::try_from(pn.checked_sub(self.first)?).ok()?)
+        self.packets.get(self.index(pn)?)
     }
 
-    /// Packet `pn`, if it is remembered.
+    /// Packet `pn` by itself, if it is remembered.
     pub fn get_mut(&mut self, pn: u64) -> Option<&mut Sent> {
-        self.packets.get_mut(usize::try_from(pn.checked_sub(self.first)?).ok()?)
+        let index = self.split(pn)?;
+        self.split(pn + 1);
+        self.packets.get_mut(index)
     }
 
-    /// What was read, unless it is [gone](Sent::is_gone).
-    #[must_use]
-    pub fn content(&self, sent: &Sent) -> Option<Stored<'_>> {
-        if let Some(spot) = sent.place.chunk() {
-            return self.chunks.get(spot, usize::from(sent.len)).map(Stored::Packet);
+    /// Changes `count` packets from `pn` on, those of them that are remembered, by all entries that they have.
+    pub fn change(&mut self, pn: u64, count: u32, mut change: impl FnMut(&mut Sent)) {
+        let end = pn.saturating_add(u64::from(count)).min(self.end);
+        let Some(index) = self.split(pn.max(self.first)) else { return };
+        self.split(end);
+        let mut next = index;
+        while let Some(sent) = self.packets.get_mut(next).filter(|s| s.is_before(end)) {
+            change(sent);
+            next += 1;
         }
-        let (number, at) = sent.place.in_whole()?;
+        self.looked = next;
+    }
+
+    /// What was read as packet `pn`, unless it is [gone](Sent::is_gone).
+    #[must_use]
+    pub fn content(&self, pn: u64) -> Option<Stored<'_>> {
+        let sent = self.get(pn)?;
+        let place = sent.place_of(pn);
+        if let Some(spot) = place.chunk() {
+            return self.chunks.get(spot, usize::from(sent.len())).map(Stored::Packet);
+        }
+        let (number, at) = place.in_whole()?;
         self.wholes.get(number, at).map(Stored::Segment)
     }
 
     /// Forgets packets up to `pn`.
     pub fn forget_through(&mut self, pn: u64) {
-        let end = self.end();
-        let keep_from = pn.saturating_add(1).clamp(self.first, end);
+        let keep_from = pn.saturating_add(1).clamp(self.first, self.end);
+        self.split(keep_from);
         while self.kept < keep_from {
             self.release_oldest();
         }
-        self.packets.drain(..(keep_from - self.first) as usize);
+        while self.packets.front().is_some_and(|sent| sent.is_before(keep_from)) {
+            self.packets.pop_front();
+            self.looked = self.looked.saturating_sub(1);
+        }
         self.first = keep_from;
     }
 
     /// Gives back memory, when nothing was sent for a while.
     pub fn trim(&mut self, now: Time) {
         if self.memory() > CHUNK && now.since(self.last) >= IDLE {
-            self.begin_at(self.end());
+            self.begin_at(self.end);
             self.chunks.clear();
             self.wholes.trim();
             self.packets = VecDeque::new();
@@ -363,31 +289,54 @@ impl SentStore {
         self.chunks.memory() + self.wholes.memory()
     }
 
-    /// The number of the next packet.
-    fn end(&self) -> u64 {
-        self.first + self.packets.len() as u64
+    /// Where in `packets` packet `pn` is.
+    fn index(&self, pn: u64) -> Option<usize> {
+        if pn < self.first || pn >= self.end {
+            return None;
+        }
+        // Most are asked for one after the other, or from the first one on.
+        let near = [self.looked, self.looked + 1, 0];
+        let has = |&i: &usize| self.packets.get(i).is_some_and(|sent| sent.has(pn));
+        near.into_iter()
+            .find(has)
+            .or_else(|| self.packets.partition_point(|sent| sent.is_before(pn + 1)).checked_sub(1))
+    }
+
+    /// Sees to it that an entry begins with packet `pn`. Where that is.
+    fn split(&mut self, pn: u64) -> Option<usize> {
+        let index = self.index(pn)?;
+        self.looked = index;
+        match self.packets.get_mut(index)?.split_off(pn) {
+            None => Some(index),
+            Some(rest) => {
+                self.packets.insert(index + 1, rest);
+                Some(index + 1)
+            }
+        }
     }
 
     /// Forgets everything; `pn` comes next.
     #[cold]
     fn begin_at(&mut self, pn: u64) {
-        self.forget_through(self.end());
-        (self.first, self.kept) = (pn, pn);
+        self.forget_through(self.end);
+        (self.first, self.end, self.kept) = (pn, pn, pn);
     }
 
-    /// The oldest packet that has its bytes loses them.
+    /// The oldest packet that has its bytes loses them, and those that have one entry with it.
     fn release_oldest(&mut self) {
-        let pn = self.kept;
-        self.kept += 1;
-        let Some(sent) = self.get_mut(pn) else { return };
-        let place = std::mem::replace(&mut sent.place, Place::GONE);
+        let Some(sent) = self.index(self.kept).and_then(|i| self.packets.get_mut(i)) else {
+            self.kept += 1;
+            return;
+        };
+        let (place, count) = (sent.release(), sent.count());
+        self.kept += u64::from(count);
         if let Some((number, _)) = place.in_whole() {
             if number == self.wholes.next() {
-                self.segments -= 1;
+                self.segments -= usize::from(count);
             }
-            self.wholes.release(number);
+            self.wholes.release(number, usize::from(count));
         } else if let Some(spot) = place.chunk() {
-            self.chunks.release(spot.chunk);
+            self.chunks.release(spot.chunk, usize::from(count));
         }
     }
 
@@ -435,7 +384,7 @@ impl SentStore {
             let wholes = self.wholes.memory() + growth;
             let fits =
                 wholes <= self.limit / 4 * WHOLES && wholes + self.chunks.memory() <= self.limit;
-            let matters = self.kept == self.end() || self.oldest_matters(now);
+            let matters = self.kept == self.end || self.oldest_matters(now);
             if growth == 0 || fits && matters {
                 return true;
             }
@@ -454,9 +403,9 @@ impl SentStore {
         self.get(self.kept).is_some_and(|s| !s.done && now.since(s.at) < self.max_age)
     }
 
-    /// The oldest packet that has its bytes loses them; false when there is none.
+    /// Like [`release_oldest`](Self::release_oldest); false when no packet has its bytes.
     fn release_one(&mut self) -> bool {
-        let any = self.kept < self.end();
+        let any = self.kept < self.end;
         if any {
             self.release_oldest();
         }

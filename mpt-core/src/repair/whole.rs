@@ -72,13 +72,13 @@ impl Wholes {
         self.kept.push_back(Whole { buffer, start, len, split, size, segments });
     }
 
-    /// A segment of super-packet `number`, the oldest one, is remembered no more.
-    pub(super) fn release(&mut self, number: u16) {
+    /// `segments` of super-packet `number`, the oldest one, are remembered no more.
+    pub(super) fn release(&mut self, number: u16, segments: usize) {
         if number != self.first & NUMBERS {
             return;
         }
         let Some(whole) = self.kept.front_mut() else { return };
-        whole.segments = whole.segments.saturating_sub(1);
+        whole.segments = whole.segments.saturating_sub(segments);
         if whole.segments == 0
             && let Some(whole) = self.kept.pop_front()
         {

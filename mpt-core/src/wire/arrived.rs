@@ -58,12 +58,11 @@ impl PathGaps {
         &self.gaps[..usize::from(self.count)]
     }
 
-    /// Whether this number did not arrive.
+    /// The oldest gap that ends with this number or a later one.
     #[must_use]
-    pub fn contains(&self, seq: u32) -> bool {
-        let within =
-            |&(first, last): &(u32, u32)| seq.wrapping_sub(first) <= last.wrapping_sub(first);
-        self.gaps().iter().any(within)
+    pub fn from(&self, seq: u32) -> Option<(u32, u32)> {
+        let ends_before = |&&(_, last): &&(u32, u32)| (last.wrapping_sub(seq) as i32) < 0;
+        self.gaps().iter().rev().find(|gap| !ends_before(gap)).copied()
     }
 
     /// The same, with the newest `count` gaps only.

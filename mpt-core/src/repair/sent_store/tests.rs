@@ -11,7 +11,19 @@ const KEPT: Kept =
     Kept { distance: 1, open_paths: 1, flags: HeaderFlags::NONE, handling: Handling::NONE };
 
 fn push(s: &mut SentStore, now: Time, pn: u64, packet: &[u8]) {
-    s.push(now, PacketNumber(pn), PATH, KEPT, Content::Packet(packet));
+    s.push(now, PacketNumber(pn), PATH, KEPT, false, Content::Packet(packet));
+}
+
+/// What is said of packet `pn`, with changes now and then.
+fn said(pn: u64) -> (PathId, Kept, bool) {
+    let part = |every: u64| (pn / every) % 2;
+    let kept = Kept {
+        distance: 1 + part(11) as u16,
+        open_paths: 1 + part(13) as u16,
+        flags: if part(17) == 0 { HeaderFlags::NONE } else { HeaderFlags::PARTIAL_CHECKSUM },
+        handling: if part(19) == 0 { Handling::NONE } else { Handling::NONE.twice() },
+    };
+    (PathId::new(part(7) as u8).unwrap(), kept, part(23) == 1)
 }
 
 fn packet(pn: u64, len: usize) -> Vec<u8> {
@@ -42,6 +54,10 @@ fn push_whole(s: &mut SentStore, now: Time, pn: u64, payload: usize, size: u16) 
     let wanted = s.wants(now, packet.len(), BUFFER);
     let mut segments = Vec::new();
     for (index, at) in (0..payload).step_by(usize::from(size)).enumerate() {
+        // One that finds no path has no number.
+        if size % 4 == 0 && index == 2 {
+            continue;
+        }
         let range = at..payload.min(at + usize::from(size));
         let mut segment = vec![0; split.header_len() + range.len()];
         split.write(&packet, index as u16, range, &mut segment);
@@ -49,7 +65,9 @@ fn push_whole(s: &mut SentStore, now: Time, pn: u64, payload: usize, size: u16) 
             true => Content::Segment { at: at as u16, len: segment.len() as u16 },
             false => Content::Packet(&segment),
         };
-        s.push(now, PacketNumber(pn + index as u64), PATH, KEPT, content);
+        let pn = pn + segments.len() as u64;
+        let (path, kept, unrepaired) = said(pn);
+        s.push(now, PacketNumber(pn), path, kept, unrepaired, content);
         segments.push(segment);
     }
     if wanted {
@@ -66,7 +84,7 @@ fn assert_whole(s: &SentStore, sent: &[Vec<u8>]) -> usize {
     let mut kept = 0;
     for pn in s.first()..=sent.len() as u64 {
         let packet = s.get(pn).expect("numbers are consecutive");
-        match s.content(packet) {
+        match s.content(pn) {
             Some(content) => {
                 let mut bytes = vec![0; content.len()];
                 content.write(&mut bytes);
@@ -87,14 +105,21 @@ enum Step {
     Whole(usize, u16),
     /// All but so many have arrived.
     Arrived(u64),
+    /// Of all but so many, so many more went wrong, each by itself.
+    Lost(u64, u64),
+    /// And so many became known to have arrived, all at once.
+    Known(u64, u32),
     Pause(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0usize..3_000).prop_map(Step::One),
+        2 => (0usize..3_000).prop_map(Step::One),
+        2 => Just(Step::One(100)),
         3 => (1_500usize..3_900, 100u16..1_400).prop_map(|(n, size)| Step::Whole(n, size)),
         2 => (0u64..60).prop_map(Step::Arrived),
+        2 => (0u64..60, 1u64..5).prop_map(|(but, n)| Step::Lost(but, n)),
+        2 => (0u64..60, 0u32..60).prop_map(|(but, n)| Step::Known(but, n)),
         1 => (0u64..1_500).prop_map(Step::Pause),
     ]
 }
@@ -107,18 +132,43 @@ proptest! {
     ) {
         let mut s = SentStore::new(limit, Duration::from_secs(1));
         let (mut sent, mut now) = (Vec::new(), Time::from_millis(1));
+        // Of each packet the copies, whether it is done with, and when it was sent.
+        let mut model: Vec<(u8, bool, Time)> = Vec::new();
         for step in steps {
             let next = sent.len() as u64 + 1;
+            let from = |but| next.saturating_sub(1 + but).max(1);
             match step {
                 Step::One(len) => {
-                    push(&mut s, now, next, &packet(next, len));
-                    sent.push(packet(next, len));
+                    let ((path, kept, unrepaired), packet) = (said(next), packet(next, len));
+                    let content = Content::Packet(&packet);
+                    s.push(now, PacketNumber(next), path, kept, unrepaired, content);
+                    sent.push(packet);
                 }
                 Step::Whole(len, size) => sent.extend(push_whole(&mut s, now, next, len, size)),
                 Step::Arrived(but) => s.forget_through((next - 1).saturating_sub(but)),
+                Step::Lost(but, n) => for pn in from(but)..(from(but) + n).min(next) {
+                    model[pn as usize - 1].0 += 1;
+                    if let Some(one) = s.get_mut(pn) {
+                        one.copy += 1;
+                    }
+                },
+                Step::Known(but, n) => {
+                    s.change(from(but), n, |some| some.done = true);
+                    let last = (from(but) + u64::from(n)).min(next);
+                    (from(but)..last).for_each(|pn| model[pn as usize - 1].1 = true);
+                }
                 Step::Pause(ms) => now += Duration::from_millis(ms),
             }
+            model.resize(sent.len(), (0, false, now));
             assert_whole(&s, &sent);
+            for pn in s.first()..=sent.len() as u64 {
+                let one = s.get(pn).unwrap();
+                prop_assert_eq!((one.copy, one.done, one.at), model[pn as usize - 1], "{}", pn);
+                let Sent { distance, open_paths, flags, handling, .. } = *one;
+                let kept = Kept { distance, open_paths, flags, handling };
+                prop_assert_eq!((one.path, kept, one.unrepaired), said(pn), "{}", pn);
+            }
+            prop_assert!(s.get(s.first() - 1).is_none() && s.get(sent.len() as u64 + 1).is_none());
             prop_assert!(s.memory() <= limit, "{} of {limit}", s.memory());
         }
         s.trim(now + Duration::from_secs(5));
@@ -175,7 +225,7 @@ fn buffers_go_round() {
     let mut s = SentStore::new(1 << 20, Duration::from_secs(1));
     let (mut pn, mut most) = (1, 0);
     for t in 0..10_000 {
-        pn += push_whole(&mut s, Time::from_micros(t * 100), pn, 3_500, 700).len() as u64;
+        pn += push_whole(&mut s, Time::from_micros(t * 100), pn, 3_505, 701).len() as u64;
         s.forget_through(pn.saturating_sub(50));
         most = most.max(s.memory());
     }
@@ -189,7 +239,7 @@ fn super_packets_leave_memory_to_single_packets() {
     let (mut sent, now) = (Vec::new(), Time::from_millis(1));
     for i in 0..2_000 {
         let pn = sent.len() as u64 + 1;
-        sent.extend(push_whole(&mut s, now, pn, 3_500, 700));
+        sent.extend(push_whole(&mut s, now, pn, 3_505, 701));
         if i % 5 == 0 {
             let pn = sent.len() as u64 + 1;
             push(&mut s, now, pn, &packet(pn, 100));
@@ -210,11 +260,30 @@ fn single_packets_that_need_the_memory_keep_it() {
         let mut sent: Vec<_> = (1..=before).map(|pn| packet(pn, 1_200)).collect();
         (1..).zip(&sent).for_each(|(pn, p)| push(&mut s, now, pn, p));
         assert_eq!(assert_whole(&s, &sent), before as usize);
-        sent.extend(push_whole(&mut s, now, before + 1, 3_500, 700));
+        sent.extend(push_whole(&mut s, now, before + 1, 3_505, 701));
         // The segments were copied, and took what room they needed.
         let kept = assert_whole(&s, &sent);
         assert!(kept >= before as usize + 5 - 1 && s.memory() <= limit, "{kept}");
     }
+}
+
+#[test]
+fn what_was_sent_alike_has_one_entry() {
+    let mut s = SentStore::new(1 << 20, Duration::from_secs(1));
+    // Five of one length and a shorter one.
+    push_whole(&mut s, Time::ZERO, 1, 3_600, 701);
+    assert_eq!(s.packets.len(), 2);
+    // And those that are copied.
+    (7..=20).for_each(|pn| push(&mut s, Time::ZERO, pn, &packet(pn, 100)));
+    assert_eq!(s.packets.len(), 3);
+    push(&mut s, Time::from_millis(1), 21, &packet(21, 100));
+    assert_eq!(s.packets.len(), 4, "at another time");
+    s.get_mut(3).unwrap().copy += 1;
+    assert_eq!(s.packets.len(), 6, "one was lost");
+    s.change(1, 20, |some| some.done = true);
+    assert_eq!(s.packets.len(), 6);
+    s.forget_through(10);
+    assert_eq!((s.packets.len(), s.first()), (2, 11));
 }
 
 #[test]
