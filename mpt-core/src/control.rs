@@ -285,6 +285,8 @@ pub struct RepairStatus {
     pub rescued: u64,
     /// Lost packets that were not sent again: too late, or too many.
     pub abandoned: u64,
+    /// Messages sent before a pause, so that the loss of the last packet shows.
+    pub pauses: u64,
     /// Bytes of memory for what was sent.
     pub memory: u64,
 }

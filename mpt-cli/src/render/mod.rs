@@ -177,6 +177,10 @@ fn peer_lines(status: &Status, peer: &PeerStatus, width: usize) -> Vec<Line> {
     );
     lines.extend(faint(wrap(&[inner], "  ", width)));
     lines.extend(faint(wrap(&reordering(&peer.reordering), "  ", width)));
+    let repair = repair(peer);
+    if !repair.is_empty() {
+        lines.extend(faint(wrap(&repair, "  ", width)));
+    }
     let limits = limits(peer);
     if !limits.is_empty() {
         lines.extend(faint(wrap(&limits, "  ", width)));
@@ -235,6 +239,31 @@ fn reordering(r: &ReorderStatus) -> Vec<String> {
     }
     pieces.push(format!("given up {}, late {}", count(r.given_up), count(r.late)));
     pieces
+}
+
+/// What was sent again, and what came again. Nothing where nothing had to be.
+fn repair(peer: &PeerStatus) -> Vec<String> {
+    let (sent, came) = (&peer.repair, &peer.reordering);
+    if !sent.active && peer.state == "established" {
+        return vec!["repair: off,".to_owned(), "here or at the peer".to_owned()];
+    }
+    let of = |all: &[(&str, u64)]| {
+        let told = all.iter().filter(|(_, n)| *n > 0);
+        told.map(|(what, n)| format!("{what} {}", count(*n))).collect::<Vec<_>>().join(", ")
+    };
+    let sent = of(&[
+        ("sent again", sent.sent_again),
+        ("rescued", sent.rescued),
+        ("abandoned", sent.abandoned),
+        ("pauses told", sent.pauses),
+    ]);
+    let came = of(&[("came in time", came.repaired), ("came late", came.repaired_late)]);
+    match (sent.is_empty(), came.is_empty()) {
+        (true, true) => Vec::new(),
+        (false, true) => vec![format!("repair: {sent}")],
+        (true, false) => vec![format!("repair: {came}")],
+        (false, false) => vec![format!("repair: {sent};"), came],
+    }
 }
 
 /// The limits in force, and what waits for them. Where there are none there is nothing to say.

@@ -1,8 +1,7 @@
 //! Fixed statuses, and exactly what is shown of them.
 
 use super::*;
-use mpt_core::control::DropCount;
-use mpt_core::control::TunStatus;
+use mpt_core::control::{DropCount, RepairStatus, TunStatus};
 
 /// Two bridges, one of them unplugged.
 pub(crate) fn two_bridges() -> Status {
@@ -77,6 +76,7 @@ pub(crate) fn two_bridges() -> Status {
                 given_up: 2,
                 ..ReorderStatus::default()
             },
+            repair: RepairStatus { active: true, ..RepairStatus::default() },
             drops: vec![
                 DropCount { reason: "replayed".to_owned(), count: 3 },
                 DropCount { reason: "not-allowed".to_owned(), count: 1 },
@@ -277,6 +277,38 @@ fn limits_and_what_waits_for_them() {
     let text = to_plain(&render(&status, 180));
     let line = "limits: bridge-5180 20.0 Mbit, bridge-5700 8.0 Mbit (the peer's wish); 40 waiting (56.6 KiB of 342 KiB); dropped for delay 12, for room 0; marked 3\n";
     assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn what_was_sent_again_is_a_line() {
+    let mut status = two_bridges();
+    let line = |status: &Status| {
+        let text = to_plain(&render(status, 180));
+        text.lines().find_map(|l| l.strip_prefix("repair: ").map(str::to_owned))
+    };
+    status.peers[0].state = "established".to_owned();
+    status.peers[0].repair = RepairStatus::default();
+    assert_eq!(line(&status).as_deref(), Some("off, here or at the peer"));
+    status.peers[0].repair.active = true;
+    (status.peers[0].reordering.repaired, status.peers[0].reordering.repaired_late) = (0, 0);
+    assert_eq!(line(&status), None, "nothing was lost");
+    status.peers[0].reordering.repaired = 9;
+    assert_eq!(line(&status).as_deref(), Some("came in time 9"));
+    let all = RepairStatus {
+        sent_again: 12,
+        rescued: 3,
+        abandoned: 1,
+        pauses: 40,
+        ..status.peers[0].repair
+    };
+    status.peers[0].repair = all;
+    status.peers[0].reordering.repaired_late = 2;
+    let expected =
+        "sent again 12, rescued 3, abandoned 1, pauses told 40; came in time 9, came late 2";
+    assert_eq!(line(&status).as_deref(), Some(expected));
+    status.peers[0].state = "connecting".to_owned();
+    status.peers[0].repair.active = false;
+    assert_eq!(line(&status).as_deref(), Some(expected), "it tells of what was");
 }
 
 #[test]

@@ -152,6 +152,8 @@ pub struct Peer {
     tx_bytes: u64,
     /// Packets that went on a second path as well.
     duplicated: u64,
+    /// Messages of pauses sent.
+    pauses_told: u64,
     /// Both ends know parity, and pieces of it.
     knows_parity: bool,
     knows_pieces: bool,
@@ -233,6 +235,7 @@ impl Peer {
             tx_packets: 0,
             tx_bytes: 0,
             duplicated: 0,
+            pauses_told: 0,
             knows_parity: false,
             knows_pieces: false,
             cover: Cover::default(),

@@ -53,6 +53,7 @@ impl Peer {
                 path.health.on_sent_data(now, worker, seq);
                 path.model.on_sent(now, worker, seq, 0);
                 self.send_pause(now, id, Pause { worker, seq }, out);
+                self.pauses_told += 1;
             }
         }
     }

@@ -146,14 +146,14 @@ impl Peer {
 
     pub(super) fn repair_status(&self) -> RepairStatus {
         let all = self.send_workers.iter().filter_map(|w| w.repairer.as_ref()).map(|r| r.stats());
-        all.fold(RepairStatus { active: self.repairs(), ..Default::default() }, |a, b| {
-            RepairStatus {
-                active: a.active,
-                sent_again: a.sent_again + b.sent_again,
-                rescued: a.rescued + b.rescued,
-                abandoned: a.abandoned + b.abandoned,
-                memory: a.memory + b.memory,
-            }
+        let (active, pauses) = (self.repairs(), self.pauses_told);
+        all.fold(RepairStatus { active, pauses, ..Default::default() }, |a, b| RepairStatus {
+            active,
+            pauses,
+            sent_again: a.sent_again + b.sent_again,
+            rescued: a.rescued + b.rescued,
+            abandoned: a.abandoned + b.abandoned,
+            memory: a.memory + b.memory,
         })
     }
 

@@ -55,7 +55,7 @@ fn push_whole(s: &mut SentStore, now: Time, pn: u64, payload: usize, size: u16) 
     let mut segments = Vec::new();
     for (index, at) in (0..payload).step_by(usize::from(size)).enumerate() {
         // One that finds no path has no number.
-        if size % 4 == 0 && index == 2 {
+        if size.is_multiple_of(4) && index == 2 {
             continue;
         }
         let range = at..payload.min(at + usize::from(size));
