@@ -72,12 +72,18 @@ impl Peer {
         self.send_control(now, path, head, &buf[..len], out);
     }
 
-    /// Tells that nothing follows on `path` just now.
-    pub(super) fn send_pause(&mut self, now: Time, path: PathId, p: Pause, out: &mut Outbox) {
+    /// Tells that nothing follows on `path` just now. Gives the bytes of the message, 0 where it cannot be sent.
+    pub(super) fn send_pause(
+        &mut self,
+        now: Time,
+        path: PathId,
+        p: Pause,
+        out: &mut Outbox,
+    ) -> usize {
         let mut buf = [0; MAX_CONTROL];
-        let Some(len) = p.encode(&mut buf) else { return };
+        let Some(len) = p.encode(&mut buf) else { return 0 };
         let head = ControlHeader::head(MessageType::Pause, p.worker);
-        self.send_control(now, path, head, &buf[..len], out);
+        self.send_control(now, path, head, &buf[..len], out)
     }
 
     /// Sends `report` over `path`.

@@ -52,8 +52,8 @@ impl Peer {
                 let seq = self.send_workers[i].open_paths.on_copy(id);
                 path.health.on_sent_data(now, worker, seq);
                 path.model.on_sent(now, worker, seq, 0);
-                self.send_pause(now, id, Pause { worker, seq }, out);
-                self.pauses_told += 1;
+                let sent = self.send_pause(now, id, Pause { worker, seq }, out);
+                self.pauses_told += u64::from(sent > 0);
             }
         }
     }

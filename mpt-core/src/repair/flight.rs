@@ -3,7 +3,7 @@
 use crate::wire::PathGaps;
 use std::collections::VecDeque;
 
-/// Packets remembered of one path: as many as the largest reordering ring.
+/// Rows of packets that are remembered of one path, and packets of a row: as many as the largest reordering ring has.
 const MOST: usize = 1 << 16;
 
 /// What became of a seal.
@@ -52,6 +52,7 @@ impl Flight {
         if let Some(seals) = self.seals.back_mut()
             && seq == seals.last().wrapping_add(1)
             && pn == seals.pn + u64::from(seals.count)
+            && seals.count < MOST as u32
         {
             seals.count += 1;
             return;
@@ -84,15 +85,9 @@ impl Flight {
         }
     }
 
-    /// Takes the oldest packet, whatever became of it.
-    pub fn pop(&mut self) -> Option<u64> {
-        let seals = self.seals.front_mut()?;
-        let pn = seals.pn;
-        seals.take(1);
-        if seals.count == 0 {
-            self.seals.pop_front();
-        }
-        Some(pn)
+    /// Takes the oldest packets of consecutive numbers, whatever became of them: the first one, and how many they are.
+    pub fn pop(&mut self) -> Option<(u64, u32)> {
+        self.seals.pop_front().map(|s| (s.pn, s.count))
     }
 
     /// Forgets packets before `pn` at the front.
@@ -153,7 +148,7 @@ mod tests {
         use Fate::{Arrived, Lost, Unknown};
         let fates = [Unknown, Arrived, Lost, Lost, Arrived, Arrived, Lost, Arrived];
         assert_eq!(got, (100..).zip(fates).collect::<Vec<_>>());
-        assert_eq!((f.pop(), f.pop(), f.pop()), (Some(108), Some(109), None));
+        assert_eq!((f.pop(), f.pop()), (Some((108, 2)), None));
         f.settle(&gaps, |_, _, _| panic!("nothing is left"));
     }
 
@@ -180,8 +175,8 @@ mod tests {
         ];
         assert_eq!(got, expected);
         f.forget_before(95);
-        assert_eq!((f.pop(), f.pop(), f.seals.len()), (Some(95), Some(96), 1));
-        f.forget_before(101);
+        assert_eq!(f.seals.len(), 1);
+        assert_eq!(f.pop(), Some((95, 6)));
         assert!(f.is_empty());
     }
 

@@ -156,12 +156,8 @@ impl Repairer {
             let index = gaps.path.index();
             let mut flight = std::mem::take(&mut self.flights[index]);
             flight.settle(gaps, |pn, count, fate| match fate {
-                Fate::Lost => {
-                    for pn in pn..pn + u64::from(count) {
-                        self.on_lost(now, pn, gaps.path, arrived.resolved);
-                    }
-                }
-                Fate::Arrived | Fate::Unknown => self.store.change(pn, count, |sent| {
+                Fate::Lost => self.on_lost(now, (pn, count), gaps.path, arrived.resolved),
+                Fate::Arrived | Fate::Unknown => self.store.change(pn, count, |_, sent| {
                     sent.under_way = sent.under_way.saturating_sub(1);
                     sent.done |= fate == Fate::Arrived;
                 }),
@@ -174,51 +170,67 @@ impl Repairer {
         }
     }
 
-    /// A seal of packet `pn` was lost on `path`; the receiver waits for nothing up to `resolved`.
-    fn on_lost(&mut self, now: Time, pn: u64, path: PathId, resolved: PacketNumber) {
-        let Some(sent) = self.store.get_mut(pn) else { return };
-        sent.under_way = sent.under_way.saturating_sub(1);
-        if sent.under_way > 0 || sent.done {
-            return;
-        }
-        let given_up = pn <= resolved.0;
-        if given_up && sent.handling.is_protected() && !sent.unrepaired {
-            // Made again from parity: the receiver would have waited for it longer than for this report. It
-            // cost nothing here, and tells of no congestion.
-            sent.done = true;
-            return;
-        }
-        if given_up || sent.unrepaired {
-            self.yielding.on_lost(now);
-            // When it goes on like that it is congestion.
-            self.budget.spend(now);
-        }
-        if self.budget.is_congested() || given_up {
-            // The receiver knows, and does not wait.
-            self.budget.on_lost();
-            sent.done = true;
-            self.stats.abandoned += 1;
-        } else if self.lost.len() < MOST_WAITING {
-            sent.mark_lost(now);
-            self.lost.push_back((pn, path));
-        }
+    /// Of `count` packets from `pn` on a seal was lost on `path`; the receiver waits for nothing up to `resolved`.
+    fn on_lost(
+        &mut self,
+        now: Time,
+        (pn, count): (u64, u32),
+        path: PathId,
+        resolved: PacketNumber,
+    ) {
+        let Self { store, budget, yielding, lost, stats, .. } = self;
+        // So that all of an entry are given up, or none.
+        store.part(resolved.0.saturating_add(1));
+        store.change(pn, count, |pn, sent| {
+            sent.under_way = sent.under_way.saturating_sub(1);
+            if sent.under_way > 0 || sent.done {
+                return;
+            }
+            let (given_up, count) = (pn <= resolved.0, sent.count());
+            if given_up && sent.handling.is_protected() && !sent.unrepaired {
+                // Made again from parity: the receiver would have waited for it longer than for this report. It
+                // cost nothing here, and tells of no congestion.
+                sent.done = true;
+                return;
+            }
+            if given_up || sent.unrepaired {
+                for _ in 0..count {
+                    yielding.on_lost(now);
+                    // When it goes on like that it is congestion.
+                    budget.spend(now);
+                }
+            }
+            if budget.is_congested() || given_up {
+                // The receiver knows, and does not wait.
+                (0..count).for_each(|_| budget.on_lost());
+                sent.done = true;
+                stats.abandoned += u64::from(count);
+            } else {
+                let room = MOST_WAITING.saturating_sub(lost.len());
+                sent.mark_lost(now);
+                lost.extend((pn..).take(usize::from(count).min(room)).map(|pn| (pn, path)));
+            }
+        });
     }
 
     /// The path brings nothing: what is under way there is to go by another one. `traffic` says the rate of all
     /// traffic, bytes per second, and what the paths that work carry at most, if they have limits.
     pub fn on_path_failed(&mut self, path: PathId, traffic: impl FnOnce() -> (u64, Option<u64>)) {
         let flight = &mut self.flights[path.index()];
+        flight.forget_before(self.store.first());
         if flight.is_empty() {
             return;
         }
         let (traffic, most) = traffic();
         self.pace.set_traffic(traffic, most);
-        while let Some(pn) = flight.pop() {
-            let Some(sent) = self.store.get_mut(pn) else { continue };
-            sent.under_way = sent.under_way.saturating_sub(1);
-            if !sent.done && sent.under_way == 0 {
-                self.stranded.push_back(pn);
-            }
+        while let Some((pn, count)) = flight.pop() {
+            // Whole entries: there may be tens of thousands of packets.
+            self.store.change(pn, count, |pn, sent| {
+                sent.under_way = sent.under_way.saturating_sub(1);
+                if !sent.done && sent.under_way == 0 {
+                    self.stranded.extend(pn..pn + u64::from(sent.count()));
+                }
+            });
         }
     }
 

@@ -189,7 +189,8 @@ impl Sent {
     }
 
     /// How many there are.
-    pub(super) const fn count(&self) -> u16 {
+    #[must_use]
+    pub const fn count(&self) -> u16 {
         self.count
     }
 

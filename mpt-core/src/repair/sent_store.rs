@@ -228,17 +228,25 @@ impl SentStore {
         self.packets.get_mut(index)
     }
 
-    /// Changes `count` packets from `pn` on, those of them that are remembered, by all entries that they have.
-    pub fn change(&mut self, pn: u64, count: u32, mut change: impl FnMut(&mut Sent)) {
+    /// Changes `count` packets from `pn` on, those of them that are remembered, by all entries that they have. `change` gets the
+    /// number of an entry's first packet besides.
+    pub fn change(&mut self, pn: u64, count: u32, mut change: impl FnMut(u64, &mut Sent)) {
         let end = pn.saturating_add(u64::from(count)).min(self.end);
-        let Some(index) = self.split(pn.max(self.first)) else { return };
+        let mut pn = pn.max(self.first);
+        let Some(index) = self.split(pn) else { return };
         self.split(end);
         let mut next = index;
         while let Some(sent) = self.packets.get_mut(next).filter(|s| s.is_before(end)) {
-            change(sent);
+            change(pn, sent);
+            pn += u64::from(sent.count());
             next += 1;
         }
         self.looked = next;
+    }
+
+    /// Packets from `pn` on and those before it have no entry together.
+    pub fn part(&mut self, pn: u64) {
+        self.split(pn);
     }
 
     /// What was read as packet `pn`, unless it is [gone](Sent::is_gone).

@@ -153,7 +153,7 @@ proptest! {
                     }
                 },
                 Step::Known(but, n) => {
-                    s.change(from(but), n, |some| some.done = true);
+                    s.change(from(but), n, |_, some| some.done = true);
                     let last = (from(but) + u64::from(n)).min(next);
                     (from(but)..last).for_each(|pn| model[pn as usize - 1].1 = true);
                 }
@@ -280,8 +280,13 @@ fn what_was_sent_alike_has_one_entry() {
     assert_eq!(s.packets.len(), 4, "at another time");
     s.get_mut(3).unwrap().copy += 1;
     assert_eq!(s.packets.len(), 6, "one was lost");
-    s.change(1, 20, |some| some.done = true);
-    assert_eq!(s.packets.len(), 6);
+    let mut named = Vec::new();
+    s.change(1, 20, |pn, some| {
+        named.push((pn, some.count()));
+        some.done = true;
+    });
+    assert_eq!(named, [(1, 2), (3, 1), (4, 2), (6, 1), (7, 14)]);
+    assert_eq!(s.packets.len(), 6, "what has one fate needs no more entries");
     s.forget_through(10);
     assert_eq!((s.packets.len(), s.first()), (2, 11));
 }
