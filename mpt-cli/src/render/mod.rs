@@ -247,17 +247,13 @@ fn repair(peer: &PeerStatus) -> Vec<String> {
     if !sent.active && peer.state == "established" {
         return vec!["repair: off,".to_owned(), "here or at the peer".to_owned()];
     }
-    let of = |all: &[(&str, u64)]| {
-        let told = all.iter().filter(|(_, n)| *n > 0);
-        told.map(|(what, n)| format!("{what} {}", count(*n))).collect::<Vec<_>>().join(", ")
-    };
-    let sent = of(&[
+    let sent = counts(&[
         ("sent again", sent.sent_again),
         ("rescued", sent.rescued),
         ("abandoned", sent.abandoned),
         ("pauses told", sent.pauses),
     ]);
-    let came = of(&[("came in time", came.repaired), ("came late", came.repaired_late)]);
+    let came = counts(&[("came in time", came.repaired), ("came late", came.repaired_late)]);
     match (sent.is_empty(), came.is_empty()) {
         (true, true) => Vec::new(),
         (false, true) => vec![format!("repair: {sent}")],
@@ -315,19 +311,20 @@ fn policies(all: &[PolicyStatus]) -> Vec<String> {
 
 /// Nothing where nothing was ever sent twice.
 fn copies(c: &CopyStatus) -> Vec<String> {
-    let named = [
+    let told = counts(&[
         ("sent twice", c.sent),
         ("duplicates removed", c.removed),
         ("parity sent", c.parity),
         ("recovered", c.recovered.saturating_sub(c.early)),
         ("made early", c.early),
-    ];
-    let told: Vec<_> = named.iter().filter(|(_, n)| *n > 0).collect();
-    if told.is_empty() {
-        return Vec::new();
-    }
-    let all: Vec<_> = told.iter().map(|(what, n)| format!("{what} {}", count(*n))).collect();
-    vec![format!("copies: {}", all.join(", "))]
+    ]);
+    if told.is_empty() { Vec::new() } else { vec![format!("copies: {told}")] }
+}
+
+/// Those that are not zero.
+fn counts(named: &[(&str, u64)]) -> String {
+    let told = named.iter().filter(|(_, n)| *n > 0);
+    told.map(|(what, n)| format!("{what} {}", count(*n))).collect::<Vec<_>>().join(", ")
 }
 
 fn drops(what: &str, drops: &[mpt_core::control::DropCount]) -> String {

@@ -111,7 +111,7 @@ impl Flight {
 
 /// What became of the number `seq`, and how many from it on, itself among them, share that.
 fn fate(gaps: &PathGaps, seq: u32) -> (Fate, u32) {
-    let gap = gaps.from(seq);
+    let gap = gaps.gap_from(seq);
     match gap {
         Some((first, last)) if !after(first, seq) => (Fate::Lost, last.wrapping_sub(seq) + 1),
         _ => {
@@ -178,6 +178,14 @@ mod tests {
         assert_eq!(f.seals.len(), 1);
         assert_eq!(f.pop(), Some((95, 6)));
         assert!(f.is_empty());
+    }
+
+    #[test]
+    fn a_row_does_not_grow_for_ever() {
+        let mut f = Flight::default();
+        (0..2 * MOST as u32 + 1).for_each(|n| f.push(n, u64::from(n)));
+        assert_eq!((f.pop(), f.pop()), (Some((0, MOST as u32)), Some((1 << 16, MOST as u32))));
+        assert_eq!((f.pop(), f.pop()), (Some((1 << 17, 1)), None));
     }
 
     #[test]

@@ -217,6 +217,7 @@ impl Repairer {
     /// traffic, bytes per second, and what the paths that work carry at most, if they have limits.
     pub fn on_path_failed(&mut self, path: PathId, traffic: impl FnOnce() -> (u64, Option<u64>)) {
         let flight = &mut self.flights[path.index()];
+        // Of what nobody remembers there may be much, if the peer never told what arrived.
         flight.forget_before(self.store.first());
         if flight.is_empty() {
             return;

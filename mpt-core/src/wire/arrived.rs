@@ -60,9 +60,9 @@ impl PathGaps {
 
     /// The oldest gap that ends with this number or a later one.
     #[must_use]
-    pub fn from(&self, seq: u32) -> Option<(u32, u32)> {
-        let ends_before = |&&(_, last): &&(u32, u32)| (last.wrapping_sub(seq) as i32) < 0;
-        self.gaps().iter().rev().find(|gap| !ends_before(gap)).copied()
+    pub fn gap_from(&self, seq: u32) -> Option<(u32, u32)> {
+        let ends_there = |&&(_, last): &&(u32, u32)| last.wrapping_sub(seq) as i32 >= 0;
+        self.gaps().iter().rev().find(ends_there).copied()
     }
 
     /// The same, with the newest `count` gaps only.

@@ -109,6 +109,32 @@ fn a_lost_copy_is_sent_again_while_there_is_time() {
     assert_eq!(steps(&mut r, ms(90), &both()), [abandon(1)], "100 ms are over before it comes");
 }
 
+/// Packets that have one entry while they can: of one moment, on one path.
+#[test]
+fn what_was_sent_alike_parts_where_its_fates_do() {
+    let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
+    for pn in 1..=40 {
+        let packet = [pn as u8; 100];
+        let (number, kept) = (PacketNumber(pn), kept(Handling::NONE));
+        r.on_sent(ms(1), A, pn as u32, number, kept, Content::Packet(&packet));
+    }
+    // Five of the gap were given up, five were not.
+    r.on_arrived(ms(20), &arrived(A, 30, &[(11, 20)], 15));
+    let expected: Vec<_> = (16..=20).map(|pn| resend(pn, B)).collect();
+    assert_eq!(steps(&mut r, ms(20), &both()), expected);
+    assert_eq!((r.stats().sent_again, r.stats().abandoned), (5, 5));
+    for pn in 16..=40 {
+        let (sent, bytes) = r.packet(PacketNumber(pn)).unwrap();
+        assert_eq!((sent.copy, bytes.head()), (u8::from(pn <= 20), &[pn as u8; 100][..]));
+    }
+    // What was under way on the path, and nothing else, goes by the other one when it fails.
+    r.on_path_failed(A, || (0, None));
+    let only_b = [view(A, Rank::Suspected, 20), view(B, Rank::Preferred, 30)];
+    let expected: Vec<_> = (31..=40).map(|pn| resend(pn, B)).collect();
+    assert_eq!(steps(&mut r, ms(25), &only_b), expected);
+    assert_eq!((r.stats().rescued, r.stats().abandoned), (10, 5));
+}
+
 #[test]
 fn a_path_far_ahead_repairs_its_own_losses() {
     let far = [view(A, Rank::Preferred, 20), view(B, Rank::Preferred, 160)];
@@ -128,6 +154,32 @@ fn beyond_the_budget_losses_are_abandoned() {
         .partition(|s| matches!(s, Step::Resend { .. }));
     assert_eq!(again.len(), 200);
     assert_eq!(left.len(), 200);
+}
+
+#[test]
+fn congestion_goes_on_while_much_is_lost_at_once() {
+    let mut r = sent(1_000);
+    r.on_arrived(ms(1_000), &arrived(A, 500, &[(101, 500)], 0));
+    steps(&mut r, ms(1_000), &both());
+    // Fifty packets each 10 ms, by one path; so many of them are lost, one after the other.
+    let mut round = |n: u64, lost: u32| {
+        let now = ms(1_000 + 10 * n);
+        for i in 1..=50 {
+            let (pn, seq) = (PacketNumber(1_000 + 50 * n + i), 500 + (50 * n + i) as u32);
+            r.on_sent(now, A, seq, pn, kept(Handling::NONE), Content::Packet(&[1; 100]));
+        }
+        let last = 550 + 50 * n as u32;
+        let gaps = [(last - 20, last - 21 + lost)];
+        let gaps = if lost == 0 { &[][..] } else { &gaps };
+        r.on_arrived(now + 5 * MS, &arrived(A, last, gaps, 0));
+        steps(&mut r, now + 5 * MS, &both());
+        (r.is_congested(), r.stats().sent_again)
+    };
+    for n in 0..100 {
+        assert_eq!(round(n, 10), (true, 200), "{n}");
+    }
+    assert!(!(100..130).map(|n| round(n, 0)).last().unwrap().0, "it is over");
+    assert_eq!(round(130, 10), (false, 210));
 }
 
 #[test]
