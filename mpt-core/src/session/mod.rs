@@ -119,6 +119,8 @@ mod replay;
 mod session;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod wide_aes;
 
 pub use aead::Cipher;
 pub use indices::{IndexCollision, IndexTable};

@@ -13,6 +13,10 @@ use tempfile::TempDir;
 /// MTU of the cables, bytes of an IP packet.
 pub(crate) const MTU: u32 = 1500;
 
+/// Up to 32 MB, so that windows do not bound what is measured.
+pub(crate) const TCP_BUFFERS: [(&str, &str); 2] =
+    [("net/ipv4/tcp_rmem", "4096 131072 33554432"), ("net/ipv4/tcp_wmem", "4096 65536 33554432")];
+
 /// Where a tunnel is measured: its daemons and what loads them live in `a` and `b`.
 #[derive(Debug)]
 pub(crate) struct Topology {
@@ -26,6 +30,9 @@ impl Topology {
     pub(crate) fn new(pass: Pass, cables: usize) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("mpt-bench-").tempdir()?;
         let topology = Self { a: Namespace::new("a")?, b: Namespace::new("b")?, directory };
+        for namespace in topology.ends() {
+            TCP_BUFFERS.iter().try_for_each(|(key, value)| namespace.sysctl(key, value))?;
+        }
         for number in 1..=cables {
             let interface = cable(number);
             let [a, b] = [&topology.a, &topology.b]

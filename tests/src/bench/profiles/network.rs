@@ -2,7 +2,7 @@
 
 use super::carrier::Carrier;
 use crate::bench::process::POLL;
-use crate::bench::topology;
+use crate::bench::topology::{self, TCP_BUFFERS};
 use crate::emulator::Direction;
 use crate::netns::Namespace;
 use crate::sim::profiles::Profile;
@@ -19,10 +19,6 @@ const UP_WITHIN: Duration = Duration::from_secs(20);
 /// How long the tunnel's MTU must stand, besides three round trips, and how long that may take.
 const SETTLED: Duration = Duration::from_millis(600);
 const SETTLED_WITHIN: Duration = Duration::from_secs(15);
-
-/// Up to 32 MB, so that windows do not bound what is measured.
-const TCP_BUFFERS: [(&str, &str); 2] =
-    [("net/ipv4/tcp_rmem", "4096 131072 33554432"), ("net/ipv4/tcp_wmem", "4096 65536 33554432")];
 
 /// Fewer packets on a link mean that MPTCP did not use it: the questions of a vain handshake.
 const SUBFLOW_PACKETS: u64 = 10;
