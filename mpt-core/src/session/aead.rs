@@ -1,7 +1,5 @@
 //! Ciphers and the protection of one datagram in place.
 
-#[cfg(target_arch = "x86_64")]
-use super::wide_aes::WideAes;
 use crate::DropReason;
 use ring::aead::{AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use siphasher::sip::SipHasher24;
@@ -87,41 +85,25 @@ pub(crate) trait Protect {
     ) -> Result<(), DropReason>;
 }
 
-/// An AEAD, by the library that is fastest at it here.
-#[cfg_attr(
-    target_arch = "x86_64",
-    expect(
-        clippy::large_enum_variant,
-        reason = "few in a session; boxing would cost the hot path"
-    )
-)]
-pub(crate) enum Aead {
-    Ring(LessSafeKey),
-    #[cfg(target_arch = "x86_64")]
-    Wide(WideAes),
-}
+/// An AEAD by `ring`.
+pub(crate) struct Aead(LessSafeKey);
 
 impl Aead {
     pub(crate) fn aes_256_gcm(key: &[u8; 32]) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if WideAes::serves() {
-            return Self::Wide(WideAes::new(key));
-        }
-        Self::ring(&AES_256_GCM, key)
+        Self::new(&AES_256_GCM, key)
     }
 
     pub(crate) fn chacha20_poly1305(key: &[u8; 32]) -> Self {
-        Self::ring(&CHACHA20_POLY1305, key)
+        Self::new(&CHACHA20_POLY1305, key)
     }
 
-    pub(super) fn ring(algorithm: &'static Algorithm, key: &[u8; 32]) -> Self {
+    fn new(algorithm: &'static Algorithm, key: &[u8; 32]) -> Self {
         let key = UnboundKey::new(algorithm, key).expect("both algorithms take keys of 32 bytes");
-        Self::Ring(LessSafeKey::new(key))
+        Self(LessSafeKey::new(key))
     }
 }
 
 impl Protect for Aead {
-    #[inline]
     fn seal(
         &self,
         nonce: [u8; NONCE_LEN],
@@ -129,23 +111,15 @@ impl Protect for Aead {
         body: &mut [u8],
         tag: &mut [u8],
     ) -> Result<(), DropReason> {
-        let key = match self {
-            Self::Ring(key) => key,
-            #[cfg(target_arch = "x86_64")]
-            Self::Wide(key) => return key.seal(nonce, header, body, tag),
-        };
-        let made = key
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(header),
-                body,
-            )
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let made = self
+            .0
+            .seal_in_place_separate_tag(nonce, Aad::from(header), body)
             .map_err(|_| DropReason::TooLarge)?;
         tag.copy_from_slice(made.as_ref());
         Ok(())
     }
 
-    #[inline]
     fn open(
         &self,
         nonce: [u8; NONCE_LEN],
@@ -153,14 +127,10 @@ impl Protect for Aead {
         body: &mut [u8],
         tag: &[u8],
     ) -> Result<(), DropReason> {
-        let key = match self {
-            Self::Ring(key) => key,
-            #[cfg(target_arch = "x86_64")]
-            Self::Wide(key) => return key.open(nonce, header, body, tag),
-        };
         let nonce = Nonce::assume_unique_for_key(nonce);
         let tag = tag.try_into().map_err(|_| DropReason::BadTag)?;
-        key.open_in_place_separate_tag(nonce, Aad::from(header), tag, body, 0..)
+        self.0
+            .open_in_place_separate_tag(nonce, Aad::from(header), tag, body, 0..)
             .map(|_| ())
             .map_err(|_| DropReason::BadTag)
     }

@@ -2,6 +2,8 @@
 
 use super::Cipher;
 use super::aead::{Aead, NONCE_LEN, PlainMac, Protect};
+#[cfg(target_arch = "x86_64")]
+use super::wide_aes::WideAes;
 use crate::DropReason;
 use crate::id::MAX_PATHS;
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
@@ -68,10 +70,12 @@ impl DirectionKeys {
     }
 }
 
-/// The key of data packets: one of two kinds, known when the session is made.
+/// The key of data packets: of a kind that is known when the session is made.
 #[expect(clippy::large_enum_variant, reason = "two in a session; boxing would cost the hot path")]
 pub(super) enum DataKey {
     Aead(Aead),
+    #[cfg(target_arch = "x86_64")]
+    Wide(WideAes),
     Plain(PlainMac),
 }
 
@@ -79,6 +83,8 @@ impl DataKey {
     fn derive(prk: &Prk, direction: &[u8], cipher: Cipher) -> Self {
         let data = || expand(prk, direction, b"data");
         match cipher {
+            #[cfg(target_arch = "x86_64")]
+            Cipher::Aes256Gcm if WideAes::serves() => Self::Wide(WideAes::new(&data())),
             Cipher::Aes256Gcm => Self::Aead(Aead::aes_256_gcm(&data())),
             Cipher::ChaCha20Poly1305 => Self::Aead(Aead::chacha20_poly1305(&data())),
             Cipher::None => Self::Plain(PlainMac::new(&expand(prk, direction, b"data mac"))),
@@ -97,6 +103,8 @@ impl Protect for DataKey {
     ) -> Result<(), DropReason> {
         match self {
             Self::Aead(key) => key.seal(nonce, header, body, tag),
+            #[cfg(target_arch = "x86_64")]
+            Self::Wide(key) => key.seal(nonce, header, body, tag),
             Self::Plain(key) => key.seal(nonce, header, body, tag),
         }
     }
@@ -111,6 +119,8 @@ impl Protect for DataKey {
     ) -> Result<(), DropReason> {
         match self {
             Self::Aead(key) => key.open(nonce, header, body, tag),
+            #[cfg(target_arch = "x86_64")]
+            Self::Wide(key) => key.open(nonce, header, body, tag),
             Self::Plain(key) => key.open(nonce, header, body, tag),
         }
     }

@@ -126,7 +126,7 @@ pub(super) struct Plane {
     strays: Strays,
     alarm: Alarm,
     coalescing: Coalescing,
-    /// What was taken from the kernel since `coalescing` was asked last, super-packets counted once.
+    /// Packets taken from the kernel since `coalescing` was asked last.
     taken: u32,
     /// When the endpoint judged this worker's deadlines last.
     batch_ended: Time,
@@ -273,13 +273,13 @@ impl Plane {
         let more = sockets.receive(received, |socket, batch| {
             let now = clock.now();
             *busy = now;
-            *total = total.saturating_add(batch.len() as u32);
             let mut taken = Taken::default();
             collected.begin(batch.addresses());
             let steps = opening.run(worker, shared, strays, socket, batch);
             let mut endpoint = shared.lock(worker);
             let held = endpoint.held_bytes();
             for (datagram, step) in batch.datagrams().zip(steps) {
+                *total = total.saturating_add(1);
                 if datagram.truncated {
                     endpoint.count_drops(DropReason::Malformed, 1);
                     continue;
@@ -350,7 +350,9 @@ impl Plane {
                     let start = self.tun.header_len() + if whole.is_some() { 0 } else { used };
                     let range = start..start + packet.len();
                     bytes += packet.len();
-                    self.read.read_packets += offload.packets(packet);
+                    let packets = offload.packets(packet);
+                    self.read.read_packets += packets;
+                    self.taken = self.taken.saturating_add(packets as u32);
                     self.read.read_bytes += packet.len() as u64;
                     let large = packet.len() >= TUN_BUFFER / 2;
                     match whole {
@@ -377,7 +379,6 @@ impl Plane {
         if !self.from_tun.is_empty() {
             let now = self.clock.now();
             self.busy = now;
-            self.taken = self.taken.saturating_add(self.from_tun.len() as u32);
             let mut endpoint = self.shared.lock(self.worker);
             for FromTun { whole, range, offload } in self.from_tun.drain(..) {
                 let out = &mut self.out;

@@ -55,21 +55,22 @@ pub(super) fn measure(running: &Running, time: Duration) -> Result<Samples> {
 fn send(socket: &UdpSocket, receiver: &Receiver, step: u32, time: Duration) -> Result<()> {
     sharpen_sleep();
     let mut messages = vec![0; SIZE * SEGMENTS * MESSAGES];
-    let (mut sent, mut lost) = (0, 0);
-    let (mut arrived, mut progress) = (0, crate::now());
+    // What is not below the higher one of these two is under way: what was lost must not narrow the window for good.
+    let (mut sent, mut given_up) = (0_u64, 0);
+    let (mut reached, mut progress) = (0, crate::now());
     let end = progress + time;
     loop {
         let now = crate::now();
         if now >= end {
             return Ok(());
         }
-        let seen = receiver.packets();
-        if seen != arrived {
-            (arrived, progress) = (seen, now);
+        let seen = receiver.reached();
+        if seen != reached {
+            (reached, progress) = (seen, now);
         } else if now >= progress + LOST_AFTER {
-            (lost, progress) = (sent - arrived, now);
+            (given_up, progress) = (sent, now);
         }
-        let in_flight = sent.saturating_sub(arrived + lost);
+        let in_flight = sent.saturating_sub(reached.max(given_up));
         if in_flight + (SEGMENTS * MESSAGES) as u64 > WINDOW {
             sleep_until(now + NAP);
             continue;

@@ -27,6 +27,8 @@ struct Counters {
     stop: AtomicBool,
     step: AtomicU32,
     packets: AtomicU64,
+    /// Behind the highest number.
+    reached: AtomicU64,
     bytes: AtomicU64,
     out_of_order: AtomicU64,
 }
@@ -68,6 +70,7 @@ impl Receiver {
         // The receiving thread begins anew when it sees the number.
         self.counters.step.store(step, Ordering::Release);
         self.counters.packets.store(0, Ordering::Relaxed);
+        self.counters.reached.store(0, Ordering::Relaxed);
         self.counters.bytes.store(0, Ordering::Relaxed);
         step
     }
@@ -75,6 +78,11 @@ impl Receiver {
     /// Datagrams of this step so far.
     pub(super) fn packets(&self) -> u64 {
         self.counters.packets.load(Ordering::Relaxed)
+    }
+
+    /// The number behind the highest one that came in this step: what is below it is under way no more.
+    pub(super) fn reached(&self) -> u64 {
+        self.counters.reached.load(Ordering::Relaxed)
     }
 
     /// Their bytes of payload.
@@ -131,6 +139,7 @@ fn receive(socket: &mut BulkReceiver, counters: &Counters, manner: Manner) -> st
             highest = highest.max(Some(header.number));
         })?;
         counters.packets.fetch_add(packets, Ordering::Relaxed);
+        counters.reached.store(highest.map_or(0, |highest| highest + 1), Ordering::Relaxed);
         counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         counters.out_of_order.fetch_add(late, Ordering::Relaxed);
         if manner == Manner::Counting && packets < SLOTS as u64 {
