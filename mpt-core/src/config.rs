@@ -138,11 +138,13 @@ pub struct RepairConfig {
     pub max_age: Duration,
     /// Whether paths that lose packets at random are covered by parity, too.
     pub parity: bool,
+    /// Whether small packets go by a second path, too, where theirs is uneven and others fill that one.
+    pub copies: bool,
 }
 
 impl RepairConfig {
     /// Nothing is kept: what is lost stays lost.
-    pub const OFF: Self = Self { memory: 0, max_age: Duration::ZERO, parity: false };
+    pub const OFF: Self = Self { memory: 0, max_age: Duration::ZERO, parity: false, copies: false };
 
     /// Whether this end repairs.
     #[must_use]
@@ -153,7 +155,7 @@ impl RepairConfig {
 
 impl Default for RepairConfig {
     fn default() -> Self {
-        Self { memory: 8 << 20, max_age: Duration::from_secs(1), parity: true }
+        Self { memory: 8 << 20, max_age: Duration::from_secs(1), parity: true, copies: true }
     }
 }
 

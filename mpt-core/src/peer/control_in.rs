@@ -285,6 +285,7 @@ impl Peer {
             view.min_rtt = path.and_then(|p| p.health.rtt().min()).unwrap_or_default();
         }
         self.follow_losses(now);
+        self.follow_unevenness(now);
         self.watch_pauses(now);
         for theirs in PathId::all() {
             let Some(ours) = self.remote_paths[theirs.index()] else { continue };

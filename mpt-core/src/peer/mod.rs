@@ -10,6 +10,7 @@ mod association;
 mod attempt;
 mod control_in;
 mod control_out;
+mod copies;
 mod cover;
 mod delay_tally;
 mod delivery;
@@ -36,6 +37,7 @@ pub use sessions::SessionId;
 
 use association::Instances;
 use attempt::Attempt;
+use copies::Copies;
 use cover::Cover;
 use delivery::Delivered;
 use own_instance::OwnInstance;
@@ -158,6 +160,7 @@ pub struct Peer {
     knows_parity: bool,
     knows_pieces: bool,
     cover: Cover,
+    copies: Copies,
     /// Both ends know of pauses.
     knows_pauses: bool,
     /// Parities sent.
@@ -239,6 +242,7 @@ impl Peer {
             knows_parity: false,
             knows_pieces: false,
             cover: Cover::default(),
+            copies: Copies::default(),
             knows_pauses: false,
             parities: 0,
             recovered: 0,

@@ -1,5 +1,6 @@
 //! A path as this end holds it: its two ends, its health, its counters.
 
+use super::copies::Savings;
 use super::cover::Allowance;
 use crate::config::{Dscp, PathConfig, ProbeIntervals};
 use crate::handshake::CookieJar;
@@ -166,6 +167,7 @@ pub struct Path {
     pub rate_down: RateMeter,
     /// What parities may take now.
     pub(super) allowance: Allowance,
+    pub(super) savings: Savings,
     /// Data sent over the last second: what shares are made of.
     pub data_up: RateMeter,
     /// Data received over the last second.
@@ -264,6 +266,7 @@ impl Path {
             rate_up: RateMeter::new(),
             rate_down: RateMeter::new(),
             allowance: Allowance::default(),
+            savings: Savings::default(),
             data_up: RateMeter::new(),
             data_down: RateMeter::new(),
             loss_up: WorkersLoss::default(),
@@ -373,6 +376,7 @@ impl Path {
         self.counters.tx_data_bytes += bytes as u64;
         self.data_up.add(now, bytes as u64);
         self.allowance.on_data(bytes);
+        self.savings.on_data(bytes);
         self.count_sent(now, bytes);
     }
 

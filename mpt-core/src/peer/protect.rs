@@ -24,6 +24,7 @@ impl Peer {
         self.knows_parity = capabilities & crate::protect::CAPABILITY != 0;
         self.knows_pieces = capabilities & PIECES_CAPABILITY != 0;
         let wanted = cx.config.repair.parity && self.repairs();
+        self.copies.set(cx.config.repair.copies && self.repairs());
         self.cover = Cover::new(wanted && self.knows_parity && self.knows_pieces);
     }
 

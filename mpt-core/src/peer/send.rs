@@ -15,6 +15,7 @@ mod route;
 
 pub use parts::PartsOut;
 
+use super::copies::Copies;
 use super::cover::Cover;
 use super::path_entry::Path;
 use super::{Peer, SendWorker, Sessions};
@@ -174,6 +175,7 @@ pub(super) struct Batch<'p> {
     /// Longest packet that is protected; 0: none is.
     protected: usize,
     cover: Cover,
+    copies: &'p mut Copies,
     sessions: &'p Sessions,
     tag_len: usize,
     views: &'p [PathView],
@@ -214,6 +216,7 @@ impl<'p> Batch<'p> {
             handling: route::handling(treatment),
             protected: if peer.protects(treatment) { peer.longest_protected() } else { 0 },
             cover: peer.cover,
+            copies: &mut peer.copies,
             sessions: &peer.sessions,
             tag_len,
             views: &peer.views,
@@ -308,7 +311,11 @@ impl<'p> Batch<'p> {
         {
             return self.emit_parts(path_id, (inner, size), out, &mut write);
         }
-        let cost = if inner <= self.protected { self.parity_cost(path_id) } else { None };
+        let second = self.second(path_id, fragment, inner);
+        // What has a copy that nobody asked for needs no such parity.
+        let copied = second.is_some() && self.treatment.route == Route::Spread;
+        let cost =
+            if inner <= self.protected && !copied { self.parity_cost(path_id) } else { None };
         let slot = self.sessions.current().ok_or(DropReason::NoSession)?;
         let path = self.paths[path_id.index()].as_mut().ok_or(DropReason::NoPath)?;
         let remote = path.remote.current().ok_or(DropReason::NoPath)?;
@@ -361,9 +368,10 @@ impl<'p> Batch<'p> {
                 distance,
                 open_paths: header.open_paths,
                 flags: self.flags,
-                handling: match cost {
-                    Some(_) => self.handling.protected(),
-                    None => self.handling,
+                handling: match (cost, second) {
+                    (Some(_), _) => self.handling.protected(),
+                    (None, Some(_)) => self.handling.twice(),
+                    (None, None) => self.handling,
                 },
             };
             let content = match self.segment {
@@ -387,8 +395,8 @@ impl<'p> Batch<'p> {
         path.count_data_sent(self.now, self.worker, sequence, len);
         *self.tx_packets += 1;
         *self.tx_bytes += inner as u64;
-        if self.treatment.route == Route::Duplicate && fragment == Fragment::Never {
-            self.duplicate(path_id, &header, pn, inner, out, &mut write);
+        if let Some(second) = second {
+            self.duplicate(second, &header, pn, inner, out, &mut write);
         }
         Ok(())
     }

@@ -211,6 +211,11 @@ impl Adaptive {
         self.flows.kind(now, flow, 0) == Kind::Sparse
     }
 
+    /// When a packet sent now by this path would arrive, microseconds, beside the other paths.
+    pub(super) fn arrives(&self, now: Time, v: &PathView) -> i64 {
+        self.lanes[v.id.index()].delay + micros(self.queue(now, v))
+    }
+
     /// A packet came back, of the flow whose hash that way is `flow`.
     pub(super) fn on_answer(&mut self, now: Time, flow: u64) {
         self.flows.on_answer(now, flow);

@@ -33,10 +33,10 @@ pub struct Fastest {
 impl Fastest {
     /// The path for an inner packet of `inner` bytes; none when it fits none.
     pub fn pick(&mut self, views: &[PathView], inner: usize, prefer: Prefer) -> Option<PathId> {
-        let best = best(views, inner, prefer, None)?;
+        let best = best(views, (inner, Tokens::Left), prefer, None)?;
         let same_class = |v: &&PathView| {
             Some(v.id) == self.current
-                && fits(v, inner)
+                && fits(v, inner, Tokens::Left)
                 && v.rank == best.rank
                 && (prefer == Prefer::Soonest || v.priority == best.priority)
         };
@@ -49,34 +49,35 @@ impl Fastest {
     }
 
     /// The path for the same packet's copy: the best one beside `first` that works; when all are suspected, which the loss of
-    /// one that carried the reports about the others makes them for a moment, any.
+    /// one that carried the reports about the others makes them for a moment, any. `tokens`: whether those of its limit may be spent.
     #[must_use]
     pub fn second(
         views: &[PathView],
         first: PathId,
         inner: usize,
         prefer: Prefer,
+        tokens: Tokens,
     ) -> Option<PathId> {
         let works = views.iter().any(|v| v.rank < Rank::Suspected);
         let worst = if works { Rank::HeldDown } else { Rank::Suspected };
-        best(views, inner, prefer, Some(first)).filter(|v| v.rank <= worst).map(|v| v.id)
+        best(views, (inner, tokens), prefer, Some(first)).filter(|v| v.rank <= worst).map(|v| v.id)
     }
 }
 
 /// Whether it may carry such a packet now.
-fn fits(view: &PathView, inner: usize) -> bool {
-    usize::from(view.mtu) >= inner && view.tokens == Tokens::Left
+fn fits(view: &PathView, inner: usize, tokens: Tokens) -> bool {
+    usize::from(view.mtu) >= inner && view.tokens <= tokens
 }
 
 fn best(
     views: &[PathView],
-    inner: usize,
+    (inner, tokens): (usize, Tokens),
     prefer: Prefer,
     but: Option<PathId>,
 ) -> Option<&PathView> {
     let priority = |v: &PathView| if prefer == Prefer::Priority { v.priority } else { 0 };
     let last = Rank::last_resort(views)?;
-    let may = |v: &&PathView| Some(v.id) != but && fits(v, inner) && v.rank <= last;
+    let may = |v: &&PathView| Some(v.id) != but && fits(v, inner, tokens) && v.rank <= last;
     let others = views.iter().filter(may);
     others.min_by_key(|v| (v.rank, priority(v), expected(v), v.id))
 }
@@ -108,20 +109,23 @@ mod tests {
     fn the_soonest_of_the_best_rank_and_the_next() {
         use Rank::{HeldDown, Preferred, Suspected};
         let id = |n| PathId::new(n);
+        let second = |views: &[PathView], first| {
+            Fastest::second(views, first, 100, Prefer::Soonest, Tokens::Left)
+        };
         let mut f = Fastest::default();
         let views = [view(0, Preferred, 40, 1), view(1, Preferred, 20, 2), view(2, HeldDown, 5, 0)];
         assert_eq!(f.pick(&views, 100, Prefer::Soonest), id(1));
-        assert_eq!(Fastest::second(&views, id(1).unwrap(), 100, Prefer::Soonest), id(0));
+        assert_eq!(second(&views, id(1).unwrap()), id(0));
         assert_eq!(f.pick(&views, 100, Prefer::Priority), id(0));
         assert_eq!(f.pick(&views, 1_401, Prefer::Soonest), None);
         let views = [view(0, Preferred, 40, 1), view(1, Suspected, 20, 2)];
-        assert_eq!(Fastest::second(&views, id(0).unwrap(), 100, Prefer::Soonest), None);
+        assert_eq!(second(&views, id(0).unwrap()), None);
         let views = [view(0, Preferred, 40, 1), view(2, HeldDown, 20, 2)];
-        assert_eq!(Fastest::second(&views, id(0).unwrap(), 100, Prefer::Soonest), id(2));
+        assert_eq!(second(&views, id(0).unwrap()), id(2));
         let views = [view(0, Suspected, 40, 1), view(1, Suspected, 20, 2)];
-        assert_eq!(Fastest::second(&views, id(1).unwrap(), 100, Prefer::Soonest), id(0));
+        assert_eq!(second(&views, id(1).unwrap()), id(0));
         let views = [view(0, Rank::Unanswered, 40, 1), view(1, Suspected, 20, 2)];
-        assert_eq!(Fastest::second(&views, id(1).unwrap(), 100, Prefer::Soonest), None);
+        assert_eq!(second(&views, id(1).unwrap()), None);
     }
 
     #[test]

@@ -117,6 +117,15 @@ impl Scheduler {
         matches!(self, Self::Adaptive(s) if s.is_sparse(now, flow))
     }
 
+    /// When a packet sent now by this path would arrive, microseconds, beside the other paths; nothing where that is not measured.
+    #[must_use]
+    pub fn arrives(&self, now: Time, view: &PathView) -> Option<i64> {
+        match self {
+            Self::Adaptive(s) => Some(s.arrives(now, view)),
+            _ => None,
+        }
+    }
+
     /// The paths, by bits, over which a flow that fills one is spread before it has to wait; `None`: it waits for any.
     #[must_use]
     pub fn spreads_over(&self) -> Option<u16> {

@@ -329,15 +329,15 @@ fn repair(node: &Node<'_>) -> Option<RepairConfig> {
     }
     if !matches!(node.value(), Yaml::Map(_)) {
         node.fail(format!(
-            "expected on, off or a map with the keys memory, max_age, parity; found {}",
+            "expected on, off or a map with the keys memory, max_age, parity, copies; found {}",
             node.value().kind()
         ));
         return None;
     }
-    let map = node.map(&["memory", "max_age", "parity"])?;
+    let map = node.map(&["memory", "max_age", "parity", "copies"])?;
     let default = RepairConfig::default();
     let age = units::duration(Duration::from_millis(10)..=Duration::from_secs(60));
-    let parity = |value: &Yaml| offload(value).map(|parity| parity == Offload::Auto);
+    let auto = |value: &Yaml| offload(value).map(|wanted| wanted == Offload::Auto);
     let memory = |value: &Yaml| match units::size(value)? {
         bytes if bytes < LEAST_REPAIR_MEMORY => {
             Err("expected 64KiB or more; `repair: off` switches it off".to_owned())
@@ -347,7 +347,8 @@ fn repair(node: &Node<'_>) -> Option<RepairConfig> {
     Some(RepairConfig {
         memory: map.read("memory", memory).unwrap_or(default.memory),
         max_age: map.read("max_age", age).unwrap_or(default.max_age),
-        parity: map.read("parity", parity).unwrap_or(default.parity),
+        parity: map.read("parity", auto).unwrap_or(default.parity),
+        copies: map.read("copies", auto).unwrap_or(default.copies),
     })
 }
 

@@ -86,7 +86,7 @@ cipher: none
 scheduler: failover
 max_hold: 250ms
 hold_memory: 1MiB
-repair: {memory: 4MiB, max_age: 2s, parity: off}
+repair: {memory: 4MiB, max_age: 2s, parity: off, copies: off}
 workers: 2
 coalesce: 100us
 offloads: {uso: off, gro: off}
@@ -150,7 +150,7 @@ fn every_key_is_read() {
     assert_eq!(listen.to_string(), "192.0.2.1:4511, [2001:db8::1]:4511");
     assert_eq!((config.cipher, config.scheduler), (CipherChoice::None, SchedulerKind::Failover));
     let (memory, max_age) = (4 << 20, Duration::from_secs(2));
-    assert_eq!(config.repair, RepairConfig { memory, max_age, parity: false });
+    assert_eq!(config.repair, RepairConfig { memory, max_age, parity: false, copies: false });
     assert_eq!(config.hold_memory, Some(1 << 20));
     assert_eq!(config.workers, Workers::Fixed(2));
     assert_eq!(config.coalesce, Duration::from_micros(100));
@@ -255,7 +255,7 @@ fn values_out_of_range() {
         "max_hold: 500ms",
         "repair: never",
         "4:9",
-        "a map with the keys memory, max_age, parity",
+        "a map with the keys memory, max_age, parity, copies",
     );
     p.wrong("max_hold: 500ms", "probe: {active: 3s, idle: 2s}", "4:8", "less often");
 }

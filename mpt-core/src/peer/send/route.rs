@@ -3,13 +3,13 @@
 use super::Batch;
 use crate::config::SchedulerKind;
 use crate::path::State;
-use crate::peer::Peer;
-use crate::policy::{Class, Protection, Route, Sending, Treatment};
+use crate::peer::{Peer, copies};
+use crate::policy::{Class, LARGEST_DUPLICATED, Protection, Route, Sending, Treatment};
 use crate::protect::Cost;
 use crate::repair::Handling;
 use crate::schedule::{Fastest, PathView, Pick, Prefer, Rank, Tokens};
 use crate::wire::{DATA_HEADER_LEN, DataHeader, HeaderFlags};
-use crate::{Outbox, PacketNumber, PathId, Time};
+use crate::{Fragment, Outbox, PacketNumber, PathId, Time};
 
 /// What repair has to know of it.
 pub(super) fn handling(treatment: Treatment) -> Handling {
@@ -63,11 +63,54 @@ impl Batch<'_> {
         }
     }
 
-    /// Seals packet `pn` a second time, onto the best path beside `first`, if there is one. Its first seal was
-    /// `header`'s; `write` fills in the packet again.
-    pub(super) fn duplicate(
+    /// The path for a copy of a packet of `inner` bytes on `first`, if it is to have one.
+    #[inline]
+    pub(super) fn second(
         &mut self,
         first: PathId,
+        fragment: Fragment,
+        inner: usize,
+    ) -> Option<PathId> {
+        match self.treatment.route {
+            _ if fragment == Fragment::Allow => None,
+            Route::Duplicate => self.asked_second(first, inner),
+            Route::Spread if self.copies.wants(self.now, first, self.flow, inner) => {
+                self.unasked_second(first, inner)
+            }
+            Route::Spread | Route::Fastest | Route::Pinned(_) => None,
+        }
+    }
+
+    /// Where a policy wants a copy. A small one waits for no tokens, while such copies are few.
+    fn asked_second(&mut self, first: PathId, inner: usize) -> Option<PathId> {
+        let (views, prefer) = (self.views, self.prefer);
+        let of = |tokens| Fastest::second(views, first, inner, prefer, tokens);
+        of(Tokens::Left).or_else(|| {
+            let small = inner <= usize::from(LARGEST_DUPLICATED);
+            of(Tokens::Spent).filter(|&id| small && self.pays(id, inner))
+        })
+    }
+
+    fn unasked_second(&mut self, first: PathId, inner: usize) -> Option<PathId> {
+        let (now, scheduler) = (self.now, &*self.scheduler);
+        if !scheduler.is_sparse(now, self.flow) {
+            return None;
+        }
+        let arrives = |v: &PathView| scheduler.arrives(now, v).unwrap_or(0);
+        let id = copies::second(self.views, first, inner, arrives)?;
+        self.pays(id, inner).then_some(id)
+    }
+
+    /// Whether path `id` has saved up for a copy of `inner` bytes.
+    fn pays(&mut self, id: PathId, inner: usize) -> bool {
+        let len = DATA_HEADER_LEN + inner + self.tag_len;
+        self.paths[id.index()].as_mut().is_some_and(|p| p.savings.take(len))
+    }
+
+    /// Seals packet `pn` a second time, onto path `id`. Its first seal was `header`'s; `write` fills in the packet again.
+    pub(super) fn duplicate(
+        &mut self,
+        id: PathId,
         header: &DataHeader,
         pn: PacketNumber,
         inner: usize,
@@ -76,7 +119,6 @@ impl Batch<'_> {
     ) {
         const COPY: u8 = 1;
         let Some(slot) = self.sessions.current() else { return };
-        let Some(id) = Fastest::second(self.views, first, inner, self.prefer) else { return };
         let Some(path) = self.paths[id.index()].as_mut() else { return };
         let Some(remote) = path.remote.current() else { return };
         let known = &mut self.lanes[id.index()];
@@ -158,7 +200,8 @@ impl Peer {
         };
         let fastest = || {
             let first = self.fastest.clone().pick(&self.views, inner, preference(kind))?;
-            let second = Fastest::second(&self.views, first, inner, preference(kind));
+            let prefer = preference(kind);
+            let second = Fastest::second(&self.views, first, inner, prefer, Tokens::Spent);
             Some((first, second))
         };
         let wished = match (&class.sending, kind) {
@@ -194,10 +237,12 @@ impl Peer {
                 format!("{}, without parity, for which it is too large", spread())
             }
             (Sending::Protect, _) => format!("{}, with parity", spread()),
-            _ => match self.explain_cover() {
-                Some(covered) => format!("{}, {covered}", spread()),
-                None => spread(),
-            },
+            _ => {
+                let small = inner <= usize::from(LARGEST_DUPLICATED);
+                let copied = self.explain_copies().filter(|_| small);
+                let more = [self.explain_cover(), copied].into_iter().flatten();
+                more.fold(spread(), |line, more| format!("{line}, {more}"))
+            }
         }];
         lines.push(match class.order {
             crate::policy::FlowOrder::Keep => "order is kept within its flow".to_owned(),
