@@ -53,6 +53,14 @@ fn copies(w: &World) -> u64 {
     w.ends[0].peer(w.now).copies.sent
 }
 
+/// What is said of a packet of `bytes` bytes that no policy names.
+fn explained(w: &mut World, bytes: usize) -> String {
+    let packet = format!("udp 10.77.0.1:1 -> 10.77.0.2:2 size {bytes}").parse().unwrap();
+    let mut said = String::new();
+    w.operate(0, |endpoint, at, _| said = endpoint.explain(at, &packet).happens.join("; "));
+    said
+}
+
 fn p99(w: &World, stream: usize) -> f64 {
     w.streams[stream].delays.value_at_quantile(0.99) as f64 / 1e3
 }
@@ -79,6 +87,11 @@ fn a_call_beside_a_full_pair_of_uneven_paths_has_the_sooner_of_two() {
             assert_eq!(s.duplicates, 0);
             assert!(s.missing() == 0 && s.out_of_order <= 2, "{} {}", s.missing(), s.out_of_order);
             assert!(if wanted { sent > s.sent * 9 / 10 } else { sent == 0 }, "{sent}");
+            let large = explained(&mut w, 1_200);
+            assert!(!large.contains("second path"), "{large}");
+            let small = explained(&mut w, 160);
+            let copied = "by a second path too, if its flow is sparse and others fill that one, while path-0 and path-1 lose";
+            assert_eq!(small.contains(copied), wanted, "{small}");
             p99(&w, stream)
         });
         assert!(with <= without - gain, "{with} of {without} ms");

@@ -10,6 +10,7 @@
 //! A copy waits for no tokens: beside a flow that fills its path there never are any. It is paid for afterwards.
 
 use super::Peer;
+use super::extra::Extra;
 use crate::policy::LARGEST_DUPLICATED;
 use crate::schedule::PathView;
 use crate::{PathId, Time};
@@ -27,32 +28,8 @@ const APART: u32 = 4;
 /// Flows that share an entry count as one.
 const FLOWS: usize = 256;
 
-/// Copies may take this part of what data takes on a path, …
-const PART: i64 = 16;
-
-/// … saved up for so many bytes.
-const SAVED: i64 = 4_000;
-
-/// What copies may take on a path now, bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Savings(i64);
-
-impl Savings {
-    /// Data went.
-    #[inline]
-    pub(super) fn on_data(&mut self, bytes: usize) {
-        self.0 = (self.0 + bytes as i64 / PART).min(SAVED);
-    }
-
-    /// Whether a copy of `bytes` may go, which it then does.
-    pub(super) const fn take(&mut self, bytes: usize) -> bool {
-        let left = self.0 >= bytes as i64;
-        if left {
-            self.0 -= bytes as i64;
-        }
-        left
-    }
-}
+/// Copies may take a sixteenth of what data takes on a path, of which so many bytes are saved up.
+pub(super) type Savings = Extra<16, 4_000>;
 
 /// Which packets have a copy.
 #[derive(Debug)]
@@ -109,11 +86,13 @@ impl Peer {
     pub(super) fn explain_copies(&self) -> Option<String> {
         let uneven = self.paths.iter().flatten().filter(|p| self.copies.paths & p.id.bit() != 0);
         let uneven: Vec<&str> = uneven.map(|p| p.name.as_str()).collect();
+        let does =
+            if uneven.len() == 1 { "loses packets or brings" } else { "lose packets or bring" };
         (!uneven.is_empty()).then(|| {
             format!(
-                "by a second path too, if its flow is sparse and others fill that one, while {} loses \
-                 packets or brings them unevenly",
-                uneven.join(", ")
+                "by a second path too, if its flow is sparse and others fill that one, while {} {does} them \
+                 unevenly",
+                uneven.join(" and ")
             )
         })
     }
@@ -140,21 +119,6 @@ mod tests {
 
     const A: PathId = PathId::new(0).unwrap();
     const B: PathId = PathId::new(1).unwrap();
-
-    #[test]
-    fn copies_take_a_part_of_the_data_and_do_not_run_up_debts() {
-        let (mut savings, mut taken) = (Savings::default(), 0);
-        assert!(!savings.take(1), "nothing went");
-        for _ in 0..10_000 {
-            savings.on_data(1_400);
-            taken += if savings.take(220) { 220 } else { 0 };
-        }
-        let part = taken as f64 / 14e6;
-        assert!((0.05..=0.0625).contains(&part), "{part}");
-        (0..1_000).for_each(|_| savings.on_data(1_400));
-        let in_a_row = (0..1_000).filter(|_| savings.take(220)).count();
-        assert_eq!(in_a_row, SAVED as usize / 220);
-    }
 
     #[test]
     fn small_packets_that_are_rare_on_paths_that_are_uneven() {

@@ -9,6 +9,7 @@
 //!
 //! Each path takes of it what goes with the data it carries. One that carries nothing is left alone: it may cost something.
 
+use super::extra::Extra;
 use super::{Path, Peer};
 use crate::protect::{Block, Cost};
 use crate::schedule::PathView;
@@ -41,32 +42,9 @@ const SHORT: Duration = Duration::from_millis(4);
 /// A parity that goes by a path whose round trip is longer than twice the least, and this, comes too late.
 const LATE: Duration = Duration::from_millis(20);
 
-/// Parities may take this part of what data takes on a path: twice what they need where they are spread alike, …
-const PART: i64 = 4;
-
-/// … saved up for so many bytes.
-const SAVED: i64 = 6_000;
-
-/// What parities may take on a path now, bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Allowance(i64);
-
-impl Allowance {
-    /// Data went.
-    #[inline]
-    pub(super) fn on_data(&mut self, bytes: usize) {
-        self.0 = (self.0 + bytes as i64 / PART).min(SAVED);
-    }
-
-    /// A parity went.
-    pub(super) fn on_parity(&mut self, bytes: usize) {
-        self.0 = (self.0 - bytes as i64).max(-SAVED);
-    }
-
-    const fn is_left(self) -> bool {
-        self.0 > 0
-    }
-}
+/// Parities may take a quarter of what data takes on a path, of which so many bytes are saved up: twice what they need where they are
+/// spread alike.
+pub(super) type Allowance = Extra<4, 6_000>;
 
 /// Which packets are covered now; found anew with each report.
 #[derive(Clone, Copy, Debug, Default)]
@@ -164,10 +142,11 @@ impl Peer {
             let tiny = block.len() <= TINY && carries(v).is_none_or(|most| most >= SLOW);
             let own = tiny && block.on(v.id) > 0;
             let room = || has_room(now, path, v);
+            let left = || path.for_parities.left(path.counters.tx_data_bytes) > 0;
             match block.cost() {
                 Cost::Any => true,
-                Cost::Small => own || path.allowance.is_left() && room(),
-                Cost::Spare => (own || path.allowance.is_left()) && room(),
+                Cost::Small => own || left() && room(),
+                Cost::Spare => (own || left()) && room(),
             }
         };
         ranked()
@@ -202,24 +181,4 @@ fn carries(view: &PathView) -> Option<u64> {
 
 fn is_full(used: u64, most: Option<u64>) -> bool {
     most.is_some_and(|most| used as f64 > most as f64 * FULL)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn debts_and_savings_of_an_allowance_are_bounded() {
-        let mut a = Allowance::default();
-        for _ in 0..100_000 {
-            a.on_data(200);
-            a.on_parity(300);
-        }
-        assert!(!a.is_left());
-        (0..30).for_each(|_| a.on_data(1_400));
-        assert!(a.is_left(), "it does not take a session to pay");
-        (0..10_000).for_each(|_| a.on_data(1_400));
-        a.on_parity(SAVED as usize);
-        assert!(!a.is_left());
-    }
 }

@@ -14,6 +14,7 @@ mod copies;
 mod cover;
 mod delay_tally;
 mod delivery;
+mod extra;
 mod own_instance;
 mod path_entry;
 mod pauses;

@@ -165,9 +165,10 @@ pub struct Path {
     pub rate_up: RateMeter,
     /// Bytes received over the last second.
     pub rate_down: RateMeter,
-    /// What parities may take now.
-    pub(super) allowance: Allowance,
-    pub(super) savings: Savings,
+    /// What parities may take.
+    pub(super) for_parities: Allowance,
+    /// What copies of small packets may take.
+    pub(super) for_copies: Savings,
     /// Data sent over the last second: what shares are made of.
     pub data_up: RateMeter,
     /// Data received over the last second.
@@ -265,8 +266,8 @@ impl Path {
             counters: PathCounters::default(),
             rate_up: RateMeter::new(),
             rate_down: RateMeter::new(),
-            allowance: Allowance::default(),
-            savings: Savings::default(),
+            for_parities: Allowance::default(),
+            for_copies: Savings::default(),
             data_up: RateMeter::new(),
             data_down: RateMeter::new(),
             loss_up: WorkersLoss::default(),
@@ -375,8 +376,6 @@ impl Path {
         self.counters.tx_data_packets += 1;
         self.counters.tx_data_bytes += bytes as u64;
         self.data_up.add(now, bytes as u64);
-        self.allowance.on_data(bytes);
-        self.savings.on_data(bytes);
         self.count_sent(now, bytes);
     }
 

@@ -121,7 +121,7 @@ impl Peer {
         if let Err(reason) = slot.session.seal_control(id, datagram) {
             debug_assert!(false, "{reason}");
         }
-        path.allowance.on_parity(len);
+        path.for_parities.spend(path.counters.tx_data_bytes, len);
         path.model.on_parity_sent(now, len);
         path.count_sent(now, len);
     }

@@ -96,7 +96,7 @@ impl Batch<'_> {
         if !scheduler.is_sparse(now, self.flow) {
             return None;
         }
-        let arrives = |v: &PathView| scheduler.arrives(now, v).unwrap_or(0);
+        let arrives = |v: &PathView| scheduler.arrives(now, v);
         let id = copies::second(self.views, first, inner, arrives)?;
         self.pays(id, inner).then_some(id)
     }
@@ -104,7 +104,14 @@ impl Batch<'_> {
     /// Whether path `id` has saved up for a copy of `inner` bytes.
     fn pays(&mut self, id: PathId, inner: usize) -> bool {
         let len = DATA_HEADER_LEN + inner + self.tag_len;
-        self.paths[id.index()].as_mut().is_some_and(|p| p.savings.take(len))
+        self.paths[id.index()].as_mut().is_some_and(|p| {
+            let data = p.counters.tx_data_bytes;
+            let left = p.for_copies.left(data) >= len as i64;
+            if left {
+                p.for_copies.spend(data, len);
+            }
+            left
+        })
     }
 
     /// Seals packet `pn` a second time, onto path `id`. Its first seal was `header`'s; `write` fills in the packet again.
