@@ -3,6 +3,7 @@
 //! [`send`](send) and [`receive`](receive) own the two directions of data; `control_in` and
 //! `control_out` those of control datagrams; `tick` is what time does.
 
+mod absence;
 mod admission;
 mod agree;
 mod arrivals;

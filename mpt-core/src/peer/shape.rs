@@ -7,6 +7,7 @@
 //!
 //! What is not data never waits, and neither does what is sent again; both are paid for.
 
+use super::absence::Absence;
 use super::path_entry::LimitSource;
 use super::send::Batch;
 use super::{Outgoing, Path, Peer};
@@ -40,6 +41,7 @@ pub(super) struct Shaper {
     /// When tokens come back that something waits for.
     wake: Option<Time>,
     marked: u64,
+    absence: Absence,
     /// Since when the queue has been overflowing, and when it did so last.
     overflowing: Option<(Time, Time)>,
     /// While the queue is being drained: whether something is in it still.
@@ -100,10 +102,16 @@ impl Peer {
             }
             queue => queue.insert(Box::new(FairQueue::new(rate, rtt))),
         };
+        let best = self.views.iter().map(|v| v.rank).min();
+        let in_use = self.views.iter().filter(|v| Some(v.rank) == best).count();
+        let absent = self.shaper.absence.follow(now, in_use);
         if estimated {
             queue.follow_estimate(rtt);
+            queue.follow_bursts(bursts.max(absent));
+            queue.follow_growth(rtt, absent);
+        } else {
+            queue.follow_bursts(bursts);
         }
-        queue.follow_bursts(bursts);
     }
 
     /// Sends `outgoing` after what waits already, or has it wait.

@@ -9,8 +9,11 @@ const PACKET: u64 = 1_500;
 /// A queue that was too long less than this many intervals ago begins where it left off.
 const LATELY: u32 = 16;
 
-/// No flow is to be kept waiting longer than this for its own sake.
-const MOST_TARGET: Duration = Duration::from_millis(40);
+/// No flow is to be kept waiting longer than this to fill what it has, …
+const MOST_TO_FILL: Duration = Duration::from_millis(40);
+
+/// … or what it may have in a moment.
+const MOST_TO_GROW: Duration = Duration::from_millis(80);
 
 /// How long packets may wait, and for how long they may wait longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,11 +38,25 @@ impl CodelTimes {
     }
 
     /// For a rate that nobody set, which a single flow is to be able to fill: one that slows down to 0.7 (CUBIC, RFC 9438) leaves it idle if less
-    /// than 0.43 round trips waited, and has what waited to make good when a path becomes longer or carries more. RFC 8289 speaks of 5 to 10 % of a
-    /// round trip, where many flows share a queue; here each has one of its own.
+    /// than 0.43 round trips waited. RFC 8289 speaks of 5 to 10 % of a round trip, where many flows share a queue; here each has one of its
+    /// own.
     #[must_use]
     pub fn filled_by_one(self, rtt: Duration) -> Self {
-        Self { target: self.target.max((rtt / 2).min(MOST_TARGET)), ..self }
+        Self { target: self.target.max((rtt / 2).min(MOST_TO_FILL)), ..self }
+    }
+
+    /// What waits a flow has at once when a path becomes longer or carries more, or another one comes; else it would be slow for as long
+    /// as its window takes to grow, which are seconds. So as much as it has on the way may wait, and so much more. Not on top of what
+    /// bursts make wait: where packets are lost TCP gets less the more of it waits.
+    #[must_use]
+    pub fn with_room_to_grow(self, rtt: Duration, more: Duration) -> Self {
+        Self { target: self.target.max(rtt.min(MOST_TO_GROW) + more), ..self }
+    }
+
+    /// For a queue that holds no more than waits for so long: what waits too long is to be found before that.
+    #[must_use]
+    pub fn within(self, holds: Duration) -> Self {
+        Self { target: self.target.min(holds * 4 / 5), ..self }
     }
 
     /// For flows that come in bursts of this length: as much may wait, and they respond so much later.

@@ -96,6 +96,7 @@ pub struct FairQueue {
     /// The flow that had most bytes when that was looked up last, and half of what it had.
     fattest: (u16, u32),
     times: CodelTimes,
+    rate: Option<Rate>,
     cap: usize,
     waiting: usize,
     bytes: usize,
@@ -149,6 +150,7 @@ impl FairQueue {
             passed_over: Vec::new(),
             fattest: (0, 0),
             times: CodelTimes::new(rate, rtt),
+            rate,
             cap: 0,
             waiting: 0,
             bytes: 0,
@@ -161,6 +163,7 @@ impl FairQueue {
     /// The rate at which it drains, where there is a limit to that, or the round-trip time changed.
     pub fn follow(&mut self, rate: Option<Rate>, rtt: Duration) {
         self.times = CodelTimes::new(rate, rtt);
+        self.rate = rate;
         let bytes = |rate: Rate| rate.bytes_per_second() as f64 * CAP.as_secs_f64();
         let cap = rate.map_or(GREATEST_CAP, |rate| bytes(rate) as usize);
         self.cap = cap.clamp(LEAST_CAP, GREATEST_CAP);
@@ -177,6 +180,22 @@ impl FairQueue {
         // As much more may wait, or what is full would be found before what waits too long.
         let longer = 1.0 + bursts.as_secs_f64() / CAP.as_secs_f64();
         self.cap = ((self.cap as f64 * longer) as usize).min(GREATEST_CAP);
+    }
+
+    /// Flows may find more in a moment: their round-trip time is worth waiting, and `more`, until [`follow`](Self::follow) is told
+    /// something again.
+    pub fn follow_growth(&mut self, rtt: Duration, more: Duration) {
+        self.times = self.times.with_room_to_grow(rtt, more);
+        if let Some(rate) = self.rate {
+            let holds = self.cap as f64 / rate.bytes_per_second() as f64;
+            self.times = self.times.within(Duration::from_secs_f64(holds));
+        }
+    }
+
+    /// How long packets may wait.
+    #[cfg(test)]
+    pub(super) const fn times(&self) -> CodelTimes {
+        self.times
     }
 
     /// A packet waits from now on. Others may be dropped for it.

@@ -135,21 +135,30 @@ fn the_target_fits_a_packet_and_a_half() {
 fn one_flow_may_fill_what_nobody_limited() {
     let target = |rtt| times().filled_by_one(rtt).target;
     assert_eq!([target(MS * 10), target(MS * 80), target(MS * 700)], [MS * 5, MS * 40, MS * 40]);
+    let grown =
+        |target, rtt, more| CodelTimes { target, ..times() }.with_room_to_grow(rtt, more).target;
+    assert_eq!(
+        [grown(MS, MS * 50, Duration::ZERO), grown(MS, MS * 700, MS * 60)],
+        [MS * 50, MS * 140]
+    );
+    assert_eq!(grown(MS * 130, MS * 80, Duration::ZERO), MS * 130, "bursts are enough");
     assert_eq!(times().filled_by_one(MS * 80).interval, times().interval);
 }
 
 /// Or it would never be found that something waits too long.
 #[test]
 fn what_may_wait_is_less_than_what_there_is_room_for() {
-    for rate in [mbit(5), mbit(60), mbit(160)] {
-        for (bursts, rtt) in [(0, 20), (100, 20), (100, 200), (100, 700)] {
+    for rate in [mbit(5), mbit(60), mbit(160), mbit(900)] {
+        for (bursts, rtt) in [(0, 20), (0, 200), (60, 200), (100, 20), (160, 700)] {
             let mut queue = FairQueue::new(Some(rate), MS * rtt);
             queue.follow_estimate(MS * rtt);
             queue.follow_bursts(MS * bursts);
+            queue.follow_growth(MS * rtt, MS * bursts.min(60));
             let holds = queue.cap() as f64 / rate.bytes_per_second() as f64;
-            let times = CodelTimes::new(Some(rate), MS * rtt).filled_by_one(MS * rtt);
-            let target = times.lengthened(MS * bursts).target.as_secs_f64();
+            let target = queue.times().target.as_secs_f64();
             assert!(target < 0.9 * holds, "{rate}, {bursts}, {rtt}: {target} of {holds}");
+            let wanted = (rtt.min(80) + bursts.min(60)) as f64 / 1e3;
+            assert!(target > 0.7 * holds.min(wanted), "{rate}, {bursts}, {rtt}: {target}");
         }
     }
 }
