@@ -1,7 +1,7 @@
 //! A descriptor whose readiness the runtime watches.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -9,6 +9,12 @@ use tokio::io::unix::AsyncFd;
 /// A non-blocking file or socket, registered with the tokio runtime.
 #[derive(Debug)]
 pub(crate) struct Watched<T: AsRawFd>(AsyncFd<T>);
+
+impl<T: AsRawFd> AsRawFd for Watched<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
 
 impl<T: AsRawFd + Into<OwnedFd>> Watched<T> {
     /// Registers `inner` with the current runtime.

@@ -8,7 +8,7 @@ use super::clock::Clock;
 use crate::watched::Watched;
 use mpt_core::Time;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -71,20 +71,33 @@ impl Alarm {
     /// Ready when it has rung; it is then to be set anew.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.fd.poll_readable(cx).is_ready() {
-            let rung = self.fd.read(|fd| {
-                let mut times = 0u64;
-                // SAFETY: the descriptor is open; pointer and length describe `times`.
-                let n = unsafe {
-                    libc::read(fd.as_raw_fd(), (&raw mut times).cast(), size_of_val(&times))
-                };
-                if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-            });
-            // Any other error would come again and again: whoever waits looks for himself.
-            if !matches!(&rung, Err(e) if e.kind() == io::ErrorKind::WouldBlock) {
-                self.armed = None;
+            if self.has_rung() {
                 return Poll::Ready(());
             }
         }
         Poll::Pending
+    }
+
+    /// Whether it has rung; it is then to be set anew.
+    pub(super) fn has_rung(&mut self) -> bool {
+        let rung = self.fd.read(|fd| {
+            let mut times = 0u64;
+            // SAFETY: the descriptor is open; pointer and length describe `times`.
+            let n =
+                unsafe { libc::read(fd.as_raw_fd(), (&raw mut times).cast(), size_of_val(&times)) };
+            if n < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        });
+        // Any other error would come again and again: whoever waits looks for himself.
+        let rung = !matches!(&rung, Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        if rung {
+            self.armed = None;
+        }
+        rung
+    }
+}
+
+impl AsRawFd for Alarm {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }

@@ -6,6 +6,7 @@
 
 mod alarm;
 mod bindings;
+mod brief_wait;
 mod clock;
 mod coalesce;
 mod collected;

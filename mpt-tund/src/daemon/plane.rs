@@ -7,6 +7,7 @@
 //!    can bear they are never drained; then that happens every 20 ms.
 
 use super::alarm::Alarm;
+use super::brief_wait::BriefWait;
 use super::clock::Clock;
 use super::coalesce::Coalescing;
 use super::collected::Collected;
@@ -22,6 +23,7 @@ use mpt_core::inner::Offload;
 use mpt_core::{DropReason, Endpoint, Incoming, Outbox, SendError, SocketId, Time, WorkerId};
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -125,6 +127,7 @@ pub(super) struct Plane {
     read: TunStatus,
     strays: Strays,
     alarm: Alarm,
+    brief_wait: BriefWait,
     coalescing: Coalescing,
     /// Packets taken from the kernel since `coalescing` was asked last.
     taken: u32,
@@ -148,6 +151,7 @@ impl Plane {
         let now = clock.now();
         Ok(Self {
             alarm: Alarm::new(clock)?,
+            brief_wait: BriefWait::new(now),
             worker,
             clock,
             shared,
@@ -189,6 +193,26 @@ impl Plane {
         if ready || self.tun_readable { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
+    /// Waits until there is something to take, or the alarm rang, where that is likely to be soon; false when it is the runtime's
+    /// turn to wait. What other workers hand on is told to the runtime only.
+    pub(super) fn wait_briefly(&mut self) -> bool {
+        let ready = self.tun_readable || self.sockets.are_readable();
+        if self.strays.has_others() || ready || !self.brief_wait.is_due() {
+            return false;
+        }
+        let Self { tun, alarm, sockets, brief_wait, .. } = self;
+        let own = [tun.as_raw_fd(), alarm.as_raw_fd()];
+        let Some(mut ready) = brief_wait.wait(own.into_iter().chain(sockets.descriptors())) else {
+            return false;
+        };
+        self.tun_readable = ready.next() == Some(true);
+        if ready.next() == Some(true) {
+            alarm.has_rung();
+        }
+        sockets.note_readable(ready);
+        true
+    }
+
     /// Sets the time when to take a turn though nothing came. The first worker sees to what all share; the others do while they
     /// have traffic, which makes such things due.
     pub(super) fn set_alarm(&mut self) -> io::Result<()> {
@@ -209,6 +233,15 @@ impl Plane {
 
     /// Takes what is ready, and what comes while it is worth waiting for.
     pub(super) fn turn(&mut self) -> io::Result<Load> {
+        let before = self.busy;
+        let load = self.take_turn()?;
+        if self.busy != before {
+            self.brief_wait.on_packets(before, self.busy);
+        }
+        Ok(load)
+    }
+
+    fn take_turn(&mut self) -> io::Result<Load> {
         for _ in 0..NAPS {
             let load = self.take_ready()?;
             if load == Load::MoreToDo || self.coalescing.is_off() {

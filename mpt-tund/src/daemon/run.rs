@@ -51,6 +51,9 @@ impl Daemon {
     /// Step 1.
     async fn wait(&mut self) -> io::Result<Wake> {
         self.plane.set_alarm()?;
+        if self.plane.wait_briefly() {
+            return Ok(Wake::Packets);
+        }
         poll_fn(|cx| {
             let ready = self.plane.poll_ready(cx)?.is_ready();
             match self.messages.poll_recv(cx) {

@@ -4,6 +4,7 @@ use crate::udp::{OpenError, PathSocket, PortHolder, RecvBatch, SocketSpec, Unwat
 use mpt_core::control::SocketStatus;
 use mpt_core::{Outbox, SocketId};
 use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, RawFd};
 
 /// An open socket.
 struct Open {
@@ -134,6 +135,21 @@ impl Sockets {
             any |= open.readable;
         }
         any
+    }
+
+    /// Whether some may be read.
+    pub fn are_readable(&self) -> bool {
+        self.open.values().any(|open| open.readable)
+    }
+
+    /// Their descriptors, in the order of [`note_readable`](Self::note_readable).
+    pub fn descriptors(&self) -> impl Iterator<Item = RawFd> + '_ {
+        self.open.values().map(|open| open.socket.as_raw_fd())
+    }
+
+    /// Notes which of them may be read.
+    pub fn note_readable(&mut self, readable: impl Iterator<Item = bool>) {
+        self.open.values_mut().zip(readable).for_each(|(open, readable)| open.readable |= readable);
     }
 
     /// Any of them may be readable again.

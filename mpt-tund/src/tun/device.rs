@@ -10,7 +10,7 @@ use mpt_core::inner::Offload;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::task::{Context, Poll};
 
@@ -237,6 +237,12 @@ impl TunDevice {
         }
         vnet_header::encode(offload, packet, header);
         self.device.send(buffer).map(drop)
+    }
+}
+
+impl AsRawFd for TunDevice {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }
 

@@ -11,7 +11,7 @@ use mpt_core::{Fragment, Lane};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll};
 
 /// Buffer asked for in each direction, bytes. The default of 208 KiB drops silently in short bursts;
@@ -143,6 +143,12 @@ impl PortHolder {
             .try_clone()
             .map_err(|source| OpenError::Io { what: "share a UDP socket", source })?;
         Ok(Self { socket, port: local.port() })
+    }
+}
+
+impl AsRawFd for PathSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 }
 
