@@ -26,7 +26,7 @@ pub(super) struct BriefWait {
 
 impl BriefWait {
     pub(super) fn new(now: Time) -> Self {
-        Self { asked: Vec::with_capacity(MOST), near: None, runtime: now }
+        Self { asked: Vec::with_capacity(MOST + 1), near: None, runtime: now }
     }
 
     /// Packets came at `now`; those before them at `before`.
@@ -50,7 +50,8 @@ impl BriefWait {
         fds: impl Iterator<Item = RawFd>,
     ) -> Option<impl Iterator<Item = bool> + '_> {
         self.asked.clear();
-        self.asked.extend(fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }));
+        let ask = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        self.asked.extend(fds.take(MOST + 1).map(ask));
         let count = self.asked.len();
         if count > MOST {
             return None;

@@ -20,6 +20,7 @@ mod run;
 mod sink;
 mod sockets;
 mod stray;
+mod tun_batch;
 mod up;
 mod worker;
 

@@ -16,26 +16,16 @@ use super::opening::{Opening, Step, meta};
 use super::sink::Sink;
 use super::sockets::{Sockets, Taken};
 use super::stray::{Stray, Strays};
+use super::tun_batch::TunBatch;
 use crate::tun::{Offloads, TunDevice};
 use crate::udp::{self, RecvBatch};
 use mpt_core::control::TunStatus;
-use mpt_core::inner::Offload;
 use mpt_core::{DropReason, Endpoint, Incoming, Outbox, SendError, SocketId, Time, WorkerId};
 use std::io;
-use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
-
-/// Packets taken from TUN in one round.
-const TUN_BATCH: usize = 64;
-
-/// Super-packets of these that each have a buffer of their own, which the endpoint may keep.
-const TUN_WHOLES: usize = 2;
-
-/// Bytes taken from TUN until they are sent: a super-packet. More would leave the processor's cache.
-const TUN_BATCH_BYTES: usize = 64 * 1024;
 
 /// Rounds in one turn: at most 1 024 packets a side (about 10 ms on a slow router) until deadlines are
 /// judged and messages are served.
@@ -52,9 +42,6 @@ const LONGEST_BATCH: Duration = Duration::from_millis(20);
 
 /// A worker without traffic for this long leaves to the others what all share.
 const IDLE_AFTER: Duration = Duration::from_millis(200);
-
-/// Largest packet that TUN can hand over, with its header.
-const TUN_BUFFER: usize = 65_536 + crate::tun::VNET_HEADER_LEN;
 
 /// What a turn left.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,14 +83,6 @@ pub(super) struct Counters {
     pub(super) offloads: Option<Offloads>,
 }
 
-/// A packet that was read from TUN.
-struct FromTun {
-    /// The buffer for super-packets that it stands in, or the one for small packets.
-    whole: Option<usize>,
-    range: Range<usize>,
-    offload: Offload,
-}
-
 /// One worker's part of the daemon.
 pub(super) struct Plane {
     pub(super) worker: WorkerId,
@@ -117,12 +96,7 @@ pub(super) struct Plane {
     collected: Collected,
     received: RecvBatch,
     opening: Opening,
-    /// Small packets, one after the other.
-    tun_buffer: Box<[u8]>,
-    /// For a super-packet each.
-    whole_buffers: [Box<[u8]>; TUN_WHOLES],
-    /// What was read.
-    from_tun: Vec<FromTun>,
+    tun_batch: TunBatch,
     send_errors: SendErrors,
     read: TunStatus,
     strays: Strays,
@@ -163,9 +137,7 @@ impl Plane {
             collected: Collected::default(),
             received: RecvBatch::new(udp::MAX_BATCH, udp::MAX_DATAGRAM),
             opening: Opening::default(),
-            tun_buffer: vec![0; TUN_BATCH_BYTES + TUN_BUFFER].into_boxed_slice(),
-            whole_buffers: std::array::from_fn(|_| vec![0; TUN_BUFFER].into_boxed_slice()),
-            from_tun: Vec::with_capacity(TUN_BATCH),
+            tun_batch: TunBatch::new(),
             send_errors: SendErrors::default(),
             read: TunStatus::default(),
             strays,
@@ -367,60 +339,19 @@ impl Plane {
         if !self.tun_readable {
             return Ok(false);
         }
-        let (mut used, mut bytes) = (0, 0);
-        // The next buffer for a super-packet; small packets come where the last packet was small too.
-        let mut whole = (self.tun.offloads().tso).then_some(0);
-        self.from_tun.clear();
-        // Small packets take their headers' room besides; behind `used` there is room for the largest one.
-        while bytes.max(used) < TUN_BATCH_BYTES && self.from_tun.len() < TUN_BATCH {
-            let now_at = whole;
-            let buffer = match whole {
-                Some(i) => &mut self.whole_buffers[i][..],
-                None => &mut self.tun_buffer[used..][..TUN_BUFFER],
-            };
-            match self.tun.read(buffer) {
-                Ok((packet, offload)) => {
-                    let start = self.tun.header_len() + if whole.is_some() { 0 } else { used };
-                    let range = start..start + packet.len();
-                    bytes += packet.len();
-                    let packets = offload.packets(packet);
-                    self.read.read_packets += packets;
-                    self.taken = self.taken.saturating_add(packets as u32);
-                    self.read.read_bytes += packet.len() as u64;
-                    let large = packet.len() >= TUN_BUFFER / 2;
-                    match whole {
-                        Some(i) => whole = Some(i + 1).filter(|&i| large && i < TUN_WHOLES),
-                        None => used = range.end,
-                    }
-                    self.from_tun.push(FromTun { whole: now_at, range, offload });
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.tun_readable = false;
-                    break;
-                }
-                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-                    self.endpoint().count_drops(DropReason::BadSuperPacket, 1);
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    let name = self.tun.name();
-                    let text = format!("reading from {name}: {e} (was the interface deleted?)");
-                    return Err(io::Error::new(e.kind(), text));
-                }
-            }
+        let filled = self.tun_batch.fill(&self.tun)?;
+        self.tun_readable = !filled.drained;
+        self.read.read_packets += filled.packets;
+        self.read.read_bytes += filled.bytes;
+        self.taken = self.taken.saturating_add(filled.packets as u32);
+        if filled.bad > 0 {
+            self.endpoint().count_drops(DropReason::BadSuperPacket, filled.bad);
         }
-        if !self.from_tun.is_empty() {
+        if !self.tun_batch.is_empty() {
             let now = self.clock.now();
             self.busy = now;
             let mut endpoint = self.shared.lock(self.worker);
-            for FromTun { whole, range, offload } in self.from_tun.drain(..) {
-                let out = &mut self.out;
-                if let Some(buffer) = whole.map(|i| &mut self.whole_buffers[i]) {
-                    endpoint.handle_buffer(now, buffer, range, &offload, out);
-                } else {
-                    endpoint.handle_packet(now, &mut self.tun_buffer[range], &offload, out);
-                }
-            }
+            self.tun_batch.hand_over(now, &mut endpoint, &mut self.out);
         }
         Ok(self.tun_readable)
     }
