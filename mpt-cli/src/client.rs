@@ -19,10 +19,10 @@ const LONGEST_ANSWER: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// There is no socket, or nobody behind it.
-    #[error("mpt-tund {0} is not running; `mpt-tund up {0}` starts it")]
+    #[error("mpt-tund {0} is not running; `mpt-tund up {0}` starts it{others}", others = others())]
     NotRunning(String),
     /// The socket's permissions keep us out.
-    #[error("no access to {}; be root, or join the socket's group (`ls -l` shows it)", .0.display())]
+    #[error("no access to {}; be root, or in the group `mpt` (`groupadd -r mpt`, `usermod -aG mpt USER`, then start the tunnel and log in again)", .0.display())]
     NoAccess(PathBuf),
     /// The daemon is there but refused, with its reason.
     #[error("{0}")]
@@ -47,6 +47,14 @@ pub fn run_dir() -> PathBuf {
 #[must_use]
 pub fn running() -> Vec<String> {
     sockets_in(&run_dir())
+}
+
+/// What to ask for instead, behind an error.
+fn others() -> String {
+    match running() {
+        names if names.is_empty() => String::new(),
+        names => format!("; there are: {} (called as their interfaces)", names.join(", ")),
+    }
 }
 
 fn sockets_in(dir: &Path) -> Vec<String> {

@@ -2,9 +2,10 @@
 
 use crate::{keys, path, policy, status};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use mpt_core::policy::{BadPolicy, PacketText, Policy};
 use mpt_core::{RateError, Weight};
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 /// Shows and steers running mpt tunnels; makes keys.
@@ -156,12 +157,24 @@ fn parse<T: Into<OsString> + Clone>(
     words: impl IntoIterator<Item = T>,
 ) -> Result<Arguments, clap::Error> {
     let arguments = Arguments::try_parse_from(words)?;
-    if let Command::Path { command: PathCommand::Set { property, value, .. } } = &arguments.command
-        && let Err(text) = property.change(value)
-    {
-        return Err(Arguments::command().error(clap::error::ErrorKind::ValueValidation, text));
+    let wrong = match &arguments.command {
+        Command::Path { command: PathCommand::Set { property, value, .. } } => {
+            property.change(value).err()
+        }
+        Command::Policy { command: PolicyCommand::Add { words, .. }, .. } => {
+            words.join(" ").parse::<Policy>().err().map(|BadPolicy(why)| why)
+        }
+        Command::Policy { command: PolicyCommand::Explain { words }, .. } => {
+            words.join(" ").parse::<PacketText>().err().map(|BadPolicy(why)| why)
+        }
+        _ => None,
+    };
+    match wrong {
+        Some(text) => {
+            Err(Arguments::command().error(clap::error::ErrorKind::ValueValidation, text))
+        }
+        None => Ok(arguments),
     }
-    Ok(arguments)
 }
 
 /// Runs the command that `arguments` (the program's name first) stand for. Exit status: 0 done,
@@ -196,7 +209,8 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Where nobody reads it, the status still tells.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -45,7 +45,8 @@ fn print_secret(secret: &str) -> anyhow::Result<()> {
     if let Ok(metadata) = target.and_then(|file| file.metadata())
         && open_to_all(&metadata)
     {
-        eprintln!("warning: everybody can read the file this key goes to; `umask 077` first");
+        let text = "warning: everybody can read the file this key goes to; `umask 077` first";
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
     writeln!(stdout, "{secret}")?;
     Ok(())

@@ -43,8 +43,10 @@ pub(crate) fn run(arguments: &StatusArguments) -> anyhow::Result<()> {
 
 /// `COLUMNS` where it is set, else the terminal's width.
 fn width(is_terminal: bool) -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    // A serial line says 0: nobody told it.
+    let known = |columns: &u16| *columns > 0;
+    let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(known);
     let terminal =
         || is_terminal.then(|| ratatui::crossterm::terminal::size().ok()).flatten().map(|s| s.0);
-    columns.or_else(terminal).unwrap_or(DEFAULT_WIDTH).into()
+    columns.or_else(|| terminal().filter(known)).unwrap_or(DEFAULT_WIDTH).into()
 }

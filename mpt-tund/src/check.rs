@@ -1,6 +1,7 @@
 //! `mpt-tund check`: what a configuration amounts to, and what on this machine may stand in its
 //! way. Warnings ask for action; notes tell of keys that are read but not used yet.
 
+mod nameservers;
 mod networks;
 
 use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown};
@@ -46,9 +47,16 @@ impl Report {
         let mut warnings = Vec::new();
         interfaces(config, machine, &mut warnings);
         names(config, resolves, &mut warnings);
+        if config.interface.addresses.iter().any(|a| a.address.is_ipv6()) && machine.lacks_ipv6() {
+            warnings.push(
+                "IPv6 is switched off here (net.ipv6.conf.default.disable_ipv6), and the tunnel's interface has an IPv6 \
+                 address: `up` would fail"
+                    .to_owned(),
+            );
+        }
         same_ends(config, &mut warnings);
         routes(config, &mut warnings);
-        warnings.extend(clashes(config, &machine.networks()));
+        warnings.extend(machine.troubles(config));
         Self { summary: summary(config), warnings, notes: notes(config, machine) }
     }
 }
@@ -75,6 +83,8 @@ struct Machine<'a> {
     /// Where `route` and `ipv6_route` are.
     routes: &'a FilePath,
     ipv4_settings: &'a FilePath,
+    ipv6_settings: &'a FilePath,
+    resolver: &'a FilePath,
 }
 
 impl Default for Machine<'_> {
@@ -83,6 +93,8 @@ impl Default for Machine<'_> {
             interfaces: FilePath::new("/sys/class/net"),
             routes: FilePath::new("/proc/thread-self/net"),
             ipv4_settings: FilePath::new("/proc/sys/net/ipv4/conf"),
+            ipv6_settings: FilePath::new("/proc/sys/net/ipv6/conf"),
+            resolver: FilePath::new("/etc/resolv.conf"),
         }
     }
 }
@@ -96,6 +108,22 @@ impl Machine<'_> {
     fn networks(&self) -> Vec<Network> {
         let read = |name| std::fs::read_to_string(self.routes.join(name)).unwrap_or_default();
         networks::parse(&read("route"), &read("ipv6_route"))
+    }
+
+    /// What of `config` this machine has itself, or needs before the tunnel is up.
+    fn troubles(&self, config: &Config) -> Vec<String> {
+        let networks = self.networks();
+        let resolver = std::fs::read_to_string(self.resolver).unwrap_or_default();
+        let servers = nameservers::parse(&resolver);
+        let mut troubles = clashes(config, &networks);
+        troubles.extend(nameservers::behind_the_tunnel(config, &servers, &networks));
+        troubles
+    }
+
+    /// A new interface takes no IPv6 address.
+    fn lacks_ipv6(&self) -> bool {
+        let file = self.ipv6_settings.join("default/disable_ipv6");
+        std::fs::read_to_string(file).map_or(true, |text| text.trim() != "0")
     }
 
     /// Unless the kernel says no.
@@ -130,10 +158,10 @@ pub fn strict_rp_filter(interface: &str) -> Option<String> {
 }
 
 /// Warnings about addresses and routes of `config` that this machine has itself, the tunnel's own
-/// aside. To be asked before the tunnel is up.
+/// aside, and about names that only the tunnel could ask for. To be asked before the tunnel is up.
 #[must_use]
-pub fn clashes_here(config: &Config) -> Vec<String> {
-    clashes(config, &Machine::default().networks())
+pub fn troubles_here(config: &Config) -> Vec<String> {
+    Machine::default().troubles(config)
 }
 
 fn clashes(config: &Config, networks: &[Network]) -> Vec<String> {

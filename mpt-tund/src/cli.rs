@@ -62,7 +62,8 @@ pub fn main_from(
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", describe(&error));
+            // Where nobody reads it, the status still tells.
+            let _ = writeln!(std::io::stderr(), "{}", describe(&error));
             ExitCode::FAILURE
         }
     }

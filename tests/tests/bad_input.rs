@@ -123,6 +123,12 @@ fn slips_in_the_file_are_told_with_line_and_column() {
     p.write("bad.yaml", &gateways.replace("wan2,", "wan1, gateway: 10.1.0.8,"), 0o644);
     let words = ["bad.yaml:10:", "path `bridge1` has the gateway 10.1.0.9", "interface wan1"];
     complaint(&p.tund(&["check", "bad"]), 1, &words);
+    p.spoilt("10.1.0.2:4511", "10.77.0.2:4511", "9:50", &["10.77.0.2 lies within 10.77.0.0/30"]);
+    let wrong = "local_port: 7, gateway: 10.1.0.9";
+    p.spoilt("interface: wan1", wrong, "9:49", &["gateway means nothing without", "`interface`"]);
+    p.spoilt("10.77.0.1/30", "10.77.0.1", "1:34", &["length of its network is missing", "/24"]);
+    p.spoilt("weight: 2", "weight: \"2\"", "9:75", &["whole number", "leave the quotes out"]);
+    p.spoilt("mpt0", "default", "1:19", &["an interface cannot be called `default`"]);
     let long = "x".repeat(65);
     p.spoilt("roof", &long, "5:11", &["has 65 bytes, a name at most 64"]);
     p.spoilt("bridge1", "\"a\\tb\"", "9:16", &["a name cannot hold '\\t'"]);
@@ -135,7 +141,9 @@ fn keys_that_are_none_or_open_or_gone() {
     p.write("open.key", &key, 0o644);
     p.spoilt("own.key", "open.key", "2:19", &["everybody can get at it", "run `chmod 600 "]);
     p.write("bad.key", "hello\n", 0o600);
-    p.spoilt("own.key", "bad.key", "2:19", &["holds no key", "mpt-cli genkey > "]);
+    p.spoilt("own.key", "bad.key", "2:19", &["holds no key", "as `mpt-cli genkey` prints it"]);
+    p.write("empty.key", "\n", 0o600);
+    p.spoilt("own.key", "empty.key", "2:19", &["holds no key", "mpt-cli genkey > "]);
     p.spoilt("own.key", "gone.key", "2:19", &["there is no file", "mpt-cli genkey > "]);
     p.spoilt("own.key", "run/..", "2:19", &["there is no file"]);
     fs::write(p.path("noise.key"), [0xff; 40]).unwrap();
@@ -238,6 +246,24 @@ fn who_is_not_root_is_told_so() {
 }
 
 #[test]
+fn without_ipv6_the_address_is_named_and_not_the_rights() {
+    let p = Place::new();
+    p.write("six.yaml", &RIGHT.replace("10.77.0.1/30", "[10.77.0.1/30, \"fd77::1/64\"]"), 0o644);
+    let ns = Namespace::new("no-ipv6").unwrap();
+    for which in ["all", "default"] {
+        let file = format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6");
+        ns.run(|| fs::write(file, "1").unwrap());
+    }
+    let mut command = p.set(ns.command(PROGRAM));
+    let output = command.args(["internal-tund", "up", "six"]).output().unwrap();
+    let told = complaint(&output, 1, &["the address fd77::1: IPv6 is switched off here", "leave"]);
+    assert!(!told.contains("run as root"), "{told}");
+    let output = p.set(ns.command(PROGRAM)).args(["internal-tund", "check", "six"]).output();
+    let text = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert!(text.contains("warning: IPv6 is switched off here"), "{text}");
+}
+
+#[test]
 fn without_the_tun_driver_it_says_how_to_get_it() {
     let p = Place::new();
     let ns = Namespace::new("no-tun").unwrap();
@@ -263,9 +289,14 @@ fn what_another_program_has_is_told_with_its_holder() {
     drop(port);
     let [a, b] = ["mpt0", "other"].map(|interface| VethEnd { namespace: &ns, interface });
     add_veth(a, b, 1500, Offloads::On).unwrap();
-    complaint(&up(&p), 1, &["interface mpt0 exists already", "`ip link del mpt0`"]);
+    let told = complaint(&up(&p), 1, &["interface mpt0 exists already and is no TUN device"]);
+    assert!(!told.contains("ip link del"), "it may be somebody's bridge: {told}");
     assert!(ns.has_interface("mpt0"), "it is not ours to remove");
     assert_eq!(fs::read_dir(p.path("run")).unwrap().count(), 0, "a control socket is left");
+    ns.delete_interface("mpt0").unwrap();
+    let made = ns.command("ip").args(["tuntap", "add", "mpt0", "mode", "tun"]).status().unwrap();
+    assert!(made.success());
+    complaint(&up(&p), 1, &["interface mpt0 exists already; remove it (`ip link del mpt0`)"]);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use mpt_lab::netlink::{Offloads, VethEnd, add_veth};
 use mpt_lab::testbed::{LinkSpec, Testbed, TestbedBuilder};
 use serde_json::{Value, json};
 use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 mpt_lab::kernel_tests!();
@@ -170,6 +172,51 @@ fn a_name_without_an_address_is_shown_and_its_path_waits() {
 }
 
 /// The LAN of the site itself where the peer's is wanted, and a tunnel address from the LAN.
+#[test]
+fn a_tunnel_whose_device_was_deleted_ends() {
+    let mut testbed = builder().build().unwrap();
+    testbed.start(SOON).unwrap();
+    testbed.site(0).router().delete_interface("mpt0").unwrap();
+    let a = testbed.site_mut(0).daemon().unwrap();
+    let deadline = std::time::Instant::now() + SOON;
+    let ended = loop {
+        if let Some(status) = a.ended().unwrap() {
+            break status;
+        }
+        assert!(std::time::Instant::now() < deadline, "it goes on without a device: {}", a.log());
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(ended.code(), Some(1), "so that a supervisor starts it again");
+    assert!(a.log().contains("interface mpt0 was deleted"), "{}", a.log());
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_is_no_reason_to_end() {
+    let mut testbed = builder().build().unwrap();
+    testbed.site_mut(1).start().unwrap();
+    let site = testbed.site(0);
+    let mut command = site.tund(&["up"]);
+    command.arg(site.configuration_file()).stderr(Stdio::piped());
+    let mut daemon = command.spawn().unwrap();
+    let mut log = BufReader::new(daemon.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("mpt-tund is up") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0, "it ended before it was up");
+    }
+    drop(log);
+    // Each is worth a line.
+    site.router().set_down("wan1").unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    site.router().set_up("wan1").unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(daemon.try_wait().unwrap(), None, "it ended");
+    let status = site.cli(&["status", "mpt0"]).output().unwrap();
+    assert!(status.status.success(), "{status:?}");
+    assert!(site.tund(&["down", "mpt0"]).status().unwrap().success());
+    assert!(daemon.wait().unwrap().success());
+}
+
 #[test]
 fn what_this_machine_has_itself_is_warned_of() {
     let mut testbed = builder()

@@ -154,12 +154,15 @@ fn peer_lines(status: &Status, peer: &PeerStatus, width: usize) -> Vec<Line> {
         let text = wrap(&[why], "  ", width.saturating_sub(2));
         lines.extend(text.into_iter().map(|line| vec![Span::new(tone, format!("  {line}"))]));
     }
-    if peer.state == "connecting" && status.uptime > PATIENCE {
+    // It answers, so it runs and knows us.
+    let is_explained = peer.why.as_ref().is_some_and(|why| why.contains("pre-shared keys"));
+    if peer.state == "connecting" && status.uptime > PATIENCE && !is_explained {
         let hint = format!(
             "is it running, does it know our public key {}, does UDP come through?",
             status.public_key
         );
-        lines.extend(faint(wrap(&["  ".to_owned() + &hint], "  ", width)));
+        let hint = wrap(&[hint], "  ", width.saturating_sub(2));
+        lines.extend(faint(hint.into_iter().map(|line| format!("  {line}")).collect()));
     }
     // What is true of all paths is said once.
     let path = |path: &PathStatus| {

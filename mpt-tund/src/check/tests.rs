@@ -17,6 +17,17 @@ routes:
   - {to: 0.0.0.0/0, protocols: [udp], when_down: bypass}
 "#;
 
+/// A machine whose files all lie in `dir`.
+fn machine(dir: &FilePath) -> Machine<'_> {
+    Machine {
+        interfaces: dir,
+        routes: dir,
+        ipv4_settings: dir,
+        ipv6_settings: dir,
+        resolver: FilePath::new("/nowhere"),
+    }
+}
+
 fn private_file(file: &FilePath, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(file, text).unwrap();
@@ -34,7 +45,7 @@ fn a_report_tells_what_is_there_and_what_is_in_the_way() {
         std::fs::write(dir.path().join(interface).join("rp_filter"), value).unwrap();
     }
     let config = Config::parse(&dir.path().join("wan0.yaml"), TEXT).unwrap();
-    let machine = Machine { interfaces: dir.path(), routes: dir.path(), ipv4_settings: dir.path() };
+    let machine = machine(dir.path());
     let report = Report::new(&config, &machine, |hosts| {
         assert_eq!(hosts, ["hub.example.net"]);
         vec![false]
@@ -90,10 +101,48 @@ fn what_this_machine_has_itself_is_told() {
     assert!(told[1].contains("the network of interface lan0 here"), "{}", told[1]);
 }
 
+/// What is told of nameserver `server` with this route, on a machine in `10.9.0.0/16`.
+fn told_of_nameserver(server: &str, route: &str, remote: &str) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let key = mpt_core::keys::PrivateKey::from_random([7; 32]);
+    private_file(&dir.path().join("own.key"), &key.to_base64());
+    let (head, _) = TEXT.split_once("routes:").unwrap();
+    let text = head.replace("hub.example.net", remote) + "routes:\n  - " + route + "\n";
+    let config = Config::parse(&dir.path().join("wan0.yaml"), &text).unwrap();
+    let network = |text: &str, length, interface: &str| Network {
+        prefix: Prefix::new(text.parse().unwrap(), length).unwrap(),
+        interface: interface.to_owned(),
+    };
+    let networks = [network("10.9.0.0", 16, "lan0"), network("9.9.9.0", 24, "mpt0")];
+    nameservers::behind_the_tunnel(&config, &[server.parse().unwrap()], &networks)
+}
+
+#[test]
+fn a_name_that_only_the_tunnel_could_ask_for_is_told() {
+    let all = "{to: 0.0.0.0/0}";
+    let told = told_of_nameserver("9.9.9.9", all, "hub.example.net");
+    let words = "hub.example.net is asked for at 9.9.9.9, which lies within the route 0.0.0.0/0";
+    assert!(told.len() == 1 && told[0].starts_with(words), "{told:#?}");
+    for (server, route, remote) in [
+        ("9.9.9.9", all, "192.0.2.1"),
+        ("9.9.9.9", "{to: 0.0.0.0/0, when_down: bypass}", "hub.example.net"),
+        ("9.9.9.9", "{to: 0.0.0.0/0, protocols: [tcp]}", "hub.example.net"),
+        ("9.9.9.9", "{to: 10.0.0.0/8}", "hub.example.net"),
+        ("10.9.0.1", all, "hub.example.net"),
+        ("127.0.0.53", all, "hub.example.net"),
+        ("fe80::1", all, "hub.example.net"),
+    ] {
+        let told = told_of_nameserver(server, route, remote);
+        assert!(told.is_empty(), "{server} {route} {remote}: {told:#?}");
+    }
+    let udp = told_of_nameserver("10.9.0.1", "{to: 10.9.0.0/16, protocols: [udp]}", "hub.example");
+    assert_eq!(udp.len(), 1, "the main table knows it no better: {udp:#?}");
+}
+
 #[test]
 fn loose_filters_are_fine() {
     let dir = tempfile::tempdir().unwrap();
-    let machine = Machine { interfaces: dir.path(), routes: dir.path(), ipv4_settings: dir.path() };
+    let machine = machine(dir.path());
     for (all, own, strict) in
         [("0", "0", false), ("1", "0", true), ("1", "2", false), ("2", "1", false)]
     {

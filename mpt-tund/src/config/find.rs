@@ -68,7 +68,8 @@ pub fn valid_interface_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > 15 {
         return Err(format!("`{name}` has {} bytes; an interface's name has 1 to 15", name.len()));
     }
-    if name == "." || name == ".." {
+    // The kernel keeps settings for all interfaces, and for new ones, where it would keep those of the last two.
+    if [".", "..", "all", "default"].contains(&name) {
         return Err(format!("an interface cannot be called `{name}`"));
     }
     match name.chars().find(|c| !c.is_ascii_graphic() || ['/', ':', '%'].contains(c)) {
@@ -101,7 +102,19 @@ mod tests {
         for good in ["a", "wan0", "eth0.100", "abcdefghijklmno"] {
             assert_eq!(valid_interface_name(good), Ok(()));
         }
-        for bad in ["", ".", "..", "a/b", "a b", "abcdefghijklmnop", "wän", "a:1", "mpt%d"] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "all",
+            "default",
+            "a/b",
+            "a b",
+            "abcdefghijklmnop",
+            "wän",
+            "a:1",
+            "mpt%d",
+        ] {
             assert!(valid_interface_name(bad).is_err(), "{bad}");
         }
     }

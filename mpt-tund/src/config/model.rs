@@ -69,6 +69,15 @@ pub struct Interface {
     pub mss_clamp: MssClamp,
 }
 
+impl Interface {
+    /// The network of the device that `address` is in, if it is in one.
+    #[must_use]
+    pub fn network_of(&self, address: IpAddr) -> Option<Prefix> {
+        let networks = self.addresses.iter().filter_map(|a| Prefix::new(a.address, a.length));
+        networks.into_iter().find(|network| network.contains(address.to_canonical()))
+    }
+}
+
 /// An address of the TUN device, with the length of its network's prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterfaceAddress {

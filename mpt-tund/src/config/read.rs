@@ -12,7 +12,9 @@ use super::problem::ConfigError;
 use super::reader::{Map, Node, Problems, nearest};
 use super::yaml::{self, Yaml};
 use super::{rules, secrets, units};
-use mpt_core::config::{CipherChoice, MssClamp, ProbeIntervals, RepairConfig, SchedulerKind};
+use mpt_core::config::{
+    CipherChoice, MssClamp, Prefix, ProbeIntervals, RepairConfig, SchedulerKind,
+};
 use mpt_core::keys::PrivateKey;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -130,8 +132,14 @@ fn interface(file: &FilePath, map: &Map<'_>) -> Option<Interface> {
         }
     };
     let addresses = map.require("address", "address: [10.77.0.1/30, \"fd77::1/64\"]").map(|node| {
-        let addresses: Vec<_> =
-            node.list_or_one().iter().filter_map(|item| item.read(interface_address)).collect();
+        let mut addresses: Vec<InterfaceAddress> = Vec::new();
+        for item in node.list_or_one() {
+            let Some(own) = item.read(interface_address) else { continue };
+            if addresses.iter().any(|a| a.address == own.address) {
+                item.fail(format!("{} stands here a second time; leave one out", own.address));
+            }
+            addresses.push(own);
+        }
         node.read(|value| match value {
             Yaml::List(items) if items.is_empty() => {
                 Err("expected at least one address, such as 10.77.0.1/30".to_owned())
@@ -157,9 +165,40 @@ fn interface(file: &FilePath, map: &Map<'_>) -> Option<Interface> {
 
 fn interface_address(value: &Yaml) -> Result<InterfaceAddress, String> {
     let (address, length) = units::address_and_length(value)?;
-    let address = units::of_one_host(address)
-        .map_err(|what| format!("{what}; write this end's, such as 10.77.0.1/30"))?;
-    Ok(InterfaceAddress { address, length })
+    let own = InterfaceAddress { address, length };
+    let refuse = |what: String| Err(format!("{what}; write this end's, such as 10.77.0.1/30"));
+    if let Err(what) = units::of_one_host(address) {
+        return refuse(what);
+    }
+    let bits = own.bits();
+    if units::text(value).is_ok_and(|text| !text.contains('/')) {
+        return Err(format!(
+            "the length of its network is missing: the peers must be in it, as in {address}/{}; \
+             {address}/{bits} is a network of this one address",
+            if address.is_ipv4() { 24 } else { 64 }
+        ));
+    }
+    if length == 0 {
+        return refuse(format!(
+            "{own} is everything there is; what goes into the tunnel is said in `routes`"
+        ));
+    }
+    if address.is_loopback() {
+        return refuse(format!("{address} never leaves a machine"));
+    }
+    // In a network of one or two addresses each of them is a host's.
+    if length + 1 < bits {
+        let network = Prefix::new(address, length);
+        if network.is_some_and(|n| n.address == address) {
+            return refuse(format!("{address} is the network {own} itself"));
+        }
+        if let IpAddr::V4(v4) = address
+            && v4.to_bits() | u32::MAX >> length == v4.to_bits()
+        {
+            return refuse(format!("{address} is the broadcast address of {own}"));
+        }
+    }
+    Ok(own)
 }
 
 /// `auto` (`None`), or a number in `range`.
@@ -317,8 +356,8 @@ fn hold_memory(value: &Yaml) -> Result<Option<usize>, String> {
     }
 }
 
-/// Less is not worth the trouble: two packets.
-const LEAST_REPAIR_MEMORY: usize = 64 << 10;
+/// Less is not worth the trouble: two packets; more than this nobody has in a router.
+const REPAIR_MEMORY: RangeInclusive<usize> = 64 << 10..=1 << 30;
 
 fn repair(node: &Node<'_>) -> Option<RepairConfig> {
     if units::truth(node.value()) == Ok(false) {
@@ -339,8 +378,8 @@ fn repair(node: &Node<'_>) -> Option<RepairConfig> {
     let age = units::duration(Duration::from_millis(10)..=Duration::from_secs(60));
     let auto = |value: &Yaml| offload(value).map(|wanted| wanted == Offload::Auto);
     let memory = |value: &Yaml| match units::size(value)? {
-        bytes if bytes < LEAST_REPAIR_MEMORY => {
-            Err("expected 64KiB or more; `repair: off` switches it off".to_owned())
+        bytes if !REPAIR_MEMORY.contains(&bytes) => {
+            Err("expected 64KiB to 1GiB; `repair: off` switches it off".to_owned())
         }
         bytes => Ok(bytes),
     };

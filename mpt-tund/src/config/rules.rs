@@ -1,6 +1,6 @@
 //! What only shows when peers and paths stand side by side.
 
-use super::model::{Interface, InterfaceAddress, Path, Peer};
+use super::model::{Host, Interface, InterfaceAddress, Path, Peer};
 use super::reader::Node;
 use mpt_core::PathId;
 use mpt_core::config::Prefix;
@@ -23,10 +23,11 @@ pub(super) struct SeenPeer<'a> {
     pub(super) peer: Peer,
 }
 
-/// Where a path's name, interface and gateway stand.
+/// Where a path's name, interface, remote and gateway stand.
 pub(super) struct SeenPath<'a> {
     pub(super) name_node: Node<'a>,
     pub(super) interface_node: Option<Node<'a>>,
+    pub(super) remote_node: Option<Node<'a>>,
     pub(super) gateway_node: Option<Node<'a>>,
 }
 
@@ -53,6 +54,7 @@ pub(super) fn judge(ours: Option<PublicKey>, tunnel: Option<&Interface>, peers: 
         if let Some(tunnel) = tunnel {
             our_addresses_are_ours(&tunnel.addresses, seen);
             no_path_uses_the_tunnel(&tunnel.name, seen);
+            no_remote_is_in_the_tunnel(tunnel, seen);
         }
         paths_have_their_own_names(seen);
     }
@@ -79,6 +81,21 @@ fn no_path_uses_the_tunnel(tunnel: &str, seen: &SeenPeer<'_>) {
         {
             node.fail(format!(
                 "{tunnel} is the tunnel itself; name the interface that leads to the peer"
+            ));
+        }
+    }
+}
+
+/// The kernel sends what is for the device's own network into the device, and a path's packets with it.
+fn no_remote_is_in_the_tunnel(tunnel: &Interface, seen: &SeenPeer<'_>) {
+    for (path, node) in seen.peer.paths.iter().zip(&seen.path_nodes) {
+        let remote = path.remote.as_ref().map(|remote| &remote.host);
+        if let (Some(Host::Address(remote)), Some(node)) = (remote, &node.remote_node)
+            && let Some(network) = tunnel.network_of(*remote)
+        {
+            node.fail(format!(
+                "{remote} lies within {network}, the tunnel's own network (`interface`); write the address that the peer \
+                 has outside of the tunnel"
             ));
         }
     }

@@ -38,7 +38,9 @@ pub(super) fn read_key<K: FromStr<Err = KeyError>>(file: &Path, maker: &str) -> 
     private(&metadata, file)?;
     let text = text(opened, LONGEST).map_err(failed)?.ok_or_else(long)?;
     text.parse().map_err(|e| match kind.is_file() {
-        true => format!("{shown} holds no key: {e}; {remedy}"),
+        true if text.trim().is_empty() => format!("{shown} holds no key: {e}; {remedy}"),
+        // Who follows that advice here may lose what stands in it.
+        true => format!("{shown} holds no key: {e}; is it the right file? It holds the key alone, as `{maker}` prints it"),
         false => format!("what comes from {shown} is no key: {e}; `{maker}` makes one"),
     })
 }

@@ -98,6 +98,7 @@ peers:
     allowed_ips: [10.77.0.2, "fd77::/64"]
     paths:
       - name: dsl
+        interface: wan2
         local: 10.2.0.1
         local_port: 4600
         remote: hub.example.net:4511
@@ -212,7 +213,7 @@ fn unknown_keys_and_words_name_the_nearest() {
 #[test]
 fn wrong_types_say_what_was_expected() {
     let p = Place::new();
-    p.wrong("weight: 2", "weight: heavy", "10:69", "expected a whole number from 1 to 10000");
+    p.wrong("weight: 2", "weight: heavy", "10:69", "a whole number from 1 to 10000");
     p.wrong("weight: 2", "weight: 1.5", "10:69", "found the number 1.5");
     p.wrong("name: roof", "name: 7", "6:11", "put it in quotes");
     p.wrong(

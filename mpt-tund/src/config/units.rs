@@ -28,12 +28,16 @@ pub(super) fn number(
 ) -> impl Fn(&Yaml) -> Result<u64, String> {
     move |value| match value {
         Yaml::Int(n) if u64::try_from(*n).is_ok_and(|n| range.contains(&n)) => Ok(*n as u64),
-        _ => Err(format!(
-            "expected {what}, a whole number from {} to {}; found {}",
-            range.start(),
-            range.end(),
-            value.kind()
-        )),
+        _ => {
+            let quoted = matches!(value, Yaml::Text(text) if text.parse::<u64>().is_ok());
+            Err(format!(
+                "expected {what}, a whole number from {} to {}; found {}{}",
+                range.start(),
+                range.end(),
+                value.kind(),
+                if quoted { "; leave the quotes out" } else { "" }
+            ))
+        }
     }
 }
 

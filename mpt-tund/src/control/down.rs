@@ -31,7 +31,7 @@ pub(super) async fn down_in(dir: &Path, name: &str) -> anyhow::Result<()> {
             )
         }
         ErrorKind::PermissionDenied => {
-            anyhow::anyhow!("no access to {}; be root, or in the socket's group", file.display())
+            anyhow::anyhow!("no access to {}; be root, or in the group `mpt`", file.display())
         }
         _ => anyhow::Error::from(e).context(format!("cannot connect to {}", file.display())),
     })?;

@@ -61,6 +61,11 @@ impl Daemon {
             [] => {
                 let known = endpoint.path_names();
                 Err(match &selector.peer {
+                    Some(peer) if !self.config.peers.iter().any(|p| p.name == *peer) => {
+                        let names: Vec<_> =
+                            self.config.peers.iter().map(|p| p.name.as_str()).collect();
+                        format!("no peer `{peer}`; there are: {}", names.join(", "))
+                    }
                     Some(peer) => format!(
                         "peer `{peer}` has no path `{}`; there are: {}",
                         selector.path,

@@ -2,13 +2,31 @@
 
 use super::bindings::{Binding, TURN};
 use super::{Daemon, Message};
-use crate::config::Host;
+use crate::config::{Host, Interface};
 use crate::net::{NetError, resolve};
 use mpt_core::config::LocalEnd;
 use mpt_core::{Event, PathId, PeerId};
+use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
+
+/// Those of a name's addresses that are not in the tunnel's own network: the kernel would send a path's packets into the
+/// tunnel.
+fn outside_of(
+    tunnel: &Interface,
+    host: &str,
+    mut answers: Vec<SocketAddr>,
+) -> Result<Vec<SocketAddr>, String> {
+    let inside = answers.iter().find_map(|a| Some((a.ip(), tunnel.network_of(a.ip())?)));
+    answers.retain(|a| tunnel.network_of(a.ip()).is_none());
+    match inside {
+        Some((address, network)) if answers.is_empty() => Err(format!(
+            "{host} is {address}, which lies within {network}, the tunnel's own network"
+        )),
+        _ => Ok(answers),
+    }
+}
 
 impl Daemon {
     /// Serves the endpoint's events.
@@ -47,10 +65,14 @@ impl Daemon {
         self.plane.endpoint().poll_event()
     }
 
-    /// Handles a message; breaks when the daemon is to stop.
-    pub(super) fn on_message(&mut self, message: Message) -> ControlFlow<()> {
+    /// Handles a message; breaks when the daemon is to stop, or cannot go on.
+    pub(super) fn on_message(&mut self, message: Message) -> ControlFlow<io::Result<()>> {
         match message {
             Message::Net => self.net_changed = true,
+            Message::TunGone => {
+                let text = format!("interface {} was deleted", self.name);
+                return ControlFlow::Break(Err(io::Error::new(io::ErrorKind::NotFound, text)));
+            }
             // They are served after each turn.
             Message::Events => {}
             Message::Resolved(peer, path, result) => self.on_resolved(peer, path, result),
@@ -59,11 +81,11 @@ impl Daemon {
                 let (response, flow) = self.on_request(request);
                 // Whoever asked may be gone; nothing to do about it.
                 let _ = answer.send(response);
-                return flow;
+                return flow.map_break(Ok);
             }
             Message::Signal(name) => {
                 tracing::info!("{name}: shutting down");
-                return ControlFlow::Break(());
+                return ControlFlow::Break(Ok(()));
             }
         }
         ControlFlow::Continue(())
@@ -92,9 +114,11 @@ impl Daemon {
         }
         let (host, port, family) = (host.clone(), remote.port, binding.required_family());
         let sender = self.sender.clone();
+        let tunnel = self.config.interface.clone();
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             let result = resolve(&host, port, family).await.map_err(|e| e.to_string());
+            let result = result.and_then(|answers| outside_of(&tunnel, &host, answers));
             // The loop is gone: nobody wants to know.
             let _ = sender.send(Message::Resolved(peer, path, result)).await;
         });

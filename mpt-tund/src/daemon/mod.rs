@@ -41,6 +41,8 @@ use worker::Worker;
 enum Message {
     /// Links, addresses or routes changed.
     Net,
+    /// The TUN device was deleted.
+    TunGone,
     /// A remote's name was resolved, or not.
     Resolved(PeerId, PathId, Result<Vec<SocketAddr>, String>),
     /// An address of a path's name had its time to answer.

@@ -8,6 +8,7 @@ use super::Daemon;
 use super::plane::Load;
 use std::future::poll_fn;
 use std::io;
+use std::ops::ControlFlow;
 use std::task::Poll;
 
 /// What woke the loop, beside sockets and TUN.
@@ -27,12 +28,12 @@ impl Daemon {
             match self.wait().await? {
                 Wake::Packets => {}
                 Wake::Message(message) => {
-                    if self.on_message(message).is_break() {
-                        return Ok(());
+                    if let ControlFlow::Break(end) = self.on_message(message) {
+                        return end;
                     }
                     while let Ok(message) = self.messages.try_recv() {
-                        if self.on_message(message).is_break() {
-                            return Ok(());
+                        if let ControlFlow::Break(end) = self.on_message(message) {
+                            return end;
                         }
                     }
                 }

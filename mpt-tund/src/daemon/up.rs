@@ -10,7 +10,7 @@ use super::worker::Worker;
 use super::{Daemon, Message};
 use crate::config::{Config, Host, Workers};
 use crate::control::ControlServer;
-use crate::net::{Monitor, NetState, Netlink, RouteSpec, WhenDown};
+use crate::net::{Monitor, NetEvent, NetState, Netlink, RouteSpec, WhenDown};
 use crate::tun::{Offloads, TunQueue};
 use crate::udp::{Family, SocketSpec};
 use anyhow::Context as _;
@@ -37,6 +37,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        // A line that cannot be written (a full disk, a reader that has gone) is lost; to complain of it there would panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .try_init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -153,7 +155,7 @@ impl Daemon {
 
     /// Addresses, routes, sockets, and the tasks beside the loop.
     async fn start(&mut self, control: ControlServer) -> anyhow::Result<()> {
-        for text in crate::check::clashes_here(&self.config) {
+        for text in crate::check::troubles_here(&self.config) {
             self.warn(text);
         }
         let addresses: Vec<_> =
@@ -185,11 +187,15 @@ impl Daemon {
 
     fn watch_network(&self) -> anyhow::Result<()> {
         let mut monitor = Monitor::start(self.netlink.clone())?;
-        let sender = self.sender.clone();
+        let (sender, own) = (self.sender.clone(), self.plane.tun.index());
         tokio::spawn(async move {
             while let Some(event) = monitor.next().await {
                 tracing::debug!(?event, "network");
-                if sender.send(Message::Net).await.is_err() {
+                let message = match event {
+                    NetEvent::LinkGone { index, .. } if index == own => Message::TunGone,
+                    _ => Message::Net,
+                };
+                if sender.send(message).await.is_err() {
                     return;
                 }
             }

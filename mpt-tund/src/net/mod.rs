@@ -34,7 +34,7 @@
 //! [`Monitor`] mirrors the links and addresses and tells each change once; when the kernel's queue
 //! overflows it reads everything anew and tells the differences, so nothing is missed for good.
 
-mod gro;
+mod ethtool;
 mod index;
 mod interface;
 mod message;
@@ -45,7 +45,7 @@ mod resolve;
 mod rp_filter;
 mod state;
 
-pub use gro::gro;
+pub use ethtool::{driver, gro};
 pub use index::interface_index;
 pub use interface::{DefaultRoute, Interface, Interfaces};
 pub use monitor::{LinkState, Monitor, NetEvent};

@@ -34,6 +34,15 @@ pub enum NetError {
         /// What was tried.
         what: String,
     },
+    /// The kernel gives no IPv6 address to the interface.
+    #[error(
+        "cannot give the tunnel the address {address}: IPv6 is switched off here; switch it on \
+         (`sysctl -w net.ipv6.conf.default.disable_ipv6=0`, and the same with `all`), or leave that address out"
+    )]
+    NoIpv6 {
+        /// The address.
+        address: IpAddr,
+    },
     /// For another reason.
     #[error("cannot {what}: {source}")]
     Refused {
@@ -63,6 +72,7 @@ impl NetError {
         match self {
             Self::Refused { source, .. } | Self::Open(source) => source.raw_os_error(),
             Self::NotPermitted { .. } => Some(libc::EPERM),
+            Self::NoIpv6 { .. } => Some(libc::EACCES),
         }
     }
 }
@@ -135,8 +145,18 @@ impl Netlink {
             let flags = AddressAttribute::Flags(AddressFlags::Nodad);
             request.message_mut().attributes.push(flags);
         }
-        request.execute().await.map_err(|e| {
-            NetError::new(format!("give the tunnel the address {address}/{length}"), &e)
+        request.execute().await.map_err(|e| match e {
+            // For lack of rights it would be EPERM; without IPv6 in the kernel it is the other one.
+            rtnetlink::Error::NetlinkError(ref m)
+                if address.is_ipv6()
+                    && matches!(
+                        m.raw_code().abs(),
+                        libc::EACCES | libc::EAFNOSUPPORT | libc::EOPNOTSUPP
+                    ) =>
+            {
+                NetError::NoIpv6 { address }
+            }
+            e => NetError::new(format!("give the tunnel the address {address}/{length}"), &e),
         })
     }
 

@@ -116,11 +116,13 @@ pub enum TunError {
     },
     /// An interface of that name exists.
     #[error(
-        "interface {name} exists already{} or choose another `interface: name`",
-        .owner.as_ref().map_or_else(
-            || format!("; remove it (`ip link del {name}`)"),
-            |o| format!(" and belongs to {o}; end that program")
-        )
+        "interface {name} exists already{} choose another `interface: name`",
+        match .owner {
+            Some(owner) => format!(" and belongs to {owner}; end that program, or"),
+            // Whoever deletes a bridge or a network card has lost more than a name.
+            None if is_tun(name) => format!("; remove it (`ip link del {name}`), or"),
+            None => " and is no TUN device;".to_owned(),
+        }
     )]
     Busy {
         /// The interface.
@@ -137,7 +139,7 @@ pub enum TunError {
         name: String,
     },
     /// Anything else.
-    #[error("cannot create interface {name}: {source}")]
+    #[error("cannot create interface {name}")]
     Io {
         /// The interface.
         name: String,
@@ -281,6 +283,11 @@ fn attach(file: &File, name: &str, flags: libc::c_int) -> io::Result<()> {
     if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Whether interface `name` is a TUN (or TAP) device.
+fn is_tun(name: &str) -> bool {
+    crate::net::driver(name).as_deref() == Some("tun")
+}
+
 fn explain(name: &str, source: io::Error) -> TunError {
     let name = name.to_owned();
     match source.raw_os_error() {
@@ -308,7 +315,11 @@ mod tests {
         let text = |errno| explain("mpt0", io::Error::from_raw_os_error(errno)).to_string();
         assert!(text(libc::ENOENT).contains("modprobe tun"));
         assert!(text(libc::EPERM).contains("run as root"));
-        assert!(text(libc::EBUSY).contains("mpt0 exists already; remove it (`ip link del mpt0`)"));
+        let other = explain("lo", io::Error::from_raw_os_error(libc::EBUSY)).to_string();
+        assert!(
+            other.contains("lo exists already and is no TUN device; choose another"),
+            "{other}"
+        );
         let busy = TunError::Busy { name: "mpt0".into(), owner: Some("openvpn (pid 7)".into()) };
         assert!(busy.to_string().contains("and belongs to openvpn (pid 7)"), "{busy}");
     }

@@ -122,7 +122,7 @@ pub enum OpenError {
     },
     /// The kernel refuses an option for lack of rights.
     #[error(
-        "not allowed to {what}: run as root, or give the program CAP_NET_ADMIN and CAP_NET_RAW"
+        "not allowed to {what}: run as root, or give the program CAP_NET_ADMIN and CAP_NET_RAW, and CAP_NET_BIND_SERVICE for ports below 1024"
     )]
     NotPermitted {
         /// What was refused.

@@ -117,6 +117,9 @@ fn a_name_in_use_is_told_with_its_owner() {
         let cable = rtnetlink::LinkVeth::new("wan1", "far1").build();
         connect().link().add(cable).execute().await.unwrap();
         let error = TunDevice::create("wan1", Offloads::ALL).unwrap_err().to_string();
-        assert!(error.starts_with("interface wan1 exists already; "), "{error}");
+        assert!(
+            error.starts_with("interface wan1 exists already and is no TUN device;"),
+            "{error}"
+        );
     });
 }

@@ -156,10 +156,14 @@ fn path<'a>(
             "without a `remote` the far end must call us, but there is no `listen`; add either",
         );
     }
+    if let (Some(node), None) = (map.get("gateway"), &path.interface) {
+        node.fail("a gateway means nothing without the path's `interface`");
+    }
     fits_together(&map, &path);
     let seen = SeenPath {
         name_node: name_node?,
         interface_node: map.get("interface"),
+        remote_node: map.get("remote"),
         gateway_node: map.get("gateway"),
     };
     Some((seen, path))
@@ -268,7 +272,8 @@ fn weight(value: &Yaml) -> Result<Weight, String> {
             Ok(n) => Weight::new(n).map_err(|e| e.to_string()),
             Err(_) => Err(format!("a weight is a whole number from 1 to 10000, not {n}")),
         },
-        _ => Err(format!("expected a whole number from 1 to 10000, found {}", value.kind())),
+        // Always an error, which tells how numbers are written.
+        _ => units::number("a weight", 1..=10_000)(value).map(|_| Weight::DEFAULT),
     }
 }
 

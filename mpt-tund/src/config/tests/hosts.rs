@@ -18,6 +18,22 @@ fn who_can_be_no_peer() {
     p.wrong("weight: 2", "local: 0.0.0.0", "10:68", "leave `local` out");
     p.wrong("weight: 2", "gateway: 224.0.0.1", "10:70", "write the next hop's");
     p.wrong("10.77.0.1/30", "224.0.0.1/4", "1:34", "write this end's, such as 10.77.0.1/30");
+    for (own, what) in [
+        ("10.77.0.0/30", "10.77.0.0 is the network 10.77.0.0/30 itself; write this end's"),
+        ("10.77.0.3/30", "10.77.0.3 is the broadcast address of 10.77.0.3/30; write this end's"),
+        ("10.77.0.1/0", "10.77.0.1/0 is everything there is"),
+        ("127.0.0.1/8", "127.0.0.1 never leaves a machine"),
+        ("[10.77.0.1/30, 10.77.0.1/24]", "10.77.0.1 stands here a second time"),
+    ] {
+        let place = if own.starts_with('[') { "1:49" } else { "1:34" };
+        p.wrong("10.77.0.1/30", own, place, what);
+    }
+    for own in ["10.77.0.0/31", "10.77.0.3/31", "10.77.0.3/32", "\"fd77::1/128\""] {
+        let text = SMALL.replace("10.77.0.1/30", own);
+        let found = p.parse(&text.replace("10.77.0.2/32", "10.99.0.2/32"));
+        assert!(found.is_ok(), "{own}: {found:?}");
+    }
+    p.wrong("10.1.0.2:4511", "10.77.0.2:4511", "10:44", "10.77.0.2 lies within 10.77.0.0/30");
     p.wrong("wan1", "mpt0", "10:30", "mpt0 is the tunnel itself; name the interface");
     let key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
     let nobody = "A".repeat(43) + "=";
