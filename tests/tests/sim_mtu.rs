@@ -62,3 +62,29 @@ fn a_black_hole_for_large_packets_is_found_beside_small_ones() {
         });
     }
 }
+
+/// The same without small ones, and with room beside: the packets go there as soon as none of them arrives any more.
+#[test]
+fn what_a_black_hole_swallows_is_rescued_like_what_is_lost_with_a_path() {
+    for (mtu, bytes) in [(1_300, 1_250), (800, 1_000)] {
+        for tunnel in [Tunnel::Adaptive, Tunnel::Weighted] {
+            sweep("black hole, room beside", 10, |seed| {
+                let mut world = world(&Profile::named("baseline").unwrap(), tunnel, seed);
+                let whole = (world.now, world.now, world.now + 8 * S);
+                let gap = Duration::from_micros(270);
+                let (large, arrived) = Steady::new((0, 1), 5_006, bytes, gap, whole);
+                world.hosts.push(Box::new(large));
+                world.run(3 * S);
+                world.lines[0].mtu = mtu;
+                world.run(7 * S);
+                let arrived = arrived.borrow();
+                let what = format!("{tunnel:?}, {mtu}: {} lost", arrived.sent - arrived.delivered);
+                assert_eq!(arrived.delivered, arrived.sent, "{what}");
+                assert_eq!(arrived.out_of_order, 0, "{what}");
+                let longest = arrived.delays.iter().max().unwrap();
+                assert!(*longest < 400 * MS, "{what}, {longest:?} late");
+                assert_eq!(world.ends[0].path(world.now, 0).downs, 0, "{what}");
+            });
+        }
+    }
+}

@@ -62,6 +62,8 @@ pub struct MtuSearch {
     /// Passes, or is assumed to.
     confirmed: u16,
     trust: Trust,
+    /// Nothing longer goes by the path until the confirmed size was verified.
+    suspect: Option<u16>,
     /// Probes of a stale size that have to be lost.
     verify_tries: u8,
     /// When loss was the reason to verify it last.
@@ -108,6 +110,7 @@ impl MtuSearch {
             max,
             confirmed,
             trust: Trust::Assumed,
+            suspect: None,
             verify_tries: TRIES,
             doubted: None,
             calm: None,
@@ -126,7 +129,7 @@ impl MtuSearch {
     /// The largest outer IP packet to send.
     #[must_use]
     pub fn mtu(&self) -> u16 {
-        self.confirmed
+        self.suspect.map_or(self.confirmed, |suspect| suspect.min(self.confirmed))
     }
 
     /// Whether [`mtu`](Self::mtu) was found out rather than assumed.
@@ -172,8 +175,16 @@ impl MtuSearch {
         self.fails(size);
     }
 
-    /// Large packets seem not to arrive, while small ones do: few probes tell, also where loss was the reason to verify.
+    /// Large packets seem not to arrive, while small ones do: they go elsewhere, or in parts, until it is known. Few probes
+    /// tell, also where loss was the reason to verify.
     pub fn on_large_loss(&mut self) {
+        let base = BASE.min(self.max);
+        self.suspect = Some(if self.mtu() > base { base } else { self.floor() });
+        self.verify();
+    }
+
+    /// What passed once is to be probed again.
+    fn verify(&mut self) {
         if self.is_known() && self.confirmed > self.floor() {
             self.trust = Trust::Stale;
             self.verify_tries = TRIES;
@@ -224,6 +235,7 @@ impl MtuSearch {
         if size >= self.confirmed {
             self.confirmed = size;
             self.trust = Trust::Verified;
+            self.suspect = None;
         }
         if self.probe.is_some_and(|p| p.size <= size) {
             self.probe = None;
@@ -241,7 +253,7 @@ impl MtuSearch {
         self.wait = patience.clamp(LEAST_WAIT, MOST_WAIT);
         if self.raise_at.is_some_and(|at| at <= now) {
             self.search_again();
-            self.on_large_loss();
+            self.verify();
         }
         let mut tries = 0;
         if let Some(probe) = self.probe {
@@ -276,9 +288,8 @@ impl MtuSearch {
     /// The new MTU, if it changed since the last call.
     #[must_use]
     pub fn poll_change(&mut self) -> Option<u16> {
-        let changed = self.told != self.confirmed;
-        self.told = self.confirmed;
-        changed.then_some(self.confirmed)
+        let mtu = self.mtu();
+        (std::mem::replace(&mut self.told, mtu) != mtu).then_some(mtu)
     }
 
     /// When [`poll_probe`](Self::poll_probe) wants to be called next: a probe is due or was lost,
@@ -320,7 +331,7 @@ impl MtuSearch {
     fn fails(&mut self, size: u16) {
         if size <= self.floor() {
             // Nothing smaller is looked for: believe in it until something answers.
-            self.trust = Trust::Verified;
+            (self.trust, self.suspect) = (Trust::Verified, None);
             return;
         }
         self.failed = self.failed.min(u32::from(size));

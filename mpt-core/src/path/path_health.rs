@@ -28,10 +28,6 @@ const MAX_DOWN_INTERVAL: Duration = Duration::from_secs(1);
 /// reports overtake one another, and an old one would take the path down again.
 const REMOTE_DEBOUNCE: Duration = Duration::from_secs(1);
 
-/// Suspicions in a row that a probe's echo refuted while no data arrived: larger packets than
-/// probes do not get through.
-const STALLS_FOR_LARGE_LOSS: u32 = 2;
-
 /// So many probes answered in a row after one was missed: what was lost with it is no longer lost.
 const ANSWERED_FOR_CALM: u32 = 10;
 
@@ -53,7 +49,8 @@ pub struct PathHealth {
     /// A probe is due at once.
     urgent: bool,
     remote: RemoteWord,
-    stalls: u32,
+    /// A probe's echo refuted a suspicion, and no data has arrived since: larger packets than probes may not get through.
+    stalled: bool,
     /// Probes were missed, and too few answered since.
     unsteady: bool,
 }
@@ -79,7 +76,7 @@ impl PathHealth {
             last_heard: None,
             urgent: true,
             remote: RemoteWord::Fine { since: None },
-            stalls: 0,
+            stalled: false,
             unsteady: false,
         }
     }
@@ -105,7 +102,7 @@ impl PathHealth {
     /// The peer reports the highest path sequence of `worker` that it received, and how often it reports.
     pub fn on_report(&mut self, now: Time, worker: WorkerId, highest_seq: u32, interval: Duration) {
         if let Some(sent) = self.progress.on_report(now, worker, highest_seq, interval) {
-            self.stalls = 0;
+            self.stalled = false;
             self.prober.on_alive(sent);
             self.health.on_progress(now);
         }
@@ -126,9 +123,7 @@ impl PathHealth {
         self.health.on_answer(now, answer);
         if before != State::Up && self.health.state() == State::Up {
             self.progress.write_off(answer.sent);
-            if before == State::Suspected {
-                self.stalls = self.stalls.saturating_add(1);
-            }
+            self.stalled |= before == State::Suspected;
         }
         true
     }
@@ -235,7 +230,7 @@ impl PathHealth {
     pub fn on_session_ended(&mut self, now: Time) {
         self.progress.reset();
         self.remote = RemoteWord::Fine { since: None };
-        self.stalls = 0;
+        self.stalled = false;
         self.restart_probes();
         self.health.on_session_ended(now);
     }
@@ -282,11 +277,7 @@ impl PathHealth {
     /// is noticed. The MTU wants to be verified.
     #[must_use]
     pub fn poll_large_loss(&mut self) -> bool {
-        let noticed = self.stalls >= STALLS_FOR_LARGE_LOSS;
-        if noticed {
-            self.stalls = 0;
-        }
-        noticed
+        std::mem::take(&mut self.stalled)
     }
 
     /// Whether probes are answered in a row again after some were missed; true once each time.

@@ -204,10 +204,35 @@ fn a_path_that_went_down_loses_nothing_and_is_verified_first() {
     search.on_large_loss();
     let _ = search.poll_probe(Time::from_millis(2_000), LEAST_WAIT);
     search.pause();
-    assert_eq!((search.poll_timeout(), search.mtu()), (None, 1_492));
+    assert_eq!((search.poll_timeout(), search.mtu()), (None, 1_280), "until it was verified");
     assert!(clean(0).run(&mut search, 2_000, 10_000).is_empty());
     search.restart();
     assert_eq!(clean(1_492).run(&mut search, 20_000, 50), [1_492, 1_500]);
+    assert_eq!(search.mtu(), 1_492);
+}
+
+#[test]
+fn what_seems_not_to_pass_is_held_back_until_it_is_known() {
+    let mut search = search(1_500);
+    clean(1_500).run(&mut search, 0, 1_000);
+    assert_eq!((search.mtu(), search.poll_change()), (1_500, Some(1_500)));
+    // It passes: a round trip later all is as before.
+    search.on_large_loss();
+    assert_eq!((search.mtu(), search.poll_change()), (1_280, Some(1_280)));
+    assert_eq!(clean(1_500).run(&mut search, 1_000, RTT + 1), [1_500]);
+    assert_eq!((search.mtu(), search.poll_change()), (1_500, Some(1_500)));
+    // It does not, nor does what is assumed instead: less and less is sent, at once.
+    search.on_large_loss();
+    clean(1_000).run(&mut search, 2_000, 50);
+    search.on_large_loss();
+    assert_eq!((search.mtu(), search.poll_change()), (576, Some(576)));
+    clean(1_000).run(&mut search, 2_050, 10_000);
+    let found = search.mtu();
+    assert!((992..=1_000).contains(&found), "{found}");
+    search.on_large_loss();
+    assert_eq!(search.mtu(), 576, "already less than what is assumed of every path");
+    clean(1_000).run(&mut search, 13_000, 100);
+    assert_eq!(search.mtu(), found);
 }
 
 #[test]
