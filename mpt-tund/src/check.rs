@@ -3,10 +3,11 @@
 
 mod nameservers;
 mod networks;
+mod routes;
 
 use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown};
 use mpt_core::RateLimit;
-use mpt_core::config::{Dscp, Prefix, SchedulerKind};
+use mpt_core::config::{Dscp, SchedulerKind};
 use networks::Network;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -55,7 +56,7 @@ impl Report {
             );
         }
         same_ends(config, &mut warnings);
-        routes(config, &mut warnings);
+        routes::judge(config, &mut warnings);
         warnings.extend(machine.troubles(config));
         Self { summary: summary(config), warnings, notes: notes(config, machine) }
     }
@@ -351,43 +352,6 @@ fn same_ends(config: &Config, warnings: &mut Vec<String>) {
             ));
         }
     }
-}
-
-/// Routes that lead nowhere, or might lead the tunnel into itself.
-fn routes(config: &Config, warnings: &mut Vec<String>) {
-    let within = |inner: &Prefix, outer: &Prefix| {
-        outer.length <= inner.length && outer.contains(inner.address)
-    };
-    for route in &config.routes {
-        let mut allowed = config.peers.iter().flat_map(|peer| &peer.allowed_ips);
-        if !allowed.any(|prefix| within(&route.to, prefix)) {
-            warnings.push(format!(
-                "no peer's allowed_ips holds all of the route {}; what no peer has is dropped",
-                route.to
-            ));
-        }
-        for (_, path) in all_paths(config) {
-            let remote = path.remote.as_ref().map(|remote| &remote.host);
-            let covered = match remote {
-                Some(Host::Address(address)) => route.to.contains(*address),
-                Some(Host::Name(_)) => route.to.length == 0,
-                None => false,
-            };
-            if covered && path.interface.is_none() && is_for_udp(route) {
-                warnings.push(format!(
-                    "path {} has no `interface`, and its far end lies within the route {}; \
-                     only its mark keeps its packets out of the tunnel: name the interface",
-                    path.name, route.to
-                ));
-            }
-        }
-    }
-}
-
-/// Whether the outer packets, which are UDP, would follow it.
-fn is_for_udp(route: &Route) -> bool {
-    const UDP: u8 = 17;
-    route.protocols.is_empty() || route.protocols.iter().any(|p| p.0 == UDP)
 }
 
 fn notes(config: &Config, machine: &Machine<'_>) -> Vec<String> {

@@ -191,6 +191,32 @@ fn a_tunnel_whose_device_was_deleted_ends() {
 }
 
 #[test]
+fn addresses_that_somebody_took_from_the_device_come_back() {
+    let mut testbed = builder().build().unwrap();
+    testbed.start(SOON).unwrap();
+    let router = testbed.site(0).router().clone();
+    let addresses = || {
+        let output = router.command("ip").args(["-o", "addr", "show", "dev", "mpt0"]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let is_whole = || ["10.77.0.1/24", "fd77::1/64"].iter().all(|a| addresses().contains(a));
+    assert!(is_whole(), "{}", addresses());
+    // IPv6 addresses go with the first of them, all with the second.
+    for what in [&["link", "set", "mpt0", "down"][..], &["addr", "flush", "dev", "mpt0"]] {
+        assert!(router.command("ip").args(what).status().unwrap().success());
+        assert!(!is_whole(), "{what:?} takes nothing away");
+        router.set_up("mpt0").unwrap();
+        let deadline = std::time::Instant::now() + SOON;
+        while !is_whole() {
+            assert!(std::time::Instant::now() < deadline, "after {what:?}: {}", addresses());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let a = testbed.site_mut(0).daemon().unwrap();
+    assert!(a.log().contains("mpt0 has its addresses again"), "{}", a.log());
+}
+
+#[test]
 fn a_log_that_nobody_reads_any_more_is_no_reason_to_end() {
     let mut testbed = builder().build().unwrap();
     testbed.site_mut(1).start().unwrap();

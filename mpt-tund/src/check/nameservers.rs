@@ -1,7 +1,8 @@
 //! Names of far ends that only the tunnel itself could ask for.
 
+use super::all_paths;
 use super::networks::Network;
-use super::{all_paths, is_for_udp};
+use super::routes::is_for_udp;
 use crate::config::{Config, Host, WhenDown};
 use std::net::IpAddr;
 

@@ -1,4 +1,5 @@
 use super::*;
+use mpt_core::config::Prefix;
 
 const TEXT: &str = r#"
 interface: {name: mpt0, address: 10.77.0.1/30}

@@ -54,10 +54,22 @@ impl Daemon {
             let result = self.net.set_carrying(carrying).await;
             self.routing_done(result);
         }
+        if std::mem::take(&mut self.address_gone) {
+            self.restore_addresses().await;
+        }
         if std::mem::take(&mut self.net_changed) {
             self.bind_paths().await;
             let result = self.net.refresh().await;
             self.routing_done(result);
+        }
+    }
+
+    /// Gives the TUN device its addresses again, without which the routes into it lead nowhere.
+    async fn restore_addresses(&mut self) {
+        let addresses = self.addresses();
+        match self.netlink.add_addresses(self.plane.tun.index(), &addresses).await {
+            Ok(()) => tracing::info!("{} has its addresses again", self.name),
+            Err(error) => self.warn(format!("{} lost an address: {error}", self.name)),
         }
     }
 
@@ -69,6 +81,7 @@ impl Daemon {
     pub(super) fn on_message(&mut self, message: Message) -> ControlFlow<io::Result<()>> {
         match message {
             Message::Net => self.net_changed = true,
+            Message::AddressGone => self.address_gone = true,
             Message::TunGone => {
                 let text = format!("interface {} was deleted", self.name);
                 return ControlFlow::Break(Err(io::Error::new(io::ErrorKind::NotFound, text)));

@@ -43,6 +43,8 @@ enum Message {
     Net,
     /// The TUN device was deleted.
     TunGone,
+    /// It lost an address a moment ago.
+    AddressGone,
     /// A remote's name was resolved, or not.
     Resolved(PeerId, PathId, Result<Vec<SocketAddr>, String>),
     /// An address of a path's name had its time to answer.
@@ -71,6 +73,8 @@ struct Daemon {
     net: NetState,
     /// Links, addresses or routes changed since the paths were bound.
     net_changed: bool,
+    /// The TUN device may lack an address.
+    address_gone: bool,
     messages: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
     /// Peers with a usable path.

@@ -16,7 +16,7 @@ use crate::udp::{Family, SocketSpec};
 use anyhow::Context as _;
 use mpt_core::config::{PeerConfig, WorkerCount};
 use mpt_core::{Endpoint, PathId, SocketId, WorkerId};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +24,10 @@ use tokio::sync::mpsc;
 
 /// Messages that may wait for the loop.
 const QUEUE: usize = 64;
+
+/// The TUN device has lost an address (IPv6 ones go when somebody takes it down) for so long before it is given back: whoever takes it away
+/// again and again is to cost little.
+const RESTORE_AFTER: Duration = Duration::from_millis(300);
 
 /// Runs a tunnel until it is asked to stop; logs to standard error, at the level that `RUST_LOG` says.
 ///
@@ -142,6 +146,7 @@ impl Daemon {
             netlink,
             net,
             net_changed: false,
+            address_gone: false,
             messages,
             sender,
             peers_up: Vec::new(),
@@ -158,8 +163,7 @@ impl Daemon {
         for text in crate::check::troubles_here(&self.config) {
             self.warn(text);
         }
-        let addresses: Vec<_> =
-            self.config.interface.addresses.iter().map(|a| (a.address, a.length)).collect();
+        let addresses = self.addresses();
         self.netlink.configure(self.plane.tun.index(), &addresses, u32::from(self.mtu)).await?;
         self.plane.prove_tun();
         let routes = self.config.routes.iter().map(route_spec).collect();
@@ -185,14 +189,31 @@ impl Daemon {
         Ok(())
     }
 
+    /// The TUN device's, with the lengths of their networks.
+    pub(super) fn addresses(&self) -> Vec<(IpAddr, u8)> {
+        self.config.interface.addresses.iter().map(|a| (a.address, a.length)).collect()
+    }
+
     fn watch_network(&self) -> anyhow::Result<()> {
         let mut monitor = Monitor::start(self.netlink.clone())?;
         let (sender, own) = (self.sender.clone(), self.plane.tun.index());
         tokio::spawn(async move {
+            let mut restoring: Option<tokio::task::JoinHandle<()>> = None;
             while let Some(event) = monitor.next().await {
                 tracing::debug!(?event, "network");
                 let message = match event {
                     NetEvent::LinkGone { index, .. } if index == own => Message::TunGone,
+                    NetEvent::AddressRemoved { index, .. } if index == own => {
+                        if restoring.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                            let sender = sender.clone();
+                            restoring = Some(tokio::spawn(async move {
+                                tokio::time::sleep(RESTORE_AFTER).await;
+                                // The loop is gone: nothing is to be restored.
+                                let _ = sender.send(Message::AddressGone).await;
+                            }));
+                        }
+                        Message::Net
+                    }
                     _ => Message::Net,
                 };
                 if sender.send(message).await.is_err() {

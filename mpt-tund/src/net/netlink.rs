@@ -114,9 +114,7 @@ impl Netlink {
         }
         let shape = LinkUnspec::new_with_index(index).mtu(mtu).txqueuelen(TX_QUEUE).build();
         self.change(shape, || format!("set the tunnel's MTU to {mtu}")).await?;
-        for &(address, length) in addresses {
-            self.add_address(index, address, length).await?;
-        }
+        self.add_addresses(index, addresses).await?;
         let up = LinkUnspec::new_with_index(index).up().build();
         self.change(up, || "take the tunnel's interface up".into()).await
     }
@@ -128,6 +126,21 @@ impl Netlink {
     pub async fn set_mtu(&self, index: u32, mtu: u32) -> Result<(), NetError> {
         let message = LinkMessageBuilder::<LinkUnspec>::new().index(index).mtu(mtu).build();
         self.change(message, || format!("set the tunnel's MTU to {mtu}")).await
+    }
+
+    /// Gives TUN device `index` those of its addresses (with prefix lengths) that it lacks.
+    ///
+    /// # Errors
+    /// When the kernel refuses one of them.
+    pub async fn add_addresses(
+        &self,
+        index: u32,
+        addresses: &[(IpAddr, u8)],
+    ) -> Result<(), NetError> {
+        for &(address, length) in addresses {
+            self.add_address(index, address, length).await?;
+        }
+        Ok(())
     }
 
     async fn change(
