@@ -448,3 +448,22 @@ fn who_is_pinned_to_a_path_without_tokens_does_not_keep_the_others_waiting() {
         assert!(w.streams[2].missing() == 0 && p99(&w.streams[2]) < 40 * MS, "{what}");
     });
 }
+
+#[test]
+fn a_flood_that_only_a_limited_path_takes_is_held_by_that_paths_cap() {
+    const AF41: u8 = 34 << 2;
+    let mut w = limited(21, &[mbit(5), RateLimit::Off], SchedulerKind::Weighted);
+    w.operate(0, |endpoint, _, _| {
+        endpoint.add_policy("dscp af41 send pin path-0".parse().unwrap(), None).unwrap();
+    });
+    let flood = w.stream(Traffic { tos: AF41, flows: 1, ..greedy(10.0) });
+    let other = w.stream(greedy(30.0));
+    w.run(5 * S);
+    let queue = w.ends[0].peer(w.now).queue;
+    assert_eq!(queue.capacity, 64 << 10, "a tenth of a second, at least this");
+    w.stop_streams();
+    w.run(2 * S);
+    // The others have their turns on that path too.
+    assert!(w.streams[flood].delay_max < 300 * MS, "{}", account(&w));
+    assert_eq!(w.streams[other].missing(), 0, "{}", account(&w));
+}

@@ -136,6 +136,9 @@ impl Peer {
         }
         let best = self.views.iter().map(|v| v.rank).min()?;
         let ranked = || self.views.iter().filter(|v| v.rank == best);
+        // What waits here waits for tokens, of which a path without a limit has no need.
+        let waits = self.is_holding_back();
+        let takes_nobodys_tokens = |path: &Path| !waits || path.pacer.is_none();
         let late = ranked().map(|v| v.srtt).min()? * 2 + LATE;
         let takes = |v: &&PathView| {
             let Some(path) = self.paths[v.id.index()].as_deref() else { return false };
@@ -146,7 +149,7 @@ impl Peer {
             match block.cost() {
                 Cost::Any => true,
                 Cost::Small => own || left() && room(),
-                Cost::Spare => (own || left()) && room(),
+                Cost::Spare => (own || left()) && room() && takes_nobodys_tokens(path),
             }
         };
         ranked()
@@ -156,11 +159,11 @@ impl Peer {
             .map(|v| v.id)
     }
 
-    /// Something waits already, or a queue is long.
+    /// A queue is long.
     fn has_none_to_spare(&self) -> bool {
         let congested =
             |w: &super::SendWorker| w.repairer.as_ref().is_some_and(|r| r.is_congested());
-        self.is_holding_back() || self.send_workers.iter().any(congested)
+        self.send_workers.iter().any(congested)
     }
 }
 

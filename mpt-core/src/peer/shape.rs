@@ -165,6 +165,7 @@ impl Peer {
             while self.follow_tokens(now) {
                 let Some(front) = queue.front(now) else { break };
                 let (worker, treatment) = (front.worker, front.treatment);
+                self.scheduler.on_wait(now, now.since(front.since));
                 // What came before that was needed.
                 let protects = self.begin_protection(worker, treatment);
                 let mut batch = Batch::begin(self, now, worker, front.tos, front.flow, treatment);
@@ -245,9 +246,9 @@ impl Peer {
     /// How fast the queue drains when all paths in use carry what they may; `None` without a bound.
     fn drain_rate(&self) -> Option<Rate> {
         let best = self.views.iter().map(|v| v.rank).min()?;
-        let in_use = self.views.iter().filter(|v| v.rank == best);
-        let bits = in_use.map(|v| v.limit.map(Rate::bits_per_second)).sum::<Option<u64>>();
-        bits.map(Rate::nearest_to_bits)
+        let limits = self.views.iter().filter(|v| v.rank == best).filter_map(|v| v.limit);
+        let bits: u64 = limits.map(Rate::bits_per_second).sum();
+        (bits > 0).then(|| Rate::nearest_to_bits(bits))
     }
 
     /// Behind a path with jitter, or one that loses what is then sent again, a receiver that restores order delivers in bursts, which

@@ -49,6 +49,8 @@ pub struct Arrival<'a> {
 /// The packet whose turn it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Front {
+    /// Since when it has been waiting.
+    pub since: Time,
     /// Its bytes.
     pub len: usize,
     /// The hash of its flow.
@@ -237,8 +239,9 @@ impl FairQueue {
             self.chosen = self.choose(now);
         }
         let head = self.flows[usize::from(self.chosen?)].head;
-        let Packet { flow, len, worker, flags, tos, treatment, .. } = self.packets[head as usize];
-        Some(Front { len: len as usize, flow, worker, flags, tos, treatment })
+        let Packet { at, flow, len, worker, flags, tos, treatment, .. } =
+            self.packets[head as usize];
+        Some(Front { since: at, len: len as usize, flow, worker, flags, tos, treatment })
     }
 
     /// Writes the front, as it is to be sent, into `out`, which has its length.

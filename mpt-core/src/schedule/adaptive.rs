@@ -24,6 +24,7 @@
 
 use super::floor::{Cost, Floor, Rest};
 use super::flow_table::{FlowTable, Kind};
+use super::waits::Waits;
 use super::{PathView, Tokens};
 use crate::id::MAX_PATHS;
 use crate::path::difference;
@@ -86,6 +87,9 @@ const MINOR_PART: u64 = 6;
 /// for its own, and its losses, for a few per cent more. Once it was, it is until it brings half as much more.
 const SMALL_PART: u64 = 9;
 
+/// A flow whose packets wait for this much longer than another path is in arrears has outgrown the fastest, microseconds.
+const OUTGROWN: i64 = 20_000;
+
 /// A flow is unanswered when nothing came back for so long at least since that is looked for.
 const WATCHED: Duration = Duration::from_millis(700);
 
@@ -118,6 +122,7 @@ pub struct Adaptive {
     modest_since: Option<Time>,
     delivered: u64,
     floor: Floor,
+    waits: Waits,
 }
 
 /// What a flow is spread over.
@@ -204,6 +209,12 @@ impl Adaptive {
     /// Whether answers make a difference, so that they are to be told.
     pub(super) const fn wants_answers(&self) -> bool {
         self.watching_since.is_some()
+    }
+
+    /// A packet whose turn it is has been waiting for so long.
+    #[inline]
+    pub(super) fn on_wait(&mut self, now: Time, waited: Duration) {
+        self.waits.on_wait(now, waited);
     }
 
     /// Whether the flow needs little.
@@ -376,6 +387,7 @@ impl Adaptive {
                 self.lanes[v.id.index()].admitted_until = now;
             }
         }
+        self.end_rests(now, paths.clone(), fastest);
         self.eligible = fastest.id.bit();
         self.minor = 0;
         let minor = fastest.estimate.rate / MINOR_PART;
@@ -431,6 +443,26 @@ impl Adaptive {
             let lane = &mut self.lanes[v.id.index()];
             lane.delay = delay(v) - least;
             lane.cost = lane.delay + (f64::from(v.estimate.loss(now)) * LOSS_COST) as i64;
+        }
+    }
+
+    /// A path rests as it would make a flow's round trips longer. Where its packets wait for longer than that by themselves, that is no reason
+    /// any more: a window that outgrew the fastest path is not to be cut for want of another one.
+    fn end_rests<'v>(
+        &mut self,
+        now: Time,
+        paths: impl Iterator<Item = &'v PathView>,
+        fastest: &PathView,
+    ) {
+        let waited = micros(self.waits.longest(now));
+        let own = self.cost(fastest);
+        for v in paths.filter(|v| v.id != fastest.id) {
+            let later = self.cost(v) - own + micros(v.estimate.jitter) * TAIL + OUTGROWN;
+            let rest = &mut self.lanes[v.id.index()].rest;
+            if waited > later && !rest.is_over(now) {
+                rest.end(now);
+                self.floor.call_off();
+            }
         }
     }
 

@@ -142,6 +142,11 @@ impl Floor {
         self.trial = Some(Trial { began: now, from: None });
     }
 
+    /// A trial would tell nothing any more.
+    pub(super) fn call_off(&mut self) {
+        (self.trial, self.from) = (None, None);
+    }
+
     /// Whether a trial is over.
     pub(super) fn tried(&mut self, now: Time, delivered: u64) -> Option<Tried> {
         let trial = self.trial.as_mut().filter(|t| now.since(t.began) >= SETTLES)?;
@@ -184,6 +189,11 @@ impl Rest {
             }
             Tried::Better | Tried::MuchBetter => {}
         }
+    }
+
+    /// There is reason not to wait for its end. The next one is longer all the same.
+    pub(super) fn end(&mut self, now: Time) {
+        (self.until, self.on_trial) = (now, false);
     }
 
     pub(super) fn is_over(&self, now: Time) -> bool {

@@ -16,6 +16,7 @@ mod floor;
 mod flow;
 mod flow_table;
 mod view;
+mod waits;
 mod weighted;
 
 pub use adaptive::Adaptive;
@@ -28,6 +29,7 @@ pub use weighted::Weighted;
 
 use crate::config::SchedulerKind;
 use crate::{PathId, Time};
+use std::time::Duration;
 
 /// A scheduler's answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,6 +110,13 @@ impl Scheduler {
     pub fn on_answer(&mut self, now: Time, flow: u64) {
         if let Self::Adaptive(s) = self {
             s.on_answer(now, flow);
+        }
+    }
+
+    /// A packet whose turn it is has been waiting for so long.
+    pub fn on_wait(&mut self, now: Time, waited: Duration) {
+        if let Self::Adaptive(s) = self {
+            s.on_wait(now, waited);
         }
     }
 

@@ -85,6 +85,33 @@ impl Links {
 }
 
 #[test]
+fn a_rest_ends_when_packets_wait_for_longer_than_the_path_takes() {
+    let mut views = paths(&[(1_000_000, 20), (1_000_000, 40)]);
+    let (mut s, far) = (Adaptive::default(), PathId::new(1).unwrap());
+    let mut eligible = |s: &mut Adaptive, at: u64| {
+        let now = Time::from_millis(at);
+        views.iter_mut().for_each(|v| v.estimate.at = now);
+        let _ = s.pick(now, views.iter(), BULK, 1_000);
+        s.eligible & far.bit() != 0
+    };
+    assert!(eligible(&mut s, 1_000));
+    s.floor.begin_trial(Time::from_millis(1_000));
+    s.lanes[far.index()].rest.begin(Time::from_millis(1_000));
+    s.lanes[far.index()].admitted_until = Time::from_millis(1_000);
+    assert!(!eligible(&mut s, 1_020));
+    // It is 20 ms longer; to tell that apart takes as much again.
+    s.on_wait(Time::from_millis(1_030), MS * 39);
+    assert!(!eligible(&mut s, 1_040));
+    s.on_wait(Time::from_millis(1_050), MS * 41);
+    assert!(eligible(&mut s, 1_060));
+    assert_eq!(s.floor.tried(Time::from_millis(9_000), 0), None, "the trial was called off");
+    // What was found before counts still: the next rest is longer.
+    s.lanes[far.index()].rest.begin(Time::from_millis(9_000));
+    s.lanes[far.index()].admitted_until = Time::from_millis(9_000);
+    assert!(!eligible(&mut s, 16_900) && eligible(&mut s, 17_000));
+}
+
+#[test]
 fn what_one_path_carries_leaves_the_others_idle() {
     let mut views = paths(&[(1_000_000, 40), (1_000_000, 20)]);
     let (mut s, mut links) = (Adaptive::default(), Links::new(2));

@@ -1,0 +1,48 @@
+//! How long packets wait here for a path without tokens.
+
+use crate::Time;
+use std::time::Duration;
+
+/// The longest wait is that of so long.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// The longest that one waited of late.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waits {
+    at: Time,
+    longest: Duration,
+}
+
+impl Waits {
+    /// A packet has been waiting for so long.
+    #[inline]
+    pub(super) fn on_wait(&mut self, now: Time, waited: Duration) {
+        if waited >= self.longest || now.since(self.at) >= WINDOW {
+            (self.at, self.longest) = (now, waited);
+        }
+    }
+
+    /// The longest wait.
+    pub(super) fn longest(&self, now: Time) -> Duration {
+        if now.since(self.at) < WINDOW { self.longest } else { Duration::ZERO }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_is_known_for_a_moment() {
+        let ms = Duration::from_millis;
+        let mut waits = Waits::default();
+        let at = Time::from_millis;
+        assert_eq!(waits.longest(at(5)), Duration::ZERO);
+        waits.on_wait(at(1_000), ms(30));
+        waits.on_wait(at(1_010), ms(20));
+        assert_eq!(waits.longest(at(1_050)), ms(30));
+        waits.on_wait(at(1_100), ms(10));
+        assert_eq!(waits.longest(at(1_150)), ms(10), "what was longer is over");
+        assert_eq!(waits.longest(at(1_200)), Duration::ZERO, "nothing waits any more");
+    }
+}
