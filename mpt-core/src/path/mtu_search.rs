@@ -132,6 +132,12 @@ impl MtuSearch {
         self.suspect.map_or(self.confirmed, |suspect| suspect.min(self.confirmed))
     }
 
+    /// By how much [`mtu`](Self::mtu) is less than what passed, or was assumed to, before large packets seemed not to arrive.
+    #[must_use]
+    pub fn withheld(&self) -> u16 {
+        self.confirmed - self.mtu()
+    }
+
     /// Whether [`mtu`](Self::mtu) was found out rather than assumed.
     #[must_use]
     pub fn is_known(&self) -> bool {
@@ -175,12 +181,20 @@ impl MtuSearch {
         self.fails(size);
     }
 
-    /// Large packets seem not to arrive, while small ones do: they go elsewhere, or in parts, until it is known. Few probes
-    /// tell, also where loss was the reason to verify.
-    pub fn on_large_loss(&mut self) {
-        let base = BASE.min(self.max);
-        self.suspect = Some(if self.mtu() > base { base } else { self.floor() });
+    /// Packets of up to `size` bytes seem not to arrive, while small ones do: large ones go elsewhere, or in parts, until it
+    /// is known. Few probes tell, also where loss was the reason to verify.
+    pub fn on_large_loss(&mut self, size: usize) {
+        let smaller = [BASE.min(self.max), self.floor()].into_iter();
+        let Some(smaller) = smaller.filter(|&s| s < self.mtu() && usize::from(s) < size).max()
+        else {
+            return;
+        };
+        self.suspect = Some(smaller);
         self.verify();
+        // A larger one that is under way has time.
+        if self.trust == Trust::Stale && self.probe.is_some_and(|p| p.size > self.confirmed) {
+            self.probe = None;
+        }
     }
 
     /// What passed once is to be probed again.

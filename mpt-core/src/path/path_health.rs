@@ -51,6 +51,8 @@ pub struct PathHealth {
     remote: RemoteWord,
     /// A probe's echo refuted a suspicion, and no data has arrived since: larger packets than probes may not get through.
     stalled: bool,
+    /// The longest of the data packets sent since some arrived, bytes of UDP.
+    longest: usize,
     /// Probes were missed, and too few answered since.
     unsteady: bool,
 }
@@ -77,6 +79,7 @@ impl PathHealth {
             urgent: true,
             remote: RemoteWord::Fine { since: None },
             stalled: false,
+            longest: 0,
             unsteady: false,
         }
     }
@@ -87,10 +90,11 @@ impl PathHealth {
         self.last_traffic = Some(now);
     }
 
-    /// A data packet of `worker` (or whatever else is counted in its path sequence) left over this path.
+    /// A data packet of `worker` (or whatever else is counted in its path sequence) left over this path, `len` bytes of UDP.
     #[inline]
-    pub fn on_sent_data(&mut self, now: Time, worker: WorkerId, seq: u32) {
+    pub fn on_sent_data(&mut self, now: Time, worker: WorkerId, seq: u32, len: usize) {
         self.last_traffic = Some(now);
+        self.longest = self.longest.max(len);
         self.progress.on_sent(now, worker, seq);
     }
 
@@ -102,7 +106,7 @@ impl PathHealth {
     /// The peer reports the highest path sequence of `worker` that it received, and how often it reports.
     pub fn on_report(&mut self, now: Time, worker: WorkerId, highest_seq: u32, interval: Duration) {
         if let Some(sent) = self.progress.on_report(now, worker, highest_seq, interval) {
-            self.stalled = false;
+            (self.stalled, self.longest) = (false, 0);
             self.prober.on_alive(sent);
             self.health.on_progress(now);
         }
@@ -273,11 +277,11 @@ impl PathHealth {
         self.health.poll_change()
     }
 
-    /// Whether small packets get through while large ones seem not to; true once each time that
-    /// is noticed. The MTU wants to be verified.
+    /// Whether small packets get through while data seems not to; once each time that is noticed. The longest of it, bytes of
+    /// UDP: the MTU wants to be verified.
     #[must_use]
-    pub fn poll_large_loss(&mut self) -> bool {
-        std::mem::take(&mut self.stalled)
+    pub fn poll_large_loss(&mut self) -> Option<usize> {
+        std::mem::take(&mut self.stalled).then_some(self.longest)
     }
 
     /// Whether probes are answered in a row again after some were missed; true once each time.

@@ -372,7 +372,7 @@ impl Path {
     /// Counts a data packet sent, with its number in the path sequence.
     #[inline]
     pub fn count_data_sent(&mut self, now: Time, worker: WorkerId, sequence: u32, bytes: usize) {
-        self.health.on_sent_data(now, worker, sequence);
+        self.health.on_sent_data(now, worker, sequence, bytes);
         self.counters.tx_data_packets += 1;
         self.counters.tx_data_bytes += bytes as u64;
         self.data_up.add(now, bytes as u64);

@@ -50,7 +50,7 @@ impl Peer {
                     continue;
                 }
                 let seq = self.send_workers[i].open_paths.on_copy(id);
-                path.health.on_sent_data(now, worker, seq);
+                path.health.on_sent_data(now, worker, seq, 0);
                 path.model.on_sent(now, worker, seq, 0);
                 let sent = self.send_pause(now, id, Pause { worker, seq }, out);
                 self.pauses_told += u64::from(sent > 0);

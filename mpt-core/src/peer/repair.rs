@@ -209,7 +209,7 @@ impl Peer {
         let mut key =
             path.lane(self.id, remote, inner_tos(packet.head())).ok_or(DropReason::NoPath)?;
         let view = self.views.iter().find(|v| v.id == path_id);
-        if view.is_some_and(|v| usize::from(v.mtu) < packet.len()) {
+        if view.is_some_and(|v| usize::from(v.mtu + path.mtu.withheld()) < packet.len()) {
             key.fragment = Fragment::Allow;
         }
         if !path.remote.may_send(remote, len) {

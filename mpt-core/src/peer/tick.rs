@@ -204,8 +204,8 @@ impl Peer {
             path.health.restart_probes();
             self.views_dirty = true;
         }
-        if path.health.poll_large_loss() {
-            path.mtu.on_large_loss();
+        if let Some(longest) = path.health.poll_large_loss() {
+            path.mtu.on_large_loss(longest + usize::from(outer_headers(&remote)));
         }
         if path.health.poll_calm() {
             path.mtu.on_calm(now);
@@ -324,7 +324,7 @@ impl Peer {
                     self.send_workers[i].pauses.on_marker(path);
                 }
                 if let Some(p) = self.paths[path.index()].as_mut().filter(|_| newest) {
-                    p.health.on_sent_data(now, worker, m.seq);
+                    p.health.on_sent_data(now, worker, m.seq, 0);
                     p.model.on_sent(now, worker, m.seq, 0);
                 }
                 let marker = Marker { worker, epoch: m.epoch, last_pn: m.last_pn, seq: m.seq };

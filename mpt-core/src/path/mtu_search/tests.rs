@@ -114,7 +114,7 @@ fn what_failed_while_probes_were_missed_is_tried_again_when_they_are_not() {
     // Where nothing failed nothing is tried, and where it fails again not often.
     search.on_calm(Time::from_millis(5_350));
     assert!(clean(1_500).run(&mut search, 5_350, 1_000).is_empty());
-    search.on_large_loss();
+    search.on_large_loss(1_500);
     clean(1_400).run(&mut search, 10_000, 5_000);
     search.on_calm(Time::from_millis(15_000));
     assert!(clean(1_400).run(&mut search, 15_000, 5_000).is_empty());
@@ -137,10 +137,10 @@ fn raised_after_ten_minutes() {
 fn a_black_hole_is_verified_before_it_is_believed() {
     let mut search = search(1_500);
     clean(1_500).run(&mut search, 0, 100);
-    search.on_large_loss();
+    search.on_large_loss(1_500);
     clean(1_500).run(&mut search, 100, 100);
     assert_eq!(search.mtu(), 1_500, "false alarm");
-    search.on_large_loss();
+    search.on_large_loss(1_500);
     clean(1_400).run(&mut search, 200, 700);
     assert_eq!(search.mtu(), 1_280);
     clean(1_400).run(&mut search, 900, 5_000);
@@ -201,7 +201,7 @@ fn local_errors_count_at_once() {
 fn a_path_that_went_down_loses_nothing_and_is_verified_first() {
     let mut search = search(1_500);
     clean(1_492).run(&mut search, 0, 2_000);
-    search.on_large_loss();
+    search.on_large_loss(1_500);
     let _ = search.poll_probe(Time::from_millis(2_000), LEAST_WAIT);
     search.pause();
     assert_eq!((search.poll_timeout(), search.mtu()), (None, 1_280), "until it was verified");
@@ -216,20 +216,28 @@ fn what_seems_not_to_pass_is_held_back_until_it_is_known() {
     let mut search = search(1_500);
     clean(1_500).run(&mut search, 0, 1_000);
     assert_eq!((search.mtu(), search.poll_change()), (1_500, Some(1_500)));
+    // It is not for their size that small ones do not arrive.
+    search.on_large_loss(576);
+    assert_eq!((search.mtu(), search.poll_change()), (1_500, None));
     // It passes: a round trip later all is as before.
-    search.on_large_loss();
+    search.on_large_loss(1_500);
     assert_eq!((search.mtu(), search.poll_change()), (1_280, Some(1_280)));
     assert_eq!(clean(1_500).run(&mut search, 1_000, RTT + 1), [1_500]);
     assert_eq!((search.mtu(), search.poll_change()), (1_500, Some(1_500)));
+    // What is no larger than what is assumed of every path: that may not pass either.
+    search.on_large_loss(1_200);
+    assert_eq!((search.mtu(), search.poll_change()), (576, Some(576)));
+    clean(1_500).run(&mut search, 1_500, RTT + 1);
+    assert_eq!((search.mtu(), search.poll_change()), (1_500, Some(1_500)));
     // It does not, nor does what is assumed instead: less and less is sent, at once.
-    search.on_large_loss();
+    search.on_large_loss(1_500);
     clean(1_000).run(&mut search, 2_000, 50);
-    search.on_large_loss();
+    search.on_large_loss(1_500);
     assert_eq!((search.mtu(), search.poll_change()), (576, Some(576)));
     clean(1_000).run(&mut search, 2_050, 10_000);
     let found = search.mtu();
     assert!((992..=1_000).contains(&found), "{found}");
-    search.on_large_loss();
+    search.on_large_loss(1_500);
     assert_eq!(search.mtu(), 576, "already less than what is assumed of every path");
     clean(1_000).run(&mut search, 13_000, 100);
     assert_eq!(search.mtu(), found);

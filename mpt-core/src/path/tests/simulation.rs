@@ -177,7 +177,12 @@ impl Simulation {
             self.next_data += traffic.gap;
             self.health.on_traffic(self.now);
             if self.health.usability(self.now) == Usability::Preferred {
-                self.health.on_sent_data(self.now, crate::WorkerId::default(), self.next_seq);
+                self.health.on_sent_data(
+                    self.now,
+                    crate::WorkerId::default(),
+                    self.next_seq,
+                    1_000,
+                );
                 self.transmit(Packet::Data(self.next_seq));
                 self.next_seq = self.next_seq.wrapping_add(1);
             }
@@ -225,7 +230,7 @@ impl Simulation {
         }
         let told = self.ranks.last().map_or(Usability::No, |&(_, rank)| rank);
         assert_eq!(told, self.health.usability(self.now), "a rank changed without a word");
-        if self.health.poll_large_loss() {
+        if self.health.poll_large_loss() == Some(1_000) {
             self.large_losses.push(self.now);
         }
     }

@@ -75,7 +75,7 @@ fn suspicion_is_lifted_by_progress_or_by_a_probe_sent_after_it_began() {
     for by_progress in [true, false] {
         let mut health = up();
         health.on_traffic(at(1_000));
-        health.on_sent_data(at(1_000), crate::WorkerId::default(), 1);
+        health.on_sent_data(at(1_000), crate::WorkerId::default(), 1, 1_000);
         let early = health.poll_probe(at(1_000)).unwrap();
         // 20 ms, a quarter of it, what is left of the variation, and two intervals of 10 ms.
         health.on_report(at(1_001), crate::WorkerId::default(), 0, ms(10));
@@ -107,7 +107,7 @@ fn a_missed_probe_is_suspicious_only_where_data_is_out() {
         health.on_traffic(at(1_000));
         // Lots of time for the data itself: its reports are rare.
         if data {
-            health.on_sent_data(at(1_000), crate::WorkerId::default(), 1);
+            health.on_sent_data(at(1_000), crate::WorkerId::default(), 1, 1_000);
         }
         let _ = health.poll_probe(at(1_000)).unwrap();
         health.handle_timeout(at(1_180));
@@ -250,14 +250,14 @@ fn a_refusal_is_down_with_its_text() {
 fn a_session_that_ends_starts_everything_afresh() {
     let mut health = up();
     for seq in 0..100 {
-        health.on_sent_data(at(1_000), crate::WorkerId::default(), seq);
+        health.on_sent_data(at(1_000), crate::WorkerId::default(), seq, 1_000);
     }
     health.on_session_ended(at(1_001));
     is(&health, at(1_001), State::Probing, Usability::No, "session ended");
     assert_eq!(changes(&mut health), [Change::Down(DownReason::SessionEnded)]);
     health.handle_timeout(at(60_000));
     assert_eq!(health.state(), State::Probing, "nothing of the old session counts");
-    health.on_sent_data(at(60_000), crate::WorkerId::default(), 1);
+    health.on_sent_data(at(60_000), crate::WorkerId::default(), 1, 1_000);
     health.on_proven(at(60_000), None);
     health.on_report(at(60_050), crate::WorkerId::default(), 1, ms(10));
     health.handle_timeout(at(61_000));

@@ -104,9 +104,11 @@ impl Peer {
     ) -> bool {
         let repairer = self.send_workers[usize::from(worker.get())].repairer.as_ref();
         let Some((sent, packet)) = repairer.and_then(|r| r.packet(pn)) else { return false };
-        // A part is not cut again.
+        // A part is not cut again, nor what a path carries if nothing is wrong with its MTU: parts keep no order, and most such
+        // suspicions are of a pause.
+        let withheld = self.paths[path.index()].as_ref().map_or(0, |p| p.mtu.withheld());
         if !self.parts.agreed
-            || carries(&self.views, path, packet.len())
+            || carries(&self.views, path, packet.len().saturating_sub(withheld.into()))
             || Part::is_one(packet.head())
         {
             return false;
