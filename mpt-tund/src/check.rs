@@ -8,7 +8,7 @@ mod routes;
 use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown};
 use mpt_core::RateLimit;
 use mpt_core::config::{Dscp, SchedulerKind};
-use networks::Network;
+use networks::{Network, Which};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -105,19 +105,19 @@ impl Machine<'_> {
         self.interfaces.join(interface).exists()
     }
 
-    /// The networks that its interfaces are in.
-    fn networks(&self) -> Vec<Network> {
+    /// The networks that its interfaces are in, or that it knows more of than a default route.
+    fn networks(&self, which: Which) -> Vec<Network> {
         let read = |name| std::fs::read_to_string(self.routes.join(name)).unwrap_or_default();
-        networks::parse(&read("route"), &read("ipv6_route"))
+        networks::parse(&read("route"), &read("ipv6_route"), which)
     }
 
     /// What of `config` this machine has itself, or needs before the tunnel is up.
     fn troubles(&self, config: &Config) -> Vec<String> {
-        let networks = self.networks();
         let resolver = std::fs::read_to_string(self.resolver).unwrap_or_default();
         let servers = nameservers::parse(&resolver);
-        let mut troubles = clashes(config, &networks);
-        troubles.extend(nameservers::behind_the_tunnel(config, &servers, &networks));
+        let mut troubles = clashes(config, &self.networks(Which::Near));
+        let specific = self.networks(Which::Specific);
+        troubles.extend(nameservers::behind_the_tunnel(config, &servers, &specific));
         troubles
     }
 

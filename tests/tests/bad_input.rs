@@ -123,7 +123,9 @@ fn slips_in_the_file_are_told_with_line_and_column() {
     p.write("bad.yaml", &gateways.replace("wan2,", "wan1, gateway: 10.1.0.8,"), 0o644);
     let words = ["bad.yaml:10:", "path `bridge1` has the gateway 10.1.0.9", "interface wan1"];
     complaint(&p.tund(&["check", "bad"]), 1, &words);
-    p.spoilt("10.1.0.2:4511", "10.77.0.2:4511", "9:50", &["10.77.0.2 lies within 10.77.0.0/30"]);
+    let unbound = "remote: \"10.77.0.2:4511\"";
+    let bound = "interface: wan1, remote: \"10.1.0.2:4511\"";
+    p.spoilt(bound, unbound, "9:33", &["10.77.0.2 lies within 10.77.0.0/30", "`interface`"]);
     let wrong = "local_port: 7, gateway: 10.1.0.9";
     p.spoilt("interface: wan1", wrong, "9:49", &["gateway means nothing without", "`interface`"]);
     p.spoilt("10.77.0.1/30", "10.77.0.1", "1:34", &["length of its network is missing", "/24"]);

@@ -51,7 +51,7 @@ pub struct PathHealth {
     remote: RemoteWord,
     /// A probe's echo refuted a suspicion, and no data has arrived since: larger packets than probes may not get through.
     stalled: bool,
-    /// The longest of the data packets sent since some arrived, bytes of UDP.
+    /// The longest of the data packets that may not have arrived, bytes of UDP: of those sent since all had.
     longest: usize,
     /// Probes were missed, and too few answered since.
     unsteady: bool,
@@ -106,7 +106,10 @@ impl PathHealth {
     /// The peer reports the highest path sequence of `worker` that it received, and how often it reports.
     pub fn on_report(&mut self, now: Time, worker: WorkerId, highest_seq: u32, interval: Duration) {
         if let Some(sent) = self.progress.on_report(now, worker, highest_seq, interval) {
-            (self.stalled, self.longest) = (false, 0);
+            self.stalled = false;
+            if !self.progress.outstanding() {
+                self.longest = 0;
+            }
             self.prober.on_alive(sent);
             self.health.on_progress(now);
         }
@@ -234,7 +237,7 @@ impl PathHealth {
     pub fn on_session_ended(&mut self, now: Time) {
         self.progress.reset();
         self.remote = RemoteWord::Fine { since: None };
-        self.stalled = false;
+        (self.stalled, self.longest) = (false, 0);
         self.restart_probes();
         self.health.on_session_ended(now);
     }
@@ -281,7 +284,7 @@ impl PathHealth {
     /// UDP: the MTU wants to be verified.
     #[must_use]
     pub fn poll_large_loss(&mut self) -> Option<usize> {
-        std::mem::take(&mut self.stalled).then_some(self.longest)
+        std::mem::take(&mut self.stalled).then(|| std::mem::take(&mut self.longest))
     }
 
     /// Whether probes are answered in a row again after some were missed; true once each time.

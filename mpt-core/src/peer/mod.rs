@@ -286,11 +286,13 @@ impl Peer {
     }
 
     /// The largest inner packet that every path in use carries, as far as that is known. Paths that are very
-    /// small do not count beside others.
+    /// small do not count beside others, nor does a suspicion: what follows this does so for long.
     pub fn inner_mtu(&self) -> Option<u16> {
-        let known =
-            |v: &&PathView| self.paths[v.id.index()].as_ref().is_some_and(|p| p.mtu.is_known());
-        let known = self.views.iter().filter(known).map(|v| v.mtu);
+        let known = |v: &PathView| {
+            let path = self.paths[v.id.index()].as_ref().filter(|p| p.mtu.is_known())?;
+            Some(v.mtu.saturating_add(path.mtu.withheld()))
+        };
+        let known = self.views.iter().filter_map(known);
         let usual = known.clone().filter(|&mtu| mtu >= LEAST_FOLLOWED).min();
         usual.or_else(|| known.max())
     }

@@ -13,7 +13,7 @@ use super::send::Batch;
 use super::{Outgoing, Path, Peer};
 use crate::control::QueueStatus;
 use crate::inner::{Segments, Split};
-use crate::policy::Treatment;
+use crate::policy::{Route, Treatment};
 use crate::queue::{Arrival, Counts, FairQueue};
 use crate::schedule::Tokens;
 use crate::wire::HeaderFlags;
@@ -165,7 +165,9 @@ impl Peer {
             while self.follow_tokens(now) {
                 let Some(front) = queue.front(now) else { break };
                 let (worker, treatment) = (front.worker, front.treatment);
-                self.scheduler.on_wait(now, now.since(front.since));
+                if treatment.route == Route::Spread {
+                    self.scheduler.on_wait(now, now.since(front.since));
+                }
                 // What came before that was needed.
                 let protects = self.begin_protection(worker, treatment);
                 let mut batch = Batch::begin(self, now, worker, front.tos, front.flow, treatment);

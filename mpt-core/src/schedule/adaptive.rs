@@ -381,7 +381,7 @@ impl Adaptive {
                 .map(|v| v.id);
             let others = paths.clone().filter(|v| Some(v.id) != strongest);
             let slowest = others.filter(|v| costly & v.id.bit() != 0).max_by_key(|v| self.cost(v));
-            if let Some(v) = slowest {
+            if let Some(v) = slowest.filter(|v| !self.is_outgrown(now, v, fastest)) {
                 self.floor.begin_trial(now);
                 self.lanes[v.id.index()].rest.begin(now);
                 self.lanes[v.id.index()].admitted_until = now;
@@ -446,6 +446,12 @@ impl Adaptive {
         }
     }
 
+    /// Whether packets wait here for longer than `v` is longer than the fastest path, its jitter counted.
+    fn is_outgrown(&self, now: Time, v: &PathView, fastest: &PathView) -> bool {
+        let longer = self.cost(v) - self.cost(fastest) + micros(v.estimate.jitter) * TAIL;
+        micros(self.waits.longest(now)) > longer + OUTGROWN
+    }
+
     /// A path rests as it would make a flow's round trips longer. Where its packets wait for longer than that by themselves, that is no reason
     /// any more: a window that outgrew the fastest path is not to be cut for want of another one.
     fn end_rests<'v>(
@@ -454,13 +460,11 @@ impl Adaptive {
         paths: impl Iterator<Item = &'v PathView>,
         fastest: &PathView,
     ) {
-        let waited = micros(self.waits.longest(now));
-        let own = self.cost(fastest);
         for v in paths.filter(|v| v.id != fastest.id) {
-            let later = self.cost(v) - own + micros(v.estimate.jitter) * TAIL + OUTGROWN;
-            let rest = &mut self.lanes[v.id.index()].rest;
-            if waited > later && !rest.is_over(now) {
-                rest.end(now);
+            let i = v.id.index();
+            if !self.lanes[i].rest.is_over(now) && self.is_outgrown(now, v, fastest) {
+                self.lanes[i].rest.end(now);
+                self.lanes.iter_mut().for_each(|lane| lane.rest.forget_trial());
                 self.floor.call_off();
             }
         }

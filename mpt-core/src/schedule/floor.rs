@@ -191,9 +191,17 @@ impl Rest {
         }
     }
 
-    /// There is reason not to wait for its end. The next one is longer all the same.
+    /// There is reason not to wait for its end. What a trial had not told yet does not make the next one longer.
     pub(super) fn end(&mut self, now: Time) {
+        if self.on_trial {
+            self.last /= 2;
+        }
         (self.until, self.on_trial) = (now, false);
+    }
+
+    /// The trial was called off.
+    pub(super) fn forget_trial(&mut self) {
+        self.on_trial = false;
     }
 
     pub(super) fn is_over(&self, now: Time) -> bool {

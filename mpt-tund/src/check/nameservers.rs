@@ -29,28 +29,34 @@ pub(super) fn behind_the_tunnel(
         Host::Address(_) => None,
     });
     let Some(name) = name else { return Vec::new() };
-    let route = |server: IpAddr| {
+    let within = |server: IpAddr| {
+        if let Some(network) = config.interface.network_of(server) {
+            return Some(format!("the tunnel's own network {network}"));
+        }
         // What the main table knows better stays there.
         let near = |length| {
             let mut others = networks.iter().filter(|n| n.interface != config.interface.name);
             others.any(|n| n.prefix.length > length && n.prefix.contains(server))
         };
         let mut routes = config.routes.iter();
-        routes.find(|r| {
+        let route = routes.find(|r| {
             r.to.contains(server)
                 && r.when_down == WhenDown::Keep
                 && is_for_udp(r)
                 && !server.is_loopback()
                 && !near(r.to.length)
-        })
+        })?;
+        Some(format!("the route {}", route.to))
     };
-    let warning = |(server, to): (&IpAddr, _)| {
-        format!(
-            "{name} is asked for at {server}, which lies within the route {to}: without an answer there is no tunnel, and \
-             without a tunnel no answer; write the far end's address, or `when_down: bypass` to that route"
-        )
+    let warning = |server: &IpAddr| {
+        Some(format!(
+            "{name} is asked for at {server}, which lies within {}: without an answer there is no tunnel, and \
+             without a tunnel no answer; write the far end's address, or have names asked for elsewhere \
+             (`when_down: bypass` where a route is in the way)",
+            within(*server)?
+        ))
     };
-    servers.iter().filter_map(|s| Some((s, route(*s)?.to))).map(warning).collect()
+    servers.iter().filter_map(warning).collect()
 }
 
 #[cfg(test)]

@@ -10,11 +10,19 @@ pub(super) struct Network {
     pub(super) interface: String,
 }
 
-/// The networks in the texts of `/proc/net/route` and `/proc/net/ipv6_route`: routes without a next
-/// hop, link-local and multicast ones aside. What cannot be read is left out.
-pub(super) fn parse(v4: &str, v6: &str) -> Vec<Network> {
-    let v4 = v4.lines().filter_map(|line| v4_network(&fields(line)));
-    v4.chain(v6.lines().filter_map(|line| v6_network(&fields(line)))).collect()
+/// Which routes count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Those of the networks this machine is in: without a next hop, link-local and multicast ones aside.
+    Near,
+    /// All but default routes.
+    Specific,
+}
+
+/// The networks in the texts of `/proc/net/route` and `/proc/net/ipv6_route`. What cannot be read is left out.
+pub(super) fn parse(v4: &str, v6: &str, which: Which) -> Vec<Network> {
+    let v4 = v4.lines().filter_map(|line| v4_network(&fields(line), which));
+    v4.chain(v6.lines().filter_map(|line| v6_network(&fields(line), which))).collect()
 }
 
 fn fields(line: &str) -> Vec<&str> {
@@ -23,27 +31,29 @@ fn fields(line: &str) -> Vec<&str> {
 
 /// `Iface Destination Gateway Flags RefCnt Use Metric Mask …`; addresses are the words of this
 /// machine's memory in hexadecimal.
-fn v4_network(fields: &[&str]) -> Option<Network> {
+fn v4_network(fields: &[&str], which: Which) -> Option<Network> {
     let [interface, destination, gateway, _, _, _, _, mask, ..] = fields else { return None };
     let word = |hex: &str| u32::from_str_radix(hex, 16).ok();
     let address = Ipv4Addr::from(word(destination)?.to_ne_bytes());
     let length = u8::try_from(word(mask)?.count_ones()).ok()?;
-    let near = word(gateway)? == 0 && length > 0 && !address.is_link_local();
-    near.then(|| network(address.into(), length, interface)).flatten()
+    let near = word(gateway)? == 0 && !address.is_link_local();
+    let counts = length > 0 && (near || which == Which::Specific);
+    counts.then(|| network(address.into(), length, interface)).flatten()
 }
 
 /// `Destination Length Source Length NextHop Metric RefCnt Use Flags Iface`, all hexadecimal.
-fn v6_network(fields: &[&str]) -> Option<Network> {
+fn v6_network(fields: &[&str], which: Which) -> Option<Network> {
     let [destination, length, _, _, hop, .., interface] = fields else { return None };
     let word = |hex: &str| u128::from_str_radix(hex, 16).ok();
     let address = Ipv6Addr::from(word(destination)?);
     let length = u8::from_str_radix(length, 16).ok()?;
     // The length of a route to one host: the kernel lists our own addresses so, too.
     let near = word(hop)? == 0
-        && (1..128).contains(&length)
+        && length < 128
         && !address.is_unicast_link_local()
         && !address.is_multicast();
-    near.then(|| network(address.into(), length, interface)).flatten()
+    let counts = length > 0 && (near || which == Which::Specific);
+    counts.then(|| network(address.into(), length, interface)).flatten()
 }
 
 fn network(address: IpAddr, length: u8, interface: &str) -> Option<Network> {
@@ -79,8 +89,13 @@ mod tests {
             + &row("fe800000000000000000000000000000", "40", &zero, "lan0")
             + &row(&zero, "00", "fe800000000000000000000000000001", "lan0")
             + "nonsense\n";
-        let found: Vec<_> =
-            parse(&v4, &v6).iter().map(|n| format!("{} {}", n.prefix, n.interface)).collect();
-        assert_eq!(found, ["192.168.11.0/24 lan0", "fd01::/64 lan0"]);
+        let found = |which| {
+            let networks = parse(&v4, &v6, which);
+            networks.iter().map(|n| format!("{} {}", n.prefix, n.interface)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(Which::Near), ["192.168.11.0/24 lan0", "fd01::/64 lan0"]);
+        let all = found(Which::Specific);
+        assert_eq!(all[..2], ["192.168.11.0/24 lan0", "10.9.0.0/16 wan1"]);
+        assert!(all.contains(&"fd01::1/128 lan0".to_owned()) && all.len() == 6, "{all:?}");
     }
 }

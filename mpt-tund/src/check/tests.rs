@@ -136,6 +136,8 @@ fn a_name_that_only_the_tunnel_could_ask_for_is_told() {
         let told = told_of_nameserver(server, route, remote);
         assert!(told.is_empty(), "{server} {route} {remote}: {told:#?}");
     }
+    let own = told_of_nameserver("10.77.0.2", "{to: 192.168.0.0/16}", "hub.example");
+    assert!(own.len() == 1 && own[0].contains("within the tunnel's own network"), "{own:#?}");
     let udp = told_of_nameserver("10.9.0.1", "{to: 10.9.0.0/16, protocols: [udp]}", "hub.example");
     assert_eq!(udp.len(), 1, "the main table knows it no better: {udp:#?}");
 }

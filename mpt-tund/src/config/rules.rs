@@ -86,16 +86,18 @@ fn no_path_uses_the_tunnel(tunnel: &str, seen: &SeenPeer<'_>) {
     }
 }
 
-/// The kernel sends what is for the device's own network into the device, and a path's packets with it.
+/// The kernel sends what is for the device's own network into the device, and a path's packets with it, unless they are bound
+/// to another interface.
 fn no_remote_is_in_the_tunnel(tunnel: &Interface, seen: &SeenPeer<'_>) {
     for (path, node) in seen.peer.paths.iter().zip(&seen.path_nodes) {
-        let remote = path.remote.as_ref().map(|remote| &remote.host);
+        let unbound = path.remote.as_ref().filter(|_| path.interface.is_none());
+        let remote = unbound.map(|remote| &remote.host);
         if let (Some(Host::Address(remote)), Some(node)) = (remote, &node.remote_node)
             && let Some(network) = tunnel.network_of(*remote)
         {
             node.fail(format!(
                 "{remote} lies within {network}, the tunnel's own network (`interface`); write the address that the peer \
-                 has outside of the tunnel"
+                 has outside of the tunnel, or the path's `interface`"
             ));
         }
     }

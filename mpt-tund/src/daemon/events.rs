@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// Those of a name's addresses that are not in the tunnel's own network: the kernel would send a path's packets into the
-/// tunnel.
+/// Those of a name's addresses that are not in the tunnel's own network: the kernel would send packets that are bound to no
+/// interface into the tunnel.
 fn outside_of(
     tunnel: &Interface,
     host: &str,
@@ -54,10 +54,11 @@ impl Daemon {
             let result = self.net.set_carrying(carrying).await;
             self.routing_done(result);
         }
-        if std::mem::take(&mut self.address_gone) {
+        let net_changed = std::mem::take(&mut self.net_changed);
+        if std::mem::take(&mut self.address_gone) || net_changed && self.lacks_address {
             self.restore_addresses().await;
         }
-        if std::mem::take(&mut self.net_changed) {
+        if net_changed {
             self.bind_paths().await;
             let result = self.net.refresh().await;
             self.routing_done(result);
@@ -67,9 +68,15 @@ impl Daemon {
     /// Gives the TUN device its addresses again, without which the routes into it lead nowhere.
     async fn restore_addresses(&mut self) {
         let addresses = self.addresses();
-        match self.netlink.add_addresses(self.plane.tun.index(), &addresses).await {
-            Ok(()) => tracing::info!("{} has its addresses again", self.name),
-            Err(error) => self.warn(format!("{} lost an address: {error}", self.name)),
+        let result = self.netlink.add_addresses(self.plane.tun.index(), &addresses).await;
+        self.lacks_address = result.is_err();
+        let lost = format!("{} lost an address: ", self.name);
+        match result {
+            Ok(()) => {
+                tracing::info!("{} has its addresses again", self.name);
+                self.warnings.retain(|warning| !warning.starts_with(&lost));
+            }
+            Err(error) => self.warn(format!("{lost}{error}")),
         }
     }
 
@@ -126,12 +133,16 @@ impl Daemon {
             return;
         }
         let (host, port, family) = (host.clone(), remote.port, binding.required_family());
+        let bound = binding.config.interface.is_some();
         let sender = self.sender.clone();
-        let tunnel = self.config.interface.clone();
+        let tunnel = (!bound).then(|| self.config.interface.clone());
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             let result = resolve(&host, port, family).await.map_err(|e| e.to_string());
-            let result = result.and_then(|answers| outside_of(&tunnel, &host, answers));
+            let result = match &tunnel {
+                Some(tunnel) => result.and_then(|answers| outside_of(tunnel, &host, answers)),
+                None => result,
+            };
             // The loop is gone: nobody wants to know.
             let _ = sender.send(Message::Resolved(peer, path, result)).await;
         });

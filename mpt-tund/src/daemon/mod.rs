@@ -73,8 +73,10 @@ struct Daemon {
     net: NetState,
     /// Links, addresses or routes changed since the paths were bound.
     net_changed: bool,
-    /// The TUN device may lack an address.
+    /// The TUN device lost an address a moment ago.
     address_gone: bool,
+    /// It could not be given back.
+    lacks_address: bool,
     messages: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
     /// Peers with a usable path.

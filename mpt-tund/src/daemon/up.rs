@@ -147,6 +147,7 @@ impl Daemon {
             net,
             net_changed: false,
             address_gone: false,
+            lacks_address: false,
             messages,
             sender,
             peers_up: Vec::new(),
@@ -197,13 +198,16 @@ impl Daemon {
     fn watch_network(&self) -> anyhow::Result<()> {
         let mut monitor = Monitor::start(self.netlink.clone())?;
         let (sender, own) = (self.sender.clone(), self.plane.tun.index());
+        let addresses: Vec<_> = self.addresses().into_iter().map(|(address, _)| address).collect();
         tokio::spawn(async move {
             let mut restoring: Option<tokio::task::JoinHandle<()>> = None;
             while let Some(event) = monitor.next().await {
                 tracing::debug!(?event, "network");
                 let message = match event {
                     NetEvent::LinkGone { index, .. } if index == own => Message::TunGone,
-                    NetEvent::AddressRemoved { index, .. } if index == own => {
+                    NetEvent::AddressRemoved { index, address }
+                        if index == own && addresses.contains(&address) =>
+                    {
                         if restoring.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
                             let sender = sender.clone();
                             restoring = Some(tokio::spawn(async move {

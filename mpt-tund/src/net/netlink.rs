@@ -37,7 +37,7 @@ pub enum NetError {
     /// The kernel gives no IPv6 address to the interface.
     #[error(
         "cannot give the tunnel the address {address}: IPv6 is switched off here; switch it on \
-         (`sysctl -w net.ipv6.conf.default.disable_ipv6=0`, and the same with `all`), or leave that address out"
+         (`sysctl -w net.ipv6.conf.default.disable_ipv6=0`, and the same with `all` and the interface), or leave that address out"
     )]
     NoIpv6 {
         /// The address.
@@ -128,19 +128,21 @@ impl Netlink {
         self.change(message, || format!("set the tunnel's MTU to {mtu}")).await
     }
 
-    /// Gives TUN device `index` those of its addresses (with prefix lengths) that it lacks.
+    /// Gives TUN device `index` those of its addresses (with prefix lengths) that it lacks; all that the kernel takes.
     ///
     /// # Errors
-    /// When the kernel refuses one of them.
+    /// Why the kernel refused the first that it refused.
     pub async fn add_addresses(
         &self,
         index: u32,
         addresses: &[(IpAddr, u8)],
     ) -> Result<(), NetError> {
+        let mut result = Ok(());
         for &(address, length) in addresses {
-            self.add_address(index, address, length).await?;
+            let added = self.add_address(index, address, length).await;
+            result = result.and(added);
         }
-        Ok(())
+        result
     }
 
     async fn change(

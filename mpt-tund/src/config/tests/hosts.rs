@@ -33,7 +33,10 @@ fn who_can_be_no_peer() {
         let found = p.parse(&text.replace("10.77.0.2/32", "10.99.0.2/32"));
         assert!(found.is_ok(), "{own}: {found:?}");
     }
-    p.wrong("10.1.0.2:4511", "10.77.0.2:4511", "10:44", "10.77.0.2 lies within 10.77.0.0/30");
+    let bound = "interface: wan1, remote: \"10.1.0.2:4511\"";
+    let unbound = "remote: \"10.77.0.2:4511\"";
+    p.wrong(bound, unbound, "10:27", "10.77.0.2 lies within 10.77.0.0/30");
+    assert!(p.parse(&SMALL.replace("10.1.0.2:4511", "10.77.0.2:4511")).is_ok(), "it is bound");
     p.wrong("wan1", "mpt0", "10:30", "mpt0 is the tunnel itself; name the interface");
     let key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
     let nobody = "A".repeat(43) + "=";
