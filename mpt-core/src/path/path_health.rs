@@ -28,6 +28,13 @@ const MAX_DOWN_INTERVAL: Duration = Duration::from_secs(1);
 /// reports overtake one another, and an old one would take the path down again.
 const REMOTE_DEBOUNCE: Duration = Duration::from_secs(1);
 
+/// An echo that refutes a suspicion while no data arrives tells of sizes where so many packets are missing. Of a few it may be the
+/// report that was lost …
+const MISSING_FOR_SIZE: u32 = 16;
+
+/// … but not this often in a row.
+const STALLS_FOR_SIZE: u32 = 2;
+
 /// So many probes answered in a row after one was missed: what was lost with it is no longer lost.
 const ANSWERED_FOR_CALM: u32 = 10;
 
@@ -49,10 +56,14 @@ pub struct PathHealth {
     /// A probe is due at once.
     urgent: bool,
     remote: RemoteWord,
-    /// A probe's echo refuted a suspicion, and no data has arrived since: larger packets than probes may not get through.
+    /// A probe's echo has just refuted a suspicion, and no data has arrived since: larger packets than probes may not get through.
     stalled: bool,
+    /// How often that was so since data arrived.
+    stalls: u32,
     /// The longest of the data packets that may not have arrived, bytes of UDP: of those sent since all had.
     longest: usize,
+    /// Data packets sent since one arrived.
+    unseen: u32,
     /// Probes were missed, and too few answered since.
     unsteady: bool,
 }
@@ -79,7 +90,9 @@ impl PathHealth {
             urgent: true,
             remote: RemoteWord::Fine { since: None },
             stalled: false,
+            stalls: 0,
             longest: 0,
+            unseen: 0,
             unsteady: false,
         }
     }
@@ -95,6 +108,7 @@ impl PathHealth {
     pub fn on_sent_data(&mut self, now: Time, worker: WorkerId, seq: u32, len: usize) {
         self.last_traffic = Some(now);
         self.longest = self.longest.max(len);
+        self.unseen = self.unseen.saturating_add(u32::from(len > 0));
         self.progress.on_sent(now, worker, seq);
     }
 
@@ -106,7 +120,7 @@ impl PathHealth {
     /// The peer reports the highest path sequence of `worker` that it received, and how often it reports.
     pub fn on_report(&mut self, now: Time, worker: WorkerId, highest_seq: u32, interval: Duration) {
         if let Some(sent) = self.progress.on_report(now, worker, highest_seq, interval) {
-            self.stalled = false;
+            (self.stalled, self.stalls, self.unseen) = (false, 0, 0);
             if !self.progress.outstanding() {
                 self.longest = 0;
             }
@@ -130,7 +144,9 @@ impl PathHealth {
         self.health.on_answer(now, answer);
         if before != State::Up && self.health.state() == State::Up {
             self.progress.write_off(answer.sent);
-            self.stalled |= before == State::Suspected;
+            if before == State::Suspected {
+                (self.stalled, self.stalls) = (true, self.stalls.saturating_add(1));
+            }
         }
         true
     }
@@ -237,7 +253,7 @@ impl PathHealth {
     pub fn on_session_ended(&mut self, now: Time) {
         self.progress.reset();
         self.remote = RemoteWord::Fine { since: None };
-        (self.stalled, self.longest) = (false, 0);
+        (self.stalled, self.stalls, self.longest, self.unseen) = (false, 0, 0, 0);
         self.restart_probes();
         self.health.on_session_ended(now);
     }
@@ -284,7 +300,12 @@ impl PathHealth {
     /// UDP: the MTU wants to be verified.
     #[must_use]
     pub fn poll_large_loss(&mut self) -> Option<usize> {
-        std::mem::take(&mut self.stalled).then(|| std::mem::take(&mut self.longest))
+        let noticed = std::mem::take(&mut self.stalled)
+            && (self.unseen >= MISSING_FOR_SIZE || self.stalls >= STALLS_FOR_SIZE);
+        noticed.then(|| {
+            self.stalls = 0;
+            std::mem::take(&mut self.longest)
+        })
     }
 
     /// Whether probes are answered in a row again after some were missed; true once each time.

@@ -90,6 +90,10 @@ pub struct Codel {
 }
 
 impl Codel {
+    /// Nothing has waited yet.
+    pub(super) const IDLE: Self =
+        Self { above_until: None, dropping: false, next: Time::ZERO, count: 0, began_with: 0 };
+
     /// Judges the packet at the head of the queue, which waited for `sojourn`; `behind` bytes are queued
     /// behind it.
     pub fn judge(

@@ -9,8 +9,14 @@ use crate::{Rate, Time, WorkerId};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Queues. With a hundred flows at once, one shares its queue with another by one in ten.
+/// Queues.
 const FLOWS: usize = 1_024;
+
+/// Queues of which a flow has one: one that nobody has, if there is one. So flows share a queue only where this many meet (CAKE does
+/// likewise); with one queue for each hash a call beside a hundred flows would share one with some of them one time in ten.
+const WAYS: usize = 8;
+
+const _: () = assert!(FLOWS.is_multiple_of(WAYS));
 
 /// What a flow may send in its turn: a large packet (RFC 8290, section 5.2.4).
 const QUANTUM: i32 = 1_514;
@@ -120,6 +126,8 @@ struct Packet {
 
 #[derive(Clone, Copy, Debug)]
 struct Flow {
+    /// Its hash.
+    flow: u64,
     head: u32,
     tail: u32,
     bytes: u32,
@@ -129,23 +137,33 @@ struct Flow {
     codel: Codel,
 }
 
+impl Flow {
+    /// Nobody's.
+    const IDLE: Self = Self {
+        flow: 0,
+        head: NONE,
+        tail: NONE,
+        bytes: 0,
+        deficit: 0,
+        in_new: false,
+        in_old: false,
+        codel: Codel::IDLE,
+    };
+
+    /// Whether nothing waits there, and it has no turn any more.
+    const fn is_idle(&self) -> bool {
+        self.head == NONE && !self.in_new && !self.in_old
+    }
+}
+
 impl FairQueue {
     /// An empty queue that drains at `rate`, for flows with this round-trip time.
     #[must_use]
     pub fn new(rate: Option<Rate>, rtt: Duration) -> Self {
-        let idle = Flow {
-            head: NONE,
-            tail: NONE,
-            bytes: 0,
-            deficit: 0,
-            in_new: false,
-            in_old: false,
-            codel: Codel::default(),
-        };
         let mut queue = Self {
             blocks: Blocks::new(),
             packets: Vec::new(),
-            flows: vec![idle; FLOWS].into_boxed_slice(),
+            flows: vec![Flow::IDLE; FLOWS].into_boxed_slice(),
             new: VecDeque::with_capacity(FLOWS),
             old: VecDeque::with_capacity(FLOWS),
             chosen: None,
@@ -219,7 +237,7 @@ impl FairQueue {
             self.packets.resize(self.blocks.len(), entry);
         }
         self.packets[id as usize] = entry;
-        let bucket = bucket(flow);
+        let bucket = self.queue_of(flow);
         let queue = &mut self.flows[usize::from(bucket)];
         queue.bytes += packet.len() as u32;
         match std::mem::replace(&mut queue.tail, id) {
@@ -312,6 +330,20 @@ impl FairQueue {
     #[must_use]
     pub fn take_counts(&mut self) -> Counts {
         std::mem::take(&mut self.counts)
+    }
+
+    /// The queue that a flow has, which may become its own.
+    fn queue_of(&mut self, flow: u64) -> u16 {
+        // The hash is keyed; any of its bits will do.
+        let first = flow as usize % (FLOWS / WAYS) * WAYS;
+        let ways = &mut self.flows[first..first + WAYS];
+        let own = ways.iter().position(|queue| queue.flow == flow);
+        let way = own.or_else(|| {
+            let idle = ways.iter().position(Flow::is_idle)?;
+            ways[idle] = Flow { flow, ..Flow::IDLE };
+            Some(idle)
+        });
+        (first + way.unwrap_or((flow >> 32) as usize % WAYS)) as u16
     }
 
     /// The flow has something again. It goes first if it had all it may, or has some of that left: beside many
@@ -437,8 +469,3 @@ impl FairQueue {
 
 /// Both ECN bits: congestion experienced.
 const CE: u8 = 3;
-
-fn bucket(flow: u64) -> u16 {
-    // The hash is keyed; any of its bits will do.
-    (flow % FLOWS as u64) as u16
-}

@@ -274,6 +274,29 @@ fn a_sparse_flow_goes_first() {
 }
 
 #[test]
+fn a_hundred_flows_have_a_queue_each() {
+    let mut random = 7u64;
+    let mut hash = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random ^ random.rotate_left(29)
+    };
+    let mut queue = FairQueue::new(Some(mbit(1_000)), MS * 20);
+    for round in 0..100 {
+        let flows: Vec<u64> = (0..100).map(|_| hash()).collect();
+        // Two of each: who shares a queue has both of its packets behind the other's first.
+        for _ in 0..2 {
+            flows.iter().for_each(|&f| push(&mut queue, Time::ZERO, f, &packet(1_600, 0, 0)));
+        }
+        let mut first: Vec<u64> =
+            (0..100).map(|_| pop(&mut queue, Time::ZERO).unwrap().0).collect();
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(first.len(), 100, "round {round}: each has its turn before any has two");
+        while pop(&mut queue, Time::ZERO).is_some() {}
+    }
+}
+
+#[test]
 fn a_sparse_flow_goes_first_beside_many() {
     let mut queue = FairQueue::new(Some(mbit(20)), Duration::ZERO);
     (0..200u8).for_each(|i| push(&mut queue, Time::ZERO, u64::from(i % 20), &packet(900, 0, i)));

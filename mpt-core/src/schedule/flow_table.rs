@@ -2,8 +2,11 @@
 
 use crate::Time;
 
-/// Flows that share an entry count as one. 8 KiB, within any cache.
+/// Flows that share an entry count as one. 10 KiB, within any cache.
 const ENTRIES: usize = 512;
+
+/// Entries of which a flow has one: one that is nobody's, if there is one. So flows share one only where this many meet that are not idle.
+const WAYS: usize = 4;
 
 /// A flow that stays below this many bytes a second (1 Mbit/s) …
 const RATE: u64 = 125_000;
@@ -32,6 +35,16 @@ pub(super) enum Kind {
     Unanswered,
 }
 
+/// Where a flow is counted.
+enum Place {
+    /// In its own entry.
+    Own(usize),
+    /// It may have this one.
+    Idle(usize),
+    /// With another one.
+    Shared(usize),
+}
+
 /// Leaky buckets.
 #[derive(Clone, Debug)]
 pub(super) struct FlowTable {
@@ -41,6 +54,8 @@ pub(super) struct FlowTable {
 /// Times are in units of 2^20 ns, about a millisecond, wrapping after 52 days.
 #[derive(Clone, Copy, Default, Debug)]
 struct Bucket {
+    /// Bits of its flow's hash that did not choose it.
+    tag: u32,
     at: u32,
     /// Not drained yet, bytes.
     level: u32,
@@ -60,8 +75,11 @@ impl FlowTable {
     /// What kind of flow a packet of `bytes` belongs to. It is not counted before it goes.
     #[inline]
     pub(super) fn kind(&self, now: Time, flow: u64, bytes: usize) -> Kind {
-        let bucket = &self.buckets[index(flow)];
         let tick = tick(now);
+        let bucket = match self.find(tick, flow) {
+            Place::Own(at) | Place::Shared(at) => self.buckets[at],
+            Place::Idle(_) => Bucket::default(),
+        };
         if bucket.filled(tick, bytes) <= BURST {
             Kind::Sparse
         } else if bucket.filled(tick, 0) > BURST
@@ -77,8 +95,8 @@ impl FlowTable {
     /// The packet goes.
     #[inline]
     pub(super) fn count(&mut self, now: Time, flow: u64, bytes: usize) {
-        let bucket = &mut self.buckets[index(flow)];
         let tick = tick(now);
+        let bucket = self.bucket(tick, flow);
         let level = bucket.filled(tick, bytes);
         if bucket.filled(tick, 0) <= BURST && level > BURST {
             bucket.busy_since = tick;
@@ -88,7 +106,35 @@ impl FlowTable {
 
     /// A packet came back, of the flow whose hash that way is `flow`.
     pub(super) fn on_answer(&mut self, now: Time, flow: u64) {
-        self.buckets[index(flow)].answered = tick(now).max(1);
+        let tick = tick(now);
+        self.bucket(tick, flow).answered = tick.max(1);
+    }
+
+    /// Where a flow is counted.
+    #[inline]
+    fn find(&self, tick: u32, flow: u64) -> Place {
+        // The high bits: the low ones choose the predecessor's bucket.
+        let first = (flow >> 57) as usize % (ENTRIES / WAYS) * WAYS;
+        let ways = &self.buckets[first..first + WAYS];
+        if let Some(own) = ways.iter().position(|b| b.tag == tag(flow)) {
+            return Place::Own(first + own);
+        }
+        match ways.iter().position(|b| b.filled(tick, 0) == 0) {
+            Some(idle) => Place::Idle(first + idle),
+            None => Place::Shared(first + flow as usize % WAYS),
+        }
+    }
+
+    /// The same, which becomes its own if it is nobody's.
+    #[inline]
+    fn bucket(&mut self, tick: u32, flow: u64) -> &mut Bucket {
+        match self.find(tick, flow) {
+            Place::Own(at) | Place::Shared(at) => &mut self.buckets[at],
+            Place::Idle(at) => {
+                self.buckets[at] = Bucket { tag: tag(flow), ..Bucket::default() };
+                &mut self.buckets[at]
+            }
+        }
     }
 }
 
@@ -103,9 +149,9 @@ impl Bucket {
     }
 }
 
-/// The high bits: the low ones choose the predecessor's bucket.
-fn index(flow: u64) -> usize {
-    (flow >> 55) as usize % ENTRIES
+/// Zero is an entry's that was never used.
+fn tag(flow: u64) -> u32 {
+    ((flow >> 25) as u32).max(1)
 }
 
 fn tick(now: Time) -> u32 {
@@ -135,6 +181,26 @@ mod tests {
         }
         assert!(!is_sparse(&mut t, Time::from_millis(2_300), u64::MAX, 1_400));
         assert!(is_sparse(&mut t, Time::from_millis(2_700), u64::MAX, 1_400));
+    }
+
+    #[test]
+    fn a_call_beside_twenty_busy_flows_is_told_from_them() {
+        let mut random = 7u64;
+        let mut hash = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random ^ random.rotate_left(29)
+        };
+        for _ in 0..300 {
+            let (call, busy) = (hash(), [(); 20].map(|()| hash()));
+            let mut t = FlowTable::default();
+            for i in 0..200u64 {
+                let now = Time::from_millis(1_000 + i);
+                for flow in busy {
+                    assert!(is_sparse(&mut t, now, flow, 1_400) == (i < 12), "{i}");
+                }
+                assert!(i % 20 != 0 || is_sparse(&mut t, now, call, 200), "{i}");
+            }
+        }
     }
 
     #[test]
