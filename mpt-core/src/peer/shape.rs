@@ -245,7 +245,8 @@ impl Peer {
         pacers.map(|p| p.refused_until()).min()
     }
 
-    /// How fast the queue drains when all paths in use carry what they may; `None` without a bound.
+    /// How fast the queue drains through those of the paths in use that have a limit: what waits does so for one of them. `None` where
+    /// none has.
     fn drain_rate(&self) -> Option<Rate> {
         let best = self.views.iter().map(|v| v.rank).min()?;
         let limits = self.views.iter().filter(|v| v.rank == best).filter_map(|v| v.limit);
