@@ -109,7 +109,7 @@ fn called(tried: &Tried) -> String {
 
 /// What a daemon says is shown, not obeyed.
 fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
+    text.chars().filter(|&c| mpt_core::is_shown(c)).collect()
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod rate;
 pub mod repair;
 pub mod schedule;
 pub mod session;
+mod shown;
 mod time;
 pub mod wire;
 
@@ -41,4 +42,5 @@ pub use id::{MAX_PATHS, PacketNumber, PathId, PeerId, SocketId, Weight, WorkerId
 pub use outbox::{Fragment, Lane, LaneKey, LaneRef, Outbox, Run};
 pub use peer::{DatagramMeta, Incoming};
 pub use rate::{Rate, RateError, RateLimit};
+pub use shown::is_shown;
 pub use time::{LatestTime, Time};

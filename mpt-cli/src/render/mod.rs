@@ -15,6 +15,7 @@ pub(crate) use tests::two_bridges;
 use mpt_core::control::{
     CopyStatus, PathStatus, PeerStatus, PolicyStatus, ReorderStatus, SocketStatus, Status,
 };
+use mpt_core::is_shown;
 use units::seconds;
 pub(crate) use units::{bytes, count};
 
@@ -48,7 +49,7 @@ impl Span {
     fn new(tone: Tone, text: impl Into<String>) -> Self {
         // What a daemon says is shown, not obeyed.
         let text: String = text.into();
-        Self { tone, text: text.chars().filter(|c| !c.is_control()).collect() }
+        Self { tone, text: text.chars().filter(|&c| is_shown(c)).collect() }
     }
 }
 

@@ -5,6 +5,10 @@ use crate::config::Prefix;
 use std::fmt;
 use std::net::IpAddr;
 
+/// The least that a packet has, bytes.
+const IPV4_HEADER_LEN: u16 = 20;
+const IPV6_HEADER_LEN: u16 = 40;
+
 /// Conditions, all of which a packet has to meet. An empty list is no condition; of the entries of a list one
 /// has to hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -99,12 +103,27 @@ impl Matcher {
         {
             return Some(format!("{} has no ports", list(&self.protocol)));
         }
-        let v4 = |prefixes: &[Prefix], v4: bool| {
+        let is_of = |prefixes: &[Prefix], v4: bool| {
             prefixes.is_empty() || prefixes.iter().any(|p| p.address.is_ipv4() == v4)
         };
-        let possible = |family| v4(&self.from, family) && v4(&self.to, family);
-        (!possible(true) && !possible(false))
-            .then(|| "`from` and `to` are of different families".to_owned())
+        let addressed = |v4| is_of(&self.from, v4) && is_of(&self.to, v4);
+        if !addressed(true) && !addressed(false) {
+            return Some("`from` and `to` are of different families".to_owned());
+        }
+        let spoken = |v4| {
+            self.protocol.is_empty() || self.protocol.iter().any(|p| p.is_of(v4)) && addressed(v4)
+        };
+        if !spoken(true) && !spoken(false) {
+            let family = if addressed(true) { "IPv4" } else { "IPv6" };
+            let protocols = list(&self.protocol);
+            return Some(format!(
+                "{protocols} is not spoken over {family}, which the addresses are of"
+            ));
+        }
+        let least = if addressed(true) { IPV4_HEADER_LEN } else { IPV6_HEADER_LEN };
+        self.size
+            .filter(|size| !size.reaches(least))
+            .map(|size| format!("size {size}, and a packet's header alone has {least} bytes"))
     }
 
     /// The condition as it stands in the text.

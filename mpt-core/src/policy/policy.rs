@@ -1,6 +1,7 @@
 //! A rule: which packets, and what is done with them.
 
 use super::{BadPolicy, Class, Matcher, Sending};
+use crate::is_shown;
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,7 +47,7 @@ impl Policy {
                 "`{name}` would be taken for a policy's number; a name has a letter"
             )));
         }
-        match name.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        match name.chars().find(|&c| c.is_whitespace() || !is_shown(c)) {
             Some(c) => Err(BadPolicy(format!("a policy's name cannot hold {c:?}"))),
             None => Ok(()),
         }

@@ -23,6 +23,9 @@ const NAMES: [(&str, u8); 11] = [
     ("udplite", 136),
 ];
 
+/// Group membership, which IPv6 has as a part of ICMPv6.
+const IGMP: Protocol = Protocol(2);
+
 impl Protocol {
     /// ICMP.
     pub const ICMP: Self = Self(1);
@@ -37,6 +40,15 @@ impl Protocol {
     #[must_use]
     pub const fn has_ports(self) -> bool {
         matches!(self.0, 6 | 17 | 33 | 132 | 136)
+    }
+
+    /// Whether it is spoken over IPv4, or else IPv6.
+    pub(super) const fn is_of(self, v4: bool) -> bool {
+        match self {
+            Self::ICMP | IGMP => v4,
+            Self::ICMPV6 => !v4,
+            _ => true,
+        }
     }
 }
 

@@ -29,6 +29,12 @@ impl SizeRange {
     pub const fn contains(self, bytes: u16) -> bool {
         self.least <= bytes && bytes <= self.most
     }
+
+    /// Whether there are packets of so many bytes or more among them.
+    #[must_use]
+    pub const fn reaches(self, bytes: u16) -> bool {
+        bytes <= self.most
+    }
 }
 
 impl fmt::Display for SizeRange {

@@ -114,6 +114,10 @@ fn mistakes_are_told_with_the_remedy() {
         ("name 3 send spread", "number"),
         ("protocol icmp ports 53 send spread", "icmp has no ports"),
         ("from 10.0.0.0/8 to fd77::/64 send spread", "different families"),
+        ("protocol icmp to fd77::/64 send spread", "icmp is not spoken over IPv6"),
+        ("protocol icmpv6 from 10.0.0.0/8 send spread", "icmpv6 is not spoken over IPv4"),
+        ("size 0 send spread", "header alone has 20 bytes"),
+        ("to fd77::/64 size ..39 send spread", "header alone has 40 bytes"),
         ("", "a policy says what is done"),
     ] {
         assert!(wrong(text).contains(words), "{text}: {}", wrong(text));

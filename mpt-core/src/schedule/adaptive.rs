@@ -22,13 +22,17 @@
 //! nothing comes back: it has no round trip, and cannot yield. It is spread over any path as soon as the faster ones have
 //! something waiting, before anything overflows.
 
-use super::floor::{Cost, Floor, Rest};
+mod admission;
+mod follow;
+mod lane;
+
+use super::floor::Floor;
 use super::flow_table::{FlowTable, Kind};
 use super::waits::Waits;
 use super::{PathView, Tokens};
 use crate::id::MAX_PATHS;
-use crate::path::difference;
 use crate::{PathId, Time};
+use lane::Lane;
 use std::time::Duration;
 
 /// Once packets were spread, they are until the fastest path alone has sufficed for this long.
@@ -37,58 +41,12 @@ const CALM: Duration = Duration::from_millis(300);
 /// A predicted queue this many times as long as one that stands is not waited for to be measured.
 const BURST: u32 = 4;
 
-/// Another path becomes the fastest when it is better by this, microseconds.
-const STAY: i64 = 2_000;
-
-/// What a backlogged flow sends at once, bytes: of two paths that are about as long the one of the greater rate is the
-/// faster for it.
-const BURST_BYTES: u64 = 20_000;
-
-/// To lose all packets is as bad as to have them so much later, microseconds: what is lost is sent again, and comes
-/// later by a round trip or two with whoever waits for it. One in a hundred is worth 5 ms.
-const LOSS_COST: f64 = 5e5;
-
 /// A call waits for its late packets, and so do those behind them: one in forty comes later by more than so many deviations.
 const TAIL: i64 = 2;
-
-/// A path this much slower than the fastest is used for loads only that do not yield, microseconds.
-const FAR: i64 = 150_000;
-
-/// So is one that loses so much more. What is lost beyond that is seldom all repaired.
-const LOSSY: f32 = 0.04;
-
-/// One that was tried because nobody knew whether it still does is left alone again when it is found to within so long.
-const DOUBTED: Duration = Duration::from_secs(2);
-
-/// No congestion control lets a queue overflow for longer than this.
-const UNYIELDING: Duration = Duration::from_millis(1_200);
-
-/// A path once spread over stays so for this long after the last time that packets were spread at all.
-const ADMITTED: Duration = Duration::from_secs(5);
-
-/// One that stands, but stays below `SHORT` for `MODEST`, is that of a sender which measures the path and does not
-/// mind a loss.
-const MODEST: Duration = Duration::from_millis(1_000);
-
-/// See [`MODEST`].
-const SHORT: Duration = Duration::from_millis(50);
-
-/// A path whose limit was not seen yet is taken for this part of the fastest at least.
-const UNKNOWN_PART: u64 = 24;
 
 /// With so much in its queue a path whose limit is known, or that shows it late as it has jitter, gets nothing more while another one may have
 /// something soon: all that those may not have yet would go there, and be lost.
 const MORE_THAN_ENOUGH: Duration = Duration::from_millis(60);
-
-/// A path that brings less than this part of the fastest is worth no waiting: it gets what would not arrive later by it.
-const MINOR_PART: u64 = 6;
-
-/// A path that brings less than this part of the strongest, and is faster, is left to sparse flows: a backlogged one would take its round trip
-/// for its own, and its losses, for a few per cent more. Once it was, it is until it brings half as much more.
-const SMALL_PART: u64 = 9;
-
-/// A flow whose packets wait for this much longer than another path is in arrears has outgrown the fastest, microseconds.
-const OUTGROWN: i64 = 20_000;
 
 /// A flow is unanswered when nothing came back for so long at least since that is looked for.
 const WATCHED: Duration = Duration::from_millis(700);
@@ -134,27 +92,6 @@ struct Over {
     minor: u16,
     /// Whether it slows down for what waits.
     yields: bool,
-}
-
-/// A path's queue as predicted.
-#[derive(Clone, Copy, Default, Debug)]
-struct Lane {
-    /// Of the estimate this began from.
-    at: Time,
-    /// When all it was given will have left.
-    idle_at: Time,
-    /// Nanoseconds for a byte, times 256.
-    byte: u64,
-    delivered: u64,
-    /// Spread over until then, if nothing gives more reason for it.
-    admitted_until: Time,
-    /// When it was spread over last because nobody knew whether it still loses what it lost.
-    doubted: Option<Time>,
-    /// One-way delay when empty beyond that of the fastest, microseconds.
-    delay: i64,
-    /// That, and what its losses are worth.
-    cost: i64,
-    rest: Rest,
 }
 
 impl Adaptive {
@@ -313,199 +250,6 @@ impl Adaptive {
         }
         picked
     }
-
-    /// New estimates: once a report, not once a packet.
-    #[cold]
-    fn follow<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
-        self.follow_delays(now, paths.clone());
-        let small = self.small_paths(now, paths.clone());
-        self.small = small;
-        // Two that are about as fast do not take turns.
-        let cost = |v: &&PathView| {
-            let burst = if v.estimate.measured {
-                BURST_BYTES * 1_000_000 / v.estimate.rate.max(1)
-            } else {
-                0
-            };
-            self.cost(v) + burst as i64 - STAY * i64::from(self.fastest == Some(v.id))
-        };
-        let large = paths.clone().filter(|v| small & v.id.bit() == 0);
-        let Some(fastest) = large.min_by_key(cost) else { return };
-        self.fastest = Some(fastest.id);
-        let least_rate = fastest.estimate.rate / UNKNOWN_PART;
-        let mut best = 0;
-        for v in paths.clone() {
-            let (lane, e) = (&mut self.lanes[v.id.index()], &v.estimate);
-            if e.measured {
-                best = best.max(e.rate);
-            }
-            if lane.at == e.at {
-                continue;
-            }
-            let rate = match e.measured {
-                true => e.rate,
-                false => e.rate.max(least_rate),
-            };
-            self.delivered += e.delivered.saturating_sub(lane.delivered);
-            lane.delivered = e.delivered;
-            (lane.at, lane.idle_at) = (e.at, e.idle_at);
-            lane.byte = 256_000_000_000 / rate.max(1);
-        }
-        let e = &fastest.estimate;
-        let stands = e.standing > e.threshold;
-        if stands && e.standing < SHORT {
-            self.modest_since.get_or_insert(now);
-        } else if e.standing >= SHORT {
-            self.modest_since = None;
-        }
-        if stands {
-            self.spread_until = self.spread_until.max(now + CALM);
-        }
-        let spread = now < self.spread_until;
-        if !spread {
-            self.modest_since = None;
-        }
-        if let Some(tried) = self.floor.tried(now, self.delivered) {
-            self.lanes.iter_mut().for_each(|lane| lane.rest.on_tried(now, tried));
-        }
-        // What arrives no later by a path is not in anybody's way.
-        let costly = self.eligible & !self.minor & !fastest.id.bit();
-        let alone = if e.measured { e.rate } else { 0 };
-        let spread = spread && costly != 0;
-        let costs = self.floor.costs(now, self.delivered, spread, (alone as f64, best as f64));
-        if let Some(cost) = costs {
-            let strongest = paths
-                .clone()
-                .filter(|v| v.estimate.measured && cost == Cost::Strongest)
-                .max_by_key(|v| v.estimate.rate)
-                .map(|v| v.id);
-            let others = paths.clone().filter(|v| Some(v.id) != strongest);
-            let slowest = others.filter(|v| costly & v.id.bit() != 0).max_by_key(|v| self.cost(v));
-            if let Some(v) = slowest.filter(|v| !self.is_outgrown(now, v, fastest)) {
-                self.floor.begin_trial(now);
-                self.lanes[v.id.index()].rest.begin(now);
-                self.lanes[v.id.index()].admitted_until = now;
-            }
-        }
-        self.end_rests(now, paths.clone(), fastest);
-        self.eligible = fastest.id.bit();
-        self.minor = 0;
-        let minor = fastest.estimate.rate / MINOR_PART;
-        for v in paths.filter(|v| v.id != fastest.id && small & v.id.bit() == 0) {
-            if self.helps(now, v, fastest) {
-                self.eligible |= v.id.bit();
-                let little =
-                    fastest.estimate.measured && v.estimate.measured && v.estimate.rate < minor;
-                self.minor |= if little { v.id.bit() } else { 0 };
-            }
-        }
-        if self.spreads_over() == self.known {
-            self.watching_since = None;
-        } else {
-            self.watching_since.get_or_insert(now);
-        }
-    }
-
-    /// Those that are faster than the strongest path, but next to nothing beside it, by bits. One that is far or loses much makes none small.
-    fn small_paths<'v>(&self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) -> u16 {
-        let least = paths.clone().map(|v| self.lanes[v.id.index()].delay).min().unwrap_or(0);
-        let good = |v: &&PathView| {
-            let delay = self.lanes[v.id.index()].delay;
-            delay <= least + FAR && v.estimate.loss(now) < LOSSY
-        };
-        let Some(strongest) = paths.clone().filter(good).max_by_key(|v| v.estimate.rate) else {
-            return 0;
-        };
-        let small = |v: &PathView| {
-            let was = self.small & v.id.bit() != 0;
-            let part = if was { SMALL_PART * 2 / 3 } else { SMALL_PART };
-            v.estimate.measured
-                && self.cost(v) < self.cost(strongest)
-                && v.estimate.rate < strongest.estimate.rate / part
-        };
-        paths.filter(|v| small(v)).fold(0, |bits, v| bits | v.id.bit())
-    }
-
-    /// Delays from those that were measured of late; where one was not, from half the round trips.
-    fn follow_delays<'v>(&mut self, now: Time, paths: impl Iterator<Item = &'v PathView> + Clone) {
-        let known = |v: &PathView| v.estimate.delay.filter(|_| now.since(v.estimate.at) < BELIEVED);
-        // Any of them is as good an origin: the least is taken off below.
-        let origin = paths.clone().find_map(|v| Some((known(v)?, v.srtt, v.min_rtt)));
-        let delay = |v: &PathView| match (origin, known(v)) {
-            (Some((origin, rtt, _)), Some(delay)) => difference((delay, v.srtt), (origin, rtt)),
-            (Some((_, _, rtt)), None) => (micros(v.min_rtt) - micros(rtt)) / 2,
-            (None, _) => micros(v.min_rtt) / 2,
-        };
-        let least = paths.clone().map(&delay).min().unwrap_or(0);
-        self.known = 0;
-        for v in paths {
-            self.known |= v.id.bit();
-            let lane = &mut self.lanes[v.id.index()];
-            lane.delay = delay(v) - least;
-            lane.cost = lane.delay + (f64::from(v.estimate.loss(now)) * LOSS_COST) as i64;
-        }
-    }
-
-    /// Whether packets wait here for longer than `v` is longer than the fastest path, its jitter counted.
-    fn is_outgrown(&self, now: Time, v: &PathView, fastest: &PathView) -> bool {
-        let longer = self.cost(v) - self.cost(fastest) + micros(v.estimate.jitter) * TAIL;
-        micros(self.waits.longest(now)) > longer + OUTGROWN
-    }
-
-    /// A path rests as it would make a flow's round trips longer. Where its packets wait for longer than that by themselves, that is no reason
-    /// any more: a window that outgrew the fastest path is not to be cut for want of another one.
-    fn end_rests<'v>(
-        &mut self,
-        now: Time,
-        paths: impl Iterator<Item = &'v PathView>,
-        fastest: &PathView,
-    ) {
-        for v in paths.filter(|v| v.id != fastest.id) {
-            let i = v.id.index();
-            if !self.lanes[i].rest.is_over(now) && self.is_outgrown(now, v, fastest) {
-                self.lanes[i].rest.end(now);
-                self.lanes.iter_mut().for_each(|lane| lane.rest.forget_trial());
-                self.floor.call_off();
-            }
-        }
-    }
-
-    /// Whether backlogged flows may be spread over `v` too.
-    fn helps(&mut self, now: Time, v: &PathView, fastest: &PathView) -> bool {
-        let i = v.id.index();
-        let lane = &mut self.lanes[i];
-        if v.estimate.is_loss_doubted(now) && v.estimate.random_loss > LOSSY {
-            lane.doubted = Some(now);
-        }
-        if lane.doubted.is_some_and(|at| now.since(at) < DOUBTED) && is_lossy(now, v, fastest) {
-            // It was tried, and is as it was.
-            (lane.doubted, lane.admitted_until) = (None, now);
-        }
-        let admitted = now < lane.admitted_until;
-        if admitted && now < self.spread_until || self.is_admitted(now, v, fastest) {
-            self.lanes[i].admitted_until = now + ADMITTED;
-            return true;
-        }
-        admitted
-    }
-
-    /// Whether there is reason now to spread over `v`.
-    fn is_admitted(&self, now: Time, v: &PathView, fastest: &PathView) -> bool {
-        if fastest.estimate.overflowing_since.is_some_and(|at| now.since(at) >= UNYIELDING) {
-            return true;
-        }
-        if !self.lanes[v.id.index()].rest.is_over(now)
-            || self.lanes[v.id.index()].delay > self.lanes[fastest.id.index()].delay + FAR
-        {
-            return false;
-        }
-        !is_lossy(now, v, fastest)
-            || self.modest_since.is_some_and(|since| now.since(since) >= MODEST)
-    }
-}
-
-fn is_lossy(now: Time, v: &PathView, fastest: &PathView) -> bool {
-    v.estimate.loss(now) > fastest.estimate.loss(now) + LOSSY
 }
 
 fn micros(d: Duration) -> i64 {

@@ -10,6 +10,7 @@
 mod convert;
 mod find;
 mod model;
+mod not_yaml;
 mod problem;
 mod read;
 mod reader;

@@ -1,5 +1,6 @@
 //! YAML text as a tree, and the place in the text of any node of it.
 
+use super::not_yaml::not_yaml;
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 };
@@ -43,11 +44,7 @@ pub(super) fn parse(text: &str) -> Result<Yaml, (Option<(usize, usize)>, String)
             let message = "a second document begins here; a configuration is one, leave `---` out";
             return (Some((line, 1)), message.to_owned());
         }
-        let indented_by_tab = place
-            .and_then(|(line, _)| text.lines().nth(line - 1))
-            .is_some_and(|line| line.trim_start_matches(' ').starts_with('\t'));
-        let remedy = if indented_by_tab { "; indent with spaces, not with tabs" } else { "" };
-        (place, format!("this is not YAML: {e}{remedy}"))
+        (place, not_yaml(text, place, &e.to_string()))
     })
 }
 

@@ -78,7 +78,7 @@ fn refused(error: std::io::Error, what: &str) -> anyhow::Error {
 fn make_room(file: &Path, name: &str) -> anyhow::Result<()> {
     match std::fs::symlink_metadata(file) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e).with_context(|| format!("cannot look at {}", file.display())),
+        Err(e) => return Err(refused(e, &format!("cannot look at {}", file.display()))),
         Ok(metadata) if !metadata.file_type().is_socket() => {
             bail!("{} is in the way: it is no socket; remove it", file.display())
         }
@@ -96,7 +96,7 @@ fn make_room(file: &Path, name: &str) -> anyhow::Result<()> {
             Err(refused(e, &format!("cannot use {}", file.display())))
         }
         Err(e) if e.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(file)
-            .with_context(|| format!("cannot remove the stale socket {}", file.display())),
+            .map_err(|e| refused(e, &format!("cannot remove the stale socket {}", file.display()))),
         Err(e) => {
             Err(e).with_context(|| format!("cannot tell whether {} is in use", file.display()))
         }

@@ -196,7 +196,7 @@ fn name_text(value: &Yaml) -> Result<String, String> {
     if name.len() > LONGEST_NAME {
         return Err(format!("`{name}` has {} bytes, a name at most {LONGEST_NAME}", name.len()));
     }
-    match name.chars().find(|c| c.is_whitespace() || c.is_control()) {
+    match name.chars().find(|&c| c.is_whitespace() || !mpt_core::is_shown(c)) {
         Some(c) => Err(format!("a name cannot hold {c:?}")),
         None => Ok(name.to_owned()),
     }
