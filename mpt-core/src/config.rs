@@ -338,6 +338,8 @@ pub enum LocalEnd {
         /// MTU of the interface: the upper end of the path-MTU search, outer IP packet.
         mtu: u16,
     },
+    /// Wherever the peer calls: the sockets on which we listen, and the address that it called.
+    Called,
     /// It cannot be used now; the text says why ("interface wan1 does not exist").
     Gone {
         /// One line for the status.

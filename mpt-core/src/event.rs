@@ -2,6 +2,7 @@
 
 use crate::{PathId, PeerId};
 use std::fmt;
+use std::net::SocketAddr;
 
 /// Something that happened; drained with [`Endpoint::poll_event`](crate::Endpoint::poll_event).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Event {
     /// The path's remote does not answer: if it was given by name, the name wants to be resolved
     /// again. Repeated with a growing interval while it stays so.
     ResolveRemote(PeerId, PathId),
+    /// The peer is at this address by this path, which was learned from what it sent.
+    RemoteMoved(PeerId, PathId, SocketAddr),
     /// Inner packets up to this many bytes fit through the paths in use; the TUN device's MTU should follow.
     TunnelMtu(u16),
     /// A human must act: the same text stands in the status.

@@ -215,6 +215,38 @@ fn addresses_that_somebody_took_from_the_device_come_back() {
 }
 
 #[test]
+fn rules_and_routes_that_somebody_removed_come_back() {
+    let mut testbed = builder().build().unwrap();
+    testbed.start(SOON).unwrap();
+    let router = testbed.site(0).router().clone();
+    let ip = |what: &[&str]| router.command("ip").args(what).output().unwrap();
+    let way = |to: &str| String::from_utf8(ip(&["route", "get", to]).stdout).unwrap();
+    let is_whole = || ["192.168.12.7", "fd01:1::7"].iter().all(|to| way(to).contains("dev mpt0"));
+    assert!(is_whole(), "{}{}", way("192.168.12.7"), way("fd01:1::7"));
+    let rules = String::from_utf8(ip(&["-6", "rule"]).stdout).unwrap();
+    let into = rules.lines().find(|l| l.starts_with("28")).unwrap();
+    let takes: [&[&str]; 3] = [
+        &["rule", "flush"],
+        &["-6", "rule", "del", "pref", into.split(':').next().unwrap()],
+        &["route", "flush", "table", "all", "proto", "109"],
+    ];
+    for what in takes {
+        assert!(ip(what).status.success(), "{what:?}");
+        if what == ["rule", "flush"] {
+            assert!(ip(&["rule", "add", "pref", "32766", "lookup", "main"]).status.success());
+        }
+        let a = testbed.site_mut(0).daemon().unwrap();
+        let deadline = std::time::Instant::now() + SOON;
+        while !is_whole() || !a.log().contains("removed; adding it again") {
+            assert!(std::time::Instant::now() < deadline, "{what:?}: {}", a.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let log = testbed.site_mut(0).daemon().unwrap().log();
+    assert!(log.contains("policy rule of ours") && log.contains("route of ours"), "{log}");
+}
+
+#[test]
 fn a_log_that_nobody_reads_any_more_is_no_reason_to_end() {
     let mut testbed = builder().build().unwrap();
     testbed.site_mut(1).start().unwrap();

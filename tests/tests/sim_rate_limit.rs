@@ -467,3 +467,22 @@ fn a_flood_that_only_a_limited_path_takes_is_held_by_that_paths_cap() {
     assert!(w.streams[flood].delay_max < 300 * MS, "{}", account(&w));
     assert_eq!(w.streams[other].missing(), 0, "{}", account(&w));
 }
+
+#[test]
+fn a_call_that_a_limit_is_too_small_for_goes_by_another_path() {
+    let far = LinkProfile { delay: 60 * MS, ..WIDE };
+    for kbit in [48, 64, 80] {
+        let small = RateLimit::At(Rate::nearest_to_bits(kbit * 1_000));
+        let limits = [small, RateLimit::Off];
+        let mut w = limited_over(kbit, &[WIDE, far], &limits, SchedulerKind::Adaptive);
+        // 50 packets a second of some 220 bytes on a link: 88 kbit/s.
+        let s = w.stream(call());
+        w.run(20 * S);
+        w.stop_streams();
+        w.run(S);
+        let call = &w.streams[s];
+        println!("{kbit} kbit: {}", account(&w));
+        assert_eq!((call.missing(), call.out_of_order), (0, 0), "{kbit} kbit: {}", account(&w));
+        assert!(p99(call) < 130 * MS, "{kbit} kbit: {}", account(&w));
+    }
+}

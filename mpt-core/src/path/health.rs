@@ -19,6 +19,9 @@ const MISSED_WHILE_HEARD: u64 = 24;
 /// Probes answered in a row that bring a path back which was up before.
 const ANSWERS_FOR_UP: u32 = 3;
 
+/// There is no local end yet.
+pub const STARTING: &str = "starting";
+
 /// What happened to a path since it was asked last.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
@@ -173,12 +176,14 @@ impl Health {
 
     /// The local end is there. Returns whether that is news.
     pub(super) fn set_local_ready(&mut self, now: Time) -> bool {
-        if self.local_gone.take().is_none() {
-            return false;
-        }
+        let Some(gone) = self.local_gone.take() else { return false };
         if self.state == State::Down {
             let state = if self.proven { State::Down } else { State::Probing };
-            self.enter(now, state, "the local end is back; no answer yet".into());
+            let why = match gone == STARTING {
+                true => "no answer yet",
+                false => "the local end is back; no answer yet",
+            };
+            self.enter(now, state, why.into());
         }
         true
     }

@@ -50,7 +50,7 @@ mod workers_progress;
 #[cfg(test)]
 mod tests;
 
-pub use health::Change;
+pub use health::{Change, STARTING};
 pub use loss_meter::{LossMeter, WorkersLoss};
 pub use mtu_search::MtuSearch;
 pub use path_health::PathHealth;

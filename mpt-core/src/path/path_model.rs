@@ -20,6 +20,10 @@ const STEADY: Duration = Duration::from_micros(800);
 /// A queue of fewer bytes is none: with jitter a thin stream of acknowledgements is not to be kept to what it happens to be.
 const LEAST_QUEUE: f64 = 8_000.0;
 
+/// So few are none anywhere: what stands there then is somebody else's, who may be another path of ours through the same
+/// bottleneck, and does not leave because less is sent here.
+const LEAST_OWN: f64 = 4_000.0;
+
 /// What is sent beyond what was measured is predicted to queue for no more than this: the prediction rests on an
 /// estimated rate, and is corrected by the next report anyway.
 const MOST_PREDICTED: Duration = Duration::from_millis(40);
@@ -196,9 +200,10 @@ impl PathModel {
         let latest = self.rate.latest().max(1.0);
         let bursts = self.bursts.on_report(latest);
         let bursts = if self.loss.congestive() > FULL { 0.0 } else { bursts };
-        let none = bursts.max(LEAST_QUEUE / latest).min(1.0);
-        let none = Duration::from_secs_f64(none);
-        let uncertain = if jitter > STEADY { uncertain.max(none) } else { uncertain };
+        let none =
+            if jitter > STEADY { bursts.max(LEAST_QUEUE / latest) } else { LEAST_OWN / latest };
+        let none = Duration::from_secs_f64(none.min(1.0));
+        let uncertain = uncertain.max(none);
         let all = self.workers.iter().fold(0u64, |all, w| all.wrapping_add(w.bytes));
         let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
         let queues = if jitter > STEADY {

@@ -93,6 +93,12 @@ impl RemoteAddress {
         Self { tokens, configured, current, candidate: None, rejected: None, told: configured }
     }
 
+    /// Whether nobody configured it: it is where the peer calls from.
+    #[must_use]
+    pub const fn is_learned(&self) -> bool {
+        self.configured.is_none()
+    }
+
     /// The address to send to.
     #[must_use]
     pub fn current(&self) -> Option<SocketAddr> {

@@ -138,11 +138,7 @@ impl Peer {
         path.remote.on_authenticated(now, meta.source, len, newest);
         if newest == Freshness::Newest {
             path.health.set_disabled_by_peer(now, probe.disabled);
-            let here = (Some(meta.socket), meta.destination);
-            if path.origin == Origin::Opened && (path.local.socket, path.local.source) != here {
-                (path.local.socket, path.local.source) = here;
-                self.views_dirty = true;
-            }
+            self.views_dirty |= path.follow_caller(meta.socket, meta.destination);
         }
         let echo = Echo {
             token: probe.token,
@@ -151,11 +147,11 @@ impl Peer {
             path: Some(ours),
             size: u16::try_from(len).unwrap_or(u16::MAX),
         };
-        let Some(mut lane) = path.lane(self.id, meta.source, 0) else { return Ok(()) };
-        if path.origin == Origin::Opened {
-            lane.socket = meta.socket;
-            lane.source = meta.destination;
-        }
+        let lane = match path.remote.is_learned() && path.local.socket.is_some() {
+            true => Some(path.lane_by(meta.socket, meta.destination, self.id, meta.source, 0)),
+            false => path.lane(self.id, meta.source, 0),
+        };
+        let Some(lane) = lane else { return Ok(()) };
         self.send_echo(now, ours, echo, lane, out);
         Ok(())
     }

@@ -6,8 +6,8 @@ use crate::config::{Dscp, PathConfig, ProbeIntervals};
 use crate::handshake::CookieJar;
 use crate::keys::PublicKey;
 use crate::path::{
-    MtuSearch, PathHealth, PathModel, RateMeter, RemoteAddress, State, TokenSource, Usability,
-    WorkersLoss,
+    MtuSearch, PathHealth, PathModel, RateMeter, RemoteAddress, STARTING, State, TokenSource,
+    Usability, WorkersLoss,
 };
 use crate::queue::Pacer;
 use crate::schedule::Rank;
@@ -28,12 +28,14 @@ pub enum Origin {
 }
 
 /// The local end.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Local {
     /// The socket to send from; `None` while the local end is gone.
     pub socket: Option<SocketId>,
-    /// The source address to insist on (a path the peer opened to one of our addresses).
+    /// The source address to insist on: the one that the peer called.
     pub source: Option<IpAddr>,
+    /// Whether the socket is the one at which the peer calls; else the daemon says which.
+    pub called: bool,
     /// For the status.
     pub interface: Option<String>,
     /// For the status.
@@ -206,7 +208,7 @@ impl Path {
         path.follow_limits(now);
         path.priority = config.priority;
         path.dscp = config.dscp;
-        path.health.set_local_gone(now, "starting".to_owned());
+        path.health.set_local_gone(now, STARTING.to_owned());
         if config.disabled {
             path.health.set_disabled(now, true);
         }
@@ -225,6 +227,7 @@ impl Path {
         let mut path =
             Self::new(now, id, open.name.to_owned(), Origin::Opened, intervals, peer, rng);
         path.priority = open.priority;
+        path.local.called = true;
         path
     }
 
@@ -254,7 +257,7 @@ impl Path {
             pacer: None,
             priority: 0,
             dscp: Dscp::default(),
-            local: Local { socket: None, source: None, interface: None, address: None },
+            local: Local::default(),
             remote: RemoteAddress::new(tokens(), None),
             remote_id: None,
             introduction: Introduction::Due,
@@ -341,21 +344,43 @@ impl Path {
         }
     }
 
+    /// The newest probe of the peer came here: to a path whose remote nobody configured we answer from where that called.
+    /// Whether this is news.
+    pub fn follow_caller(&mut self, socket: SocketId, destination: Option<IpAddr>) -> bool {
+        let follows = self.remote.is_learned();
+        if !follows || !self.local.called && self.local.socket != Some(socket) {
+            return false;
+        }
+        let here = (Some(socket), destination);
+        let news = (self.local.socket, self.local.source) != here;
+        (self.local.socket, self.local.source) = here;
+        news
+    }
+
     /// The lane of datagrams to `to`, with the inner packet's `tos` for what is copied from it.
-    /// `None` while the local end is gone.
+    /// `None` while the local end is gone, or of the other family: the daemon will see to that.
     pub fn lane(&self, peer: PeerId, to: SocketAddr, inner_tos: u8) -> Option<LaneKey> {
+        let fits = self.local.address.is_none_or(|own| own.is_ipv4() == to.is_ipv4());
+        let socket = self.local.socket.filter(|_| fits)?;
+        Some(self.lane_by(socket, self.local.source, peer, to, inner_tos))
+    }
+
+    /// The same by another socket, from another address.
+    pub fn lane_by(
+        &self,
+        socket: SocketId,
+        source: Option<IpAddr>,
+        peer: PeerId,
+        destination: SocketAddr,
+        inner_tos: u8,
+    ) -> LaneKey {
         let dscp = match self.dscp {
             Dscp::Fixed(value) => value << 2,
             Dscp::Copy => inner_tos & 0xfc,
         };
-        Some(LaneKey {
-            peer: Some((peer, self.id)),
-            socket: self.local.socket?,
-            destination: to,
-            source: self.local.source,
-            tos: dscp | inner_tos & 0x03,
-            fragment: Fragment::Never,
-        })
+        let tos = dscp | inner_tos & 0x03;
+        let fragment = Fragment::Never;
+        LaneKey { peer: Some((peer, self.id)), socket, destination, source, tos, fragment }
     }
 
     /// Counts a datagram sent.

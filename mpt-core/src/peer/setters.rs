@@ -17,7 +17,11 @@ impl Peer {
             LocalEnd::Ready { socket, interface, address, mtu } => {
                 let moved = path.local.socket.is_some_and(|s| s != socket)
                     || path.local.address.is_some_and(|a| Some(a) != address);
+                if path.local.socket != Some(socket) {
+                    path.local.source = None;
+                }
                 path.local.socket = Some(socket);
+                path.local.called = false;
                 path.local.interface = interface;
                 path.local.address = address;
                 path.mtu.set_max(mtu);
@@ -28,6 +32,11 @@ impl Peer {
                 if let Some(attempt) = &mut self.attempt {
                     attempt.hurry(now);
                 }
+            }
+            LocalEnd::Called => {
+                (path.local.interface, path.local.address) = (None, None);
+                path.local.called = true;
+                path.health.set_local_ready(now);
             }
             LocalEnd::Gone { why } => {
                 path.local.socket = None;
@@ -43,6 +52,7 @@ impl Peer {
     pub fn set_remote(&mut self, now: Time, id: PathId, remote: SocketAddr) {
         let Some(path) = self.paths[id.index()].as_mut() else { return };
         path.remote.set_configured(remote);
+        path.local.source = None;
         path.health.restart_probes();
         self.views_dirty = true;
         if let Some(attempt) = &mut self.attempt {

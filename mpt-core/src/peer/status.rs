@@ -6,6 +6,7 @@ use crate::control::{CopyStatus, PathEstimate, PathStatus, PeerStatus, ReorderSt
 use crate::path::difference;
 use crate::schedule::Rank;
 use crate::{PathId, Time};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 impl Peer {
@@ -132,13 +133,20 @@ impl Peer {
             state: p.health.state().to_string(),
             in_use: self.in_use(p.id),
             why: match p.remote.current() {
+                None if p.local.called => "the peer has not called by it yet".to_owned(),
                 None => "its remote address is not known yet".to_owned(),
                 Some(_) if waiting => self.why_not(),
                 Some(_) => p.health.why().to_owned(),
             },
             last_change: now.since(p.health.changed()).as_secs_f64(),
             interface: p.local.interface.clone(),
-            local: p.local.address.map(|a| a.to_string()).or(p.local.source.map(|a| a.to_string())),
+            local: match (p.local.address, p.local.source) {
+                (Some(address), Some(source)) => {
+                    Some(SocketAddr::new(source, address.port()).to_string())
+                }
+                (Some(address), None) => Some(address.to_string()),
+                (None, source) => source.map(|ip| ip.to_string()),
+            },
             remote: p.remote.current().map(|a| a.to_string()),
             weight: p.effective_weight().get(),
             priority: p.priority,

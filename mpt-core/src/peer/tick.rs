@@ -177,14 +177,14 @@ impl Peer {
             }
             if session {
                 path.health.handle_timeout(now);
-                self.probe_path(now, id, out);
+                self.probe_path(now, id, out, cx);
             }
             self.note_changes(now, id, cx);
         }
     }
 
     /// Sends the probes that are due: for health, for a new remote address, for the MTU.
-    fn probe_path(&mut self, now: Time, id: PathId, out: &mut Outbox) {
+    fn probe_path(&mut self, now: Time, id: PathId, out: &mut Outbox, cx: &mut Context<'_>) {
         let Some(path) = self.paths[id.index()].as_mut() else { return };
         let Some(remote) = path.remote.current().filter(|_| path.local.socket.is_some()) else {
             return;
@@ -203,6 +203,7 @@ impl Peer {
             tracing::info!(peer = %self.name, path = %path.name, %address, "remote address");
             path.health.restart_probes();
             self.views_dirty = true;
+            cx.events.push_back(Event::RemoteMoved(self.id, id, address));
         }
         if let Some(longest) = path.health.poll_large_loss() {
             path.mtu.on_large_loss(longest + usize::from(outer_headers(&remote)));

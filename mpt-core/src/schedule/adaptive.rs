@@ -118,7 +118,10 @@ impl Adaptive {
                 true => micros(v.estimate.jitter) * TAIL,
                 false => 0,
             };
-            paths.clone().min_by_key(|v| self.cost(v) + tail(v) + micros(self.queue(now, v)))?.id
+            let arrives = |v: &&PathView| {
+                self.cost(v) + tail(v) + micros(self.queue(now, v) + self.until_tokens(now, v, len))
+            };
+            paths.clone().min_by_key(arrives)?.id
         } else if fastest.tokens == Tokens::Left
             && now >= self.spread_until
             && !self.bursts(now, fastest)
@@ -185,6 +188,19 @@ impl Adaptive {
 
     fn queue(&self, now: Time, v: &PathView) -> Duration {
         self.lanes[v.id.index()].idle_at.since(now)
+    }
+
+    /// How long the packet whose turn it is would wait for a path without tokens: for its own at least, and the longer, the longer it
+    /// has been waiting: what a limit is too small for goes by another path.
+    fn until_tokens(&self, now: Time, v: &PathView, len: usize) -> Duration {
+        let Some(limit) = v.limit.filter(|_| v.tokens == Tokens::Spent) else {
+            return Duration::ZERO;
+        };
+        let bits = len as u64 * 8;
+        let own = Duration::from_nanos(
+            bits.saturating_mul(1_000_000_000) / limit.bits_per_second().max(1),
+        );
+        self.waits.of_this(now) + own
     }
 
     /// Whether the fastest path was given far too much at once, by what it is known to deliver.

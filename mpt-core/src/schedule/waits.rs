@@ -11,15 +11,23 @@ const WINDOW: Duration = Duration::from_millis(100);
 pub(super) struct Waits {
     at: Time,
     longest: Duration,
+    /// The last one told, and when.
+    last: (Time, Duration),
 }
 
 impl Waits {
     /// A packet has been waiting for so long.
     #[inline]
     pub(super) fn on_wait(&mut self, now: Time, waited: Duration) {
+        self.last = (now, waited);
         if waited >= self.longest || now.since(self.at) >= WINDOW {
             (self.at, self.longest) = (now, waited);
         }
+    }
+
+    /// How long the packet has been waiting whose turn it is.
+    pub(super) fn of_this(&self, now: Time) -> Duration {
+        if self.last.0 == now { self.last.1 } else { Duration::ZERO }
     }
 
     /// The longest wait.
@@ -40,7 +48,8 @@ mod tests {
         assert_eq!(waits.longest(at(5)), Duration::ZERO);
         waits.on_wait(at(1_000), ms(30));
         waits.on_wait(at(1_010), ms(20));
-        assert_eq!(waits.longest(at(1_050)), ms(30));
+        assert_eq!((waits.longest(at(1_050)), waits.of_this(at(1_010))), (ms(30), ms(20)));
+        assert_eq!(waits.of_this(at(1_011)), Duration::ZERO);
         waits.on_wait(at(1_100), ms(10));
         assert_eq!(waits.longest(at(1_150)), ms(10), "what was longer is over");
         assert_eq!(waits.longest(at(1_200)), Duration::ZERO, "nothing waits any more");

@@ -25,6 +25,8 @@ pub(super) struct Binding {
     pub(super) config: config::Path,
     /// What the remote is, or which of the answers was chosen last.
     pub(super) remote: Option<SocketAddr>,
+    /// Where the peer calls from, of a path without a configured remote.
+    pub(super) learned: Option<SocketAddr>,
     /// The name's addresses, as the resolver told them last.
     pub(super) answers: Vec<SocketAddr>,
     /// The remote does not answer: another answer has its turn.
@@ -46,10 +48,21 @@ pub(super) struct Binding {
 }
 
 impl Binding {
+    /// Whether nothing is said of either end: the path goes where the peer calls.
+    const fn is_called(&self) -> bool {
+        let c = &self.config;
+        c.remote.is_none() && c.interface.is_none() && c.local.is_none() && c.local_port.is_none()
+    }
+
+    /// Where the other end is, as far as that is known.
+    fn far(&self) -> Option<SocketAddr> {
+        self.remote.or(self.learned)
+    }
+
     /// IPv4 or IPv6, as the remote or the local address says. While a name has no address it is what the
     /// interface has: a path without a local end would not have the name asked again.
     pub(super) fn family(&self, interfaces: &Interfaces) -> Family {
-        let ip = self.remote.map(|r| r.ip()).or(self.config.local).or(match &self.config.remote {
+        let ip = self.far().map(|r| r.ip()).or(self.config.local).or(match &self.config.remote {
             Some(config::Remote { host: config::Host::Address(ip), .. }) => Some(*ip),
             _ => None,
         });
@@ -252,16 +265,19 @@ impl Daemon {
     }
 
     fn local_end(&mut self, binding: &Binding, interfaces: &Interfaces) -> LocalEnd {
+        if binding.is_called() {
+            return LocalEnd::Called;
+        }
         let config = &binding.config;
         let family = binding.family(interfaces);
-        let interface = match usable(config, family, binding.remote, interfaces, &self.name) {
+        let interface = match usable(config, family, binding.far(), interfaces, &self.name) {
             Ok(interface) => interface,
             Err(why) => return LocalEnd::Gone { why },
         };
         let spec = SocketSpec {
             family,
             interface: config.interface.clone(),
-            address: config.local,
+            address: config.local.or_else(|| self.called_address(binding, interface?, family)),
             port: config.local_port.or(self.config.listen.as_ref().map(|l| l.port)).unwrap_or(0),
             mark: self.net.numbers().mark(),
             offloads: config.offloads.into(),
@@ -278,6 +294,22 @@ impl Daemon {
         }
     }
 
+    /// The address on which we listen alone, where a path that waits to be called has it: the peer knows no other.
+    fn called_address(
+        &self,
+        binding: &Binding,
+        interface: &Interface,
+        family: Family,
+    ) -> Option<IpAddr> {
+        if binding.config.remote.is_some() {
+            return None;
+        }
+        let listens = self.config.listen.iter().flat_map(|l| &l.addresses).copied();
+        let here = |a: &IpAddr| Family::of(*a) == family && interface.addresses.contains(a);
+        let mut own = listens.filter(here);
+        own.next().filter(|_| own.next().is_none())
+    }
+
     /// For the status: where the path's packets come from.
     fn address_of(
         &self,
@@ -288,7 +320,7 @@ impl Daemon {
     ) -> Option<SocketAddr> {
         let bound = self.plane.sockets.get(socket)?.local_address();
         let is_source = |&a: &IpAddr| {
-            Family::of(a) == family && binding.remote.is_none_or(|remote| reaches(a, remote.ip()))
+            Family::of(a) == family && binding.far().is_none_or(|remote| reaches(a, remote.ip()))
         };
         let ip = (binding.config.local)
             .or_else(|| interface?.addresses.iter().copied().find(is_source))

@@ -43,6 +43,7 @@ impl Daemon {
                 Event::ResolveRemote(peer, path) => {
                     self.start_resolving(peer, path, Duration::ZERO)
                 }
+                Event::RemoteMoved(peer, path, address) => self.on_moved(peer, path, address),
                 Event::TunnelMtu(mtu) => self.set_mtu(mtu).await,
                 Event::Warning(text) => self.warn(text),
                 Event::PathUp(peer, path) => self.note_path(peer, path, true),
@@ -62,6 +63,16 @@ impl Daemon {
             self.bind_paths().await;
             let result = self.net.refresh().await;
             self.routing_done(result);
+        }
+    }
+
+    /// A path without a configured remote is bound by what called last: IPv4 or IPv6.
+    fn on_moved(&mut self, peer: PeerId, path: PathId, address: SocketAddr) {
+        let mut bindings = self.bindings.iter_mut().filter(|b| b.config.remote.is_none());
+        if let Some(binding) = bindings.find(|b| b.peer == peer && b.path == path)
+            && binding.learned.replace(address) != Some(address)
+        {
+            self.net_changed = true;
         }
     }
 

@@ -120,6 +120,7 @@ impl Daemon {
                     path: number,
                     config: path.clone(),
                     remote,
+                    learned: None,
                     answers: Vec::new(),
                     turn: false,
                     up: false,

@@ -48,7 +48,7 @@ pub enum NetEvent {
         /// The address.
         address: IpAddr,
     },
-    /// Some route, not one of ours, changed.
+    /// A route changed, or a policy rule was removed.
     RoutesChanged,
 }
 
@@ -109,8 +109,8 @@ impl Drop for Monitor {
 type Messages = futures_util::stream::BoxStream<'static, NetlinkMessage<RouteNetlinkMessage>>;
 
 fn subscribe() -> Result<Messages, NetError> {
-    use MulticastGroup::{Ipv4Ifaddr, Ipv4Route, Ipv6Ifaddr, Ipv6Route, Link};
-    let groups = [Link, Ipv4Ifaddr, Ipv6Ifaddr, Ipv4Route, Ipv6Route];
+    use MulticastGroup::{Ipv4Ifaddr, Ipv4Route, Ipv4Rule, Ipv6Ifaddr, Ipv6Route, Ipv6Rule, Link};
+    let groups = [Link, Ipv4Ifaddr, Ipv6Ifaddr, Ipv4Route, Ipv6Route, Ipv4Rule, Ipv6Rule];
     let (connection, handle, messages) =
         new_multicast_connection(&groups).map_err(NetError::Open)?;
     let task = tokio::spawn(connection);
@@ -186,7 +186,9 @@ impl Mirror {
                             self.address_removed(m.header.index, ip).await?;
                         }
                     }
-                    M::NewRoute(m) | M::DelRoute(m) if is_foreign(&m) => {
+                    M::NewRoute(m) if is_ours(&m) => {}
+                    // One of ours may have been removed by somebody else.
+                    M::NewRoute(_) | M::DelRoute(_) | M::DelRule(_) => {
                         routes_changed.get_or_insert_with(|| Instant::now() + ROUTES_SETTLE);
                     }
                     _ => {}
@@ -265,7 +267,7 @@ impl Mirror {
     }
 }
 
-/// Our own routes are no news.
-fn is_foreign(route: &RouteMessage) -> bool {
-    route.header.protocol != OURS
+/// That we add one is no news.
+fn is_ours(route: &RouteMessage) -> bool {
+    route.header.protocol == OURS
 }

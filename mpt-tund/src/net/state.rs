@@ -19,6 +19,8 @@ pub struct NetState {
     routes: Vec<RouteSpec>,
     uplinks: Vec<Uplink>,
     carrying: bool,
+    /// What of the plan the kernel took.
+    applied: Plan,
 }
 
 impl NetState {
@@ -28,15 +30,16 @@ impl NetState {
     /// When the kernel refuses.
     pub async fn open(netlink: Netlink, name: &str) -> Result<Self, NetError> {
         let numbers = TunnelNumbers::of(name);
-        let state = Self {
+        let mut state = Self {
             netlink,
             numbers,
             tun: 0,
             routes: Vec::new(),
             uplinks: Vec::new(),
             carrying: false,
+            applied: Plan::default(),
         };
-        state.apply(&Plan::default()).await?;
+        state.apply(Plan::default()).await?;
         Ok(state)
     }
 
@@ -80,28 +83,30 @@ impl NetState {
     ///
     /// # Errors
     /// The first thing the kernel refused; all else was tried.
-    pub async fn refresh(&self) -> Result<(), NetError> {
+    pub async fn refresh(&mut self) -> Result<(), NetError> {
         let plan = Plan::new(self.numbers, self.tun, &self.routes, &self.uplinks, self.carrying);
-        self.apply(&plan).await
+        self.apply(plan).await
     }
 
     /// Removes everything.
     ///
     /// # Errors
     /// The first thing the kernel refused; all else was tried.
-    pub async fn undo(self) -> Result<(), NetError> {
-        self.apply(&Plan::default()).await
+    pub async fn undo(mut self) -> Result<(), NetError> {
+        self.apply(Plan::default()).await
     }
 
     /// New routes come before the rules that lead to them; old rules go before their routes.
-    async fn apply(&self, plan: &Plan) -> Result<(), NetError> {
+    async fn apply(&mut self, mut plan: Plan) -> Result<(), NetError> {
         let (rules, routes) = self.present().await?;
         let mut first_error = None;
         let mut note = |result: Result<(), NetError>| {
+            let done = result.is_ok();
             if let Err(error) = result {
                 tracing::debug!(%error, "routing");
                 first_error.get_or_insert(error);
             }
+            done
         };
         for rule in &rules {
             if !rule_from(rule).is_some_and(|r| plan.rules.contains(&r)) {
@@ -114,13 +119,33 @@ impl NetState {
             }
         }
         let present: Vec<Route> = routes.iter().filter_map(route_from).collect();
-        for route in plan.routes.iter().filter(|r| !present.contains(r)) {
-            note(self.add_route(route).await);
+        let missing: Vec<Route>;
+        (plan.routes, missing) = plan.routes.into_iter().partition(|r| present.contains(r));
+        for route in missing {
+            if self.applied.routes.contains(&route) {
+                tracing::warn!(table = route.table, to = %route.to, "a route of ours was removed; adding it again");
+            }
+            if note(self.add_route(&route).await) {
+                plan.routes.push(route);
+            }
         }
         let present: Vec<Rule> = rules.iter().filter_map(rule_from).collect();
-        for rule in plan.rules.iter().filter(|r| !present.contains(r)) {
-            note(self.add_rule(rule).await);
+        let missing: Vec<Rule>;
+        (plan.rules, missing) = plan.rules.into_iter().partition(|r| present.contains(r));
+        for rule in missing {
+            if self.applied.rules.contains(&rule) {
+                let (preference, table) = (rule.preference, rule.table);
+                tracing::warn!(
+                    preference,
+                    table,
+                    "a policy rule of ours was removed; adding it again"
+                );
+            }
+            if note(self.add_rule(&rule).await) {
+                plan.rules.push(rule);
+            }
         }
+        self.applied = plan;
         first_error.map_or(Ok(()), Err)
     }
 
@@ -173,7 +198,7 @@ impl NetState {
                 u.interface
             ),
             (Some(u), None) => format!("route by interface {}", u.interface),
-            (None, _) => format!("route {} into the tunnel", route.to),
+            (None, _) => format!("add the route of table {} into the tunnel", route.table),
         }
     }
 }

@@ -95,6 +95,8 @@ pub struct World {
     pub ends: Vec<End>,
     /// By number; of a [`pair`](Self::pair), line *i* is path *i* of both ends.
     pub lines: Vec<Line>,
+    /// What all lines share, from their ends and to them: their datagrams pass that first. No jitter: it is to be FIFO.
+    pub bottleneck: Option<[Link; 2]>,
     /// By number.
     pub streams: Vec<Stream>,
     /// What else sends and receives.
@@ -123,6 +125,7 @@ impl World {
             now: Time::ZERO,
             ends: Vec::new(),
             lines: Vec::new(),
+            bottleneck: None,
             streams: Vec::new(),
             hosts: Vec::new(),
             recording: None,

@@ -66,7 +66,13 @@ impl World {
             if line.filters[direction].as_mut().is_some_and(|passes| !passes(now, datagram)) {
                 continue;
             }
-            if let Verdict::Deliver(at) = line.links[direction].send(now, datagram.len() + OUTER) {
+            let bytes = datagram.len() + OUTER;
+            let passed = match &mut self.bottleneck {
+                Some(links) => links[direction].send(now, bytes),
+                None => Verdict::Deliver(now),
+            };
+            let Verdict::Deliver(at) = passed else { continue };
+            if let Verdict::Deliver(at) = line.links[direction].send(at, bytes) {
                 self.launch(at, Flight { to, meta, bytes: datagram.to_vec() });
             }
         }
