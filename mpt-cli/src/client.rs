@@ -49,6 +49,18 @@ pub fn running() -> Vec<String> {
     sockets_in(&run_dir())
 }
 
+/// Whether we may look for them.
+///
+/// # Errors
+/// When we may not.
+pub fn may_look() -> Result<(), ClientError> {
+    let dir = run_dir();
+    match std::fs::read_dir(&dir) {
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Err(ClientError::NoAccess(dir)),
+        _ => Ok(()),
+    }
+}
+
 /// What to ask for instead, behind an error.
 fn others() -> String {
     match running() {

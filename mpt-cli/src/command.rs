@@ -66,6 +66,7 @@ enum PathCommand {
         #[arg(value_enum)]
         property: Property,
         /// A weight, 1 to 10000; a rate limit, such as 20mbit, or off.
+        #[arg(allow_negative_numbers = true)]
         value: String,
     },
     /// Takes a path back into use.
@@ -253,6 +254,7 @@ mod tests {
         for bad in [
             "path set a weight 0",
             "path set a weight 10001",
+            "path set a weight -1",
             "path set a weight x",
             "path set a weight 20mbit",
             "path set a rate_limit 20",

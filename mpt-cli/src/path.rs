@@ -1,6 +1,6 @@
 //! `path set`, `path enable`, `path disable`.
 
-use crate::client::{Client, ClientError, run_dir, running};
+use crate::client::{Client, ClientError, may_look, run_dir, running};
 use crate::command::PathArguments;
 use anyhow::{anyhow, bail};
 use mpt_core::control::{PathSelector, Request, Status};
@@ -53,6 +53,7 @@ pub(crate) fn statuses() -> anyhow::Result<Vec<(String, Status)>> {
         }
     }
     if all.is_empty() {
+        may_look()?;
         bail!(
             "no tunnel is running here (nothing answers in {}); `mpt-tund up NAME` starts one",
             run_dir().display()

@@ -51,9 +51,8 @@ impl FromStr for PacketText {
         let ports = match (protocol.has_ports(), from, to) {
             (true, Some(from), Some(to)) => Some((from, to)),
             (true, ..) => {
-                return Err(bad(format!(
-                    "{protocol} has a port at either end, as in {source}:5004"
-                )));
+                let example = SocketAddr::new(source, 5_004);
+                return Err(bad(format!("{protocol} has a port at either end, as in {example}")));
             }
             (false, None, None) => None,
             (false, ..) => return Err(bad(format!("{protocol} has no ports"))),

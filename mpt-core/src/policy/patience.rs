@@ -51,9 +51,9 @@ impl FromStr for ClassPatience {
             (Some(number), _) => (number, 1),
             (None, Some(number)) => (number, 1_000),
             (None, None) if text.parse::<u32>().is_ok() => return Err(bad(" without a unit")),
-            (None, None) => return Err(bad("")),
+            (None, None) => return Err(bad(" (1ms to 10s)")),
         };
-        let number: u16 = number.trim().parse().map_err(|_| bad(""))?;
+        let number: u16 = number.trim().parse().map_err(|_| bad(" (1ms to 10s)"))?;
         let millis = number.checked_mul(factor).and_then(Self::from_millis);
         millis.ok_or_else(|| bad(" (1ms to 10s)"))
     }

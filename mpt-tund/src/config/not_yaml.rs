@@ -7,6 +7,10 @@ pub(super) fn not_yaml(text: &str, place: Option<(usize, usize)>, error: &str) -
         Some((line, column)) => error.replacen(&format!(" at line {line} column {column}"), "", 1),
         None => error.to_owned(),
     };
+    if text.lines().any(|line| ["[Interface]", "[Peer]"].contains(&line.trim())) {
+        return "this is a configuration of WireGuard; ours is YAML, as in conf/example.yaml"
+            .to_owned();
+    }
     let remedy =
         remedy(text, place, &error).map_or_else(String::new, |remedy| format!("; {remedy}"));
     format!("this is not YAML: {error}{remedy}")
@@ -89,6 +93,12 @@ mod tests {
             assert!(complaint.starts_with("this is not YAML: "), "{text}: {complaint}");
             assert!(complaint.contains(remedy), "{text}: {complaint}");
         }
+    }
+
+    #[test]
+    fn what_is_meant_for_wireguard_is_known() {
+        let complaint = complaint("[Interface]\nPrivateKey = x\n\n[Peer]\nPublicKey = y\n");
+        assert!(complaint.contains("configuration of WireGuard"), "{complaint}");
     }
 
     #[test]

@@ -88,8 +88,7 @@ fn whole(file: &FilePath, root: &Node<'_>) -> Option<Config> {
         None => Vec::new(),
     };
     let policies = policies::policies(&map, peers.as_deref());
-    let ours = private_key.as_ref().map(PrivateKey::public_key);
-    rules::judge(ours, interface.as_ref(), peers.as_deref().unwrap_or_default());
+    rules::judge(private_key.as_ref(), interface.as_ref(), peers.as_deref().unwrap_or_default());
     Some(Config {
         file: file.to_owned(),
         interface: interface?,
@@ -225,13 +224,24 @@ fn private_key(file: &FilePath, map: &Map<'_>) -> Option<PrivateKey> {
             inline.fail_key("the key stands here and in `private_key_file`; leave one out");
             None
         }
-        (Some(node), None) => node
-            .read(|value| secrets::read_key(&beside(file, units::text(value)?), "mpt-cli genkey")),
+        (Some(node), None) => node.read(|value| {
+            let name = units::text(value)?;
+            secrets::check_name::<PrivateKey>(name, "private_key")?;
+            secrets::read_key(&beside(file, name), "mpt-cli genkey").and_then(not_zero)
+        }),
         (None, Some(node)) => inline_key(file, &node),
         (None, None) => {
             map.require("private_key_file", "private_key_file: /etc/mpt/mpt0.key");
             None
         }
+    }
+}
+
+/// Whoever has a key of zeros has everybody's.
+fn not_zero(key: PrivateKey) -> Result<PrivateKey, String> {
+    match key.as_bytes().iter().all(|byte| *byte == 0) {
+        true => Err("the key is all zeros; `mpt-cli genkey` makes one".to_owned()),
+        false => Ok(key),
     }
 }
 

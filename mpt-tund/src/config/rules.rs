@@ -4,7 +4,7 @@ use super::model::{Host, Interface, InterfaceAddress, Path, Peer};
 use super::reader::Node;
 use mpt_core::PathId;
 use mpt_core::config::Prefix;
-use mpt_core::keys::PublicKey;
+use mpt_core::keys::PrivateKey;
 use std::net::IpAddr;
 
 /// Paths of one peer: their ids are that many.
@@ -33,7 +33,12 @@ pub(super) struct SeenPath<'a> {
 
 /// Notes what collides among `peers`, and what is ourselves: a peer with our key, or an address of
 /// our `tunnel`, and a path over it.
-pub(super) fn judge(ours: Option<PublicKey>, tunnel: Option<&Interface>, peers: &[SeenPeer<'_>]) {
+pub(super) fn judge(
+    private: Option<&PrivateKey>,
+    tunnel: Option<&Interface>,
+    peers: &[SeenPeer<'_>],
+) {
+    let ours = private.map(PrivateKey::public_key);
     for (i, seen) in peers.iter().enumerate() {
         let (peer, earlier) = (&seen.peer, &peers[..i]);
         if earlier.iter().any(|e| e.peer.name == peer.name) {
@@ -44,6 +49,11 @@ pub(super) fn judge(ours: Option<PublicKey>, tunnel: Option<&Interface>, peers: 
             seen.key_node.fail(
                 "this is our own public key (it belongs to our private key); the peer's is wanted",
             );
+        } else if private.is_some_and(|key| key.as_bytes() == peer.public_key.as_bytes()) {
+            // The text is a secret.
+            seen.key_node.fail("this is our own private key; the peer's public key is wanted, which `mpt-cli pubkey` makes of its private one");
+        } else if peer.preshared_key.as_bytes() == peer.public_key.as_bytes() {
+            seen.key_node.fail("the same key is its `preshared_key`, which is to be a secret; `mpt-cli genpsk` makes one");
         } else if let Some(same) = earlier.iter().find(|e| e.peer.public_key == peer.public_key) {
             seen.key_node.fail(format!(
                 "peer `{}` has the same public key; each peer has its own",

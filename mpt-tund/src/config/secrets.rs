@@ -11,6 +11,22 @@ use zeroize::Zeroizing;
 /// No key file is longer, in bytes; whatever is, was not meant.
 const LONGEST: usize = 1024;
 
+/// What is wrong with the name of a key file; of a key, which would be told to everybody who reads the log, nothing is repeated.
+pub(super) fn check_name<K: FromStr<Err = KeyError>>(
+    name: &str,
+    inline: &str,
+) -> Result<(), String> {
+    if name.parse::<K>().is_ok() {
+        return Err(format!(
+            "this is a key itself; name the file that holds it, or write it under `{inline}`"
+        ));
+    }
+    if name.starts_with("~/") {
+        return Err("only a shell knows what `~` is; write the whole name of the file".to_owned());
+    }
+    Ok(())
+}
+
 /// Reads the key in `file`; `maker` is the command that makes such a file.
 pub(super) fn read_key<K: FromStr<Err = KeyError>>(file: &Path, maker: &str) -> Result<K, String> {
     let shown = file.display();
@@ -37,6 +53,7 @@ pub(super) fn read_key<K: FromStr<Err = KeyError>>(file: &Path, maker: &str) -> 
     }
     private(&metadata, file)?;
     let text = text(opened, LONGEST).map_err(failed)?.ok_or_else(long)?;
+    let text = text.trim_start_matches('\u{feff}');
     text.parse().map_err(|e| match kind.is_file() {
         true if text.trim().is_empty() => format!("{shown} holds no key: {e}; {remedy}"),
         // Who follows that advice here may lose what stands in it.

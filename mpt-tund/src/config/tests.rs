@@ -223,6 +223,7 @@ fn wrong_types_say_what_was_expected() {
         "expected a list of prefixes",
     );
     p.wrong("{name: mpt0, address: 10.77.0.1/30}", "mpt0", "1:12", "expected a map");
+    p.wrong("weight: 2", "enabled: \"true\"", "10:70", "write it without quotes");
     p.wrong("500ms", "500", "4:11", "without a unit");
     p.wrong("500ms", "", "4:10", "found nothing");
     assert_eq!(p.complaints("").len(), 1);

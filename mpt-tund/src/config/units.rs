@@ -47,6 +47,9 @@ pub(super) fn truth(value: &Yaml) -> Result<bool, String> {
         Yaml::Bool(b) => Ok(*b),
         Yaml::Text(t) if ["on", "yes"].contains(&t.as_str()) => Ok(true),
         Yaml::Text(t) if ["off", "no"].contains(&t.as_str()) => Ok(false),
+        Yaml::Text(t) if ["true", "false"].contains(&t.as_str()) => {
+            Err(format!("`{t}` is a text here; write it without quotes"))
+        }
         _ => Err(format!("expected true or false, found {}", value.kind())),
     }
 }

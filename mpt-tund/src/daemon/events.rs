@@ -11,6 +11,9 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+/// SIGHUP.
+pub(super) const HANGUP: &str = "SIGHUP";
+
 /// Those of a name's addresses that are not in the tunnel's own network: the kernel would send packets that are bound to no
 /// interface into the tunnel.
 fn outside_of(
@@ -116,7 +119,14 @@ impl Daemon {
             }
             Message::Signal(name) => {
                 tracing::info!("{name}: shutting down");
-                return ControlFlow::Break(Ok(()));
+                // The terminal is gone; or somebody hopes for a reload, who is better served by a supervisor that starts it again.
+                let result = match name {
+                    HANGUP => Err(io::Error::other(
+                        "ended by SIGHUP; the configuration is read at the start only",
+                    )),
+                    _ => Ok(()),
+                };
+                return ControlFlow::Break(result);
             }
         }
         ControlFlow::Continue(())

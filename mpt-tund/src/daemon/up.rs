@@ -3,6 +3,7 @@
 use super::bindings::Binding;
 use super::clock::Clock;
 use super::coalesce::Coalescing;
+use super::events::HANGUP;
 use super::machine::machine;
 use super::plane::{Counters, Plane, Shared};
 use super::stray::Strays;
@@ -233,7 +234,7 @@ impl Daemon {
         let kinds = [
             (SignalKind::terminate(), "SIGTERM"),
             (SignalKind::interrupt(), "SIGINT"),
-            (SignalKind::hangup(), "SIGHUP"),
+            (SignalKind::hangup(), HANGUP),
         ];
         for (kind, name) in kinds {
             let mut stream = signal(kind)?;

@@ -118,8 +118,11 @@ fn preshared_key(file: &FilePath, map: &Map<'_>) -> Option<PresharedKey> {
             inline.fail_key("the key stands here and in `preshared_key_file`; leave one out");
             None
         }
-        (Some(node), None) => node
-            .read(|value| secrets::read_key(&beside(file, units::text(value)?), "mpt-cli genpsk")),
+        (Some(node), None) => node.read(|value| {
+            let name = units::text(value)?;
+            secrets::check_name::<PresharedKey>(name, "preshared_key")?;
+            secrets::read_key(&beside(file, name), "mpt-cli genpsk")
+        }),
         (None, Some(node)) => inline_key(file, &node),
         (None, None) => Some(PresharedKey::default()),
     }

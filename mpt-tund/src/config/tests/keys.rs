@@ -34,6 +34,22 @@ fn keys_are_kept_private() {
     p.write("mpt9.yaml", &inline, 0o600);
     assert_eq!(Config::read_file(&file).unwrap().private_key, ours());
     p.wrong("own.key", "own.key\nprivate_key: x", "3:1", "leave one out");
+    p.wrong("own.key", "~/own.key", "2:19", "only a shell knows what `~` is");
+    p.write("zero.key", &format!("{}=", "A".repeat(43)), 0o600);
+    p.wrong("own.key", "zero.key", "2:19", "the key is all zeros");
+    p.write("bom.key", &format!("\u{feff}{}\r\n", ours().to_base64()), 0o600);
+    assert!(p.parse(&SMALL.replace("own.key", "bom.key")).is_ok());
+    let secret = ours().to_base64();
+    let pasted = SMALL.replace("own.key", &secret);
+    let ours_as_theirs = SMALL.replace("hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", &secret);
+    for (text, words) in
+        [(pasted, "this is a key itself"), (ours_as_theirs, "this is our own private key")]
+    {
+        let complaints = p.complaints(&text);
+        assert!(complaints[0].contains(words), "{complaints:?}");
+        assert!(!complaints[0].contains(&secret), "a secret is not repeated: {complaints:?}");
+    }
+
     let bad = SMALL.replace("private_key_file: own.key", "private_key: c2VjcmV0");
     let complaints = p.complaints(&bad);
     assert!(!complaints[0].contains("c2Vj"), "a secret is not repeated: {complaints:?}");
