@@ -88,3 +88,31 @@ fn what_a_black_hole_swallows_is_rescued_like_what_is_lost_with_a_path() {
         }
     }
 }
+
+/// The same beside packets that pass: the path seems to work, as some of what is sent there arrives.
+#[test]
+fn what_a_black_hole_swallows_between_shorter_packets_is_rescued_too() {
+    for (mtu, shorter) in [(1_400, 1_250), (1_300, 300)] {
+        for tunnel in [Tunnel::Adaptive, Tunnel::Weighted] {
+            sweep("black hole, shorter packets beside", 10, |seed| {
+                let mut world = world(&Profile::named("baseline").unwrap(), tunnel, seed);
+                let whole = (world.now, world.now, world.now + 8 * S);
+                let (large, arrived) =
+                    Steady::new((0, 1), 5_006, 1_370, Duration::from_micros(300), whole);
+                world.hosts.push(Box::new(large));
+                let (beside, also) = Steady::new((0, 1), 5_008, shorter, 5 * MS, whole);
+                world.hosts.push(Box::new(beside));
+                world.run(3 * S);
+                world.lines[0].mtu = mtu;
+                world.run(7 * S);
+                for arrived in [arrived.borrow(), also.borrow()] {
+                    let lost = arrived.sent - arrived.delivered;
+                    let what = format!("{tunnel:?}, {mtu}: {lost} lost");
+                    assert_eq!((lost, arrived.out_of_order), (0, 0), "{what}");
+                    let longest = arrived.delays.iter().max().unwrap();
+                    assert!(*longest < 400 * MS, "{what}, {longest:?} late");
+                }
+            });
+        }
+    }
+}

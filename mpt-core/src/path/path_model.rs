@@ -251,6 +251,7 @@ impl PathModel {
             delivered: all,
             random_loss: self.loss.random() as f32,
             loss_until: self.loss.believed_until(),
+            probed: self.estimate.probed,
         };
     }
 
@@ -262,8 +263,10 @@ impl PathModel {
         self.rate.capacity().unwrap_or(0.0).max(least)
     }
 
-    /// A probe was answered, and `in_a_row` of them: of a path that lost much that says that it does no more.
-    pub fn on_probe_answered(&mut self, in_a_row: u32) {
+    /// A probe of `sent` was answered, so much later than the first one was, and `in_a_row` of them: of a path that lost much that
+    /// says that it does no more.
+    pub fn on_probe_answered(&mut self, sent: Time, longer: Duration, in_a_row: u32) {
+        self.estimate.probed = Some((sent, longer));
         self.loss.on_probe_answered(in_a_row);
         self.estimate.loss_until = self.loss.believed_until();
     }

@@ -226,10 +226,15 @@ impl Peer {
             path.remote.on_authenticated(now, meta.source, len, newest);
             if probe {
                 path.remote.on_answer(meta.source);
-                path.model.on_probe_answered(path.health.answered_in_a_row());
+                let rtt = path.health.rtt();
+                let longer =
+                    rtt.latest().zip(rtt.min()).map_or(Duration::ZERO, |(now, min)| now - min);
+                let in_a_row = path.health.answered_in_a_row();
+                path.model.on_probe_answered(sent.unwrap_or(now), longer, in_a_row);
                 let estimate = path.model.estimate();
                 if let Some(view) = self.views.iter_mut().find(|v| v.id == path.id) {
                     view.estimate.loss_until = estimate.loss_until;
+                    view.estimate.probed = estimate.probed;
                 }
             }
             if let Some(sent) = sent {
@@ -263,6 +268,7 @@ impl Peer {
             }
             if let Some(view) = self.views.iter_mut().find(|v| v.id == r.path) {
                 view.estimate = path.model.estimate();
+                view.limit = path.limit().map(|(rate, _)| rate);
                 let here = self.shaper.overflowing_since(now);
                 view.estimate.overflowing_since = view.estimate.overflowing_since.or(here);
             }

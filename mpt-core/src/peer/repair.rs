@@ -2,6 +2,7 @@
 //! [`repair`](crate::repair)'s; here they meet paths, sessions and lanes.
 
 use super::association::{ReceiveWorker, SendWorker};
+use super::path_entry::outer_headers;
 use super::send::send_time;
 use super::{Context, Peer};
 use crate::control::RepairStatus;
@@ -130,8 +131,15 @@ impl Peer {
     /// The peer told what did not arrive.
     pub(super) fn on_arrived(&mut self, now: Time, worker: WorkerId, arrived: &Arrived) {
         let worker = self.send_workers.get_mut(usize::from(worker.get()));
-        if let Some(repairer) = worker.and_then(|w| w.repairer.as_mut()) {
-            repairer.on_arrived(now, arrived);
+        let Some(repairer) = worker.and_then(|w| w.repairer.as_mut()) else { return };
+        repairer.on_arrived(now, arrived);
+        for gaps in arrived.paths() {
+            let Some(inner) = repairer.poll_large_loss(gaps.path) else { continue };
+            let Some(path) = self.paths[gaps.path.index()].as_mut() else { continue };
+            let outer = path.remote.current().as_ref().map_or(0, outer_headers);
+            let tag = self.sessions.current().map_or(0, |s| s.session.data_tag_len());
+            path.mtu.on_large_loss(inner + DATA_HEADER_LEN + tag + usize::from(outer));
+            self.views_dirty = true;
         }
     }
 

@@ -1,6 +1,8 @@
 //! What one sending worker sends again, and what it abandons.
 
-use super::{Budget, Content, Fate, Flight, Kept, Pace, Sent, SentStore, Stored, Yielding};
+use super::{
+    Budget, Content, Fate, Flight, Kept, LargeLoss, Pace, Sent, SentStore, Stored, Yielding,
+};
 use crate::control::RepairStatus;
 use crate::id::MAX_PATHS;
 use crate::inner::Split;
@@ -57,6 +59,7 @@ pub enum Step {
 pub struct Repairer {
     store: SentStore,
     flights: [Flight; MAX_PATHS],
+    large: [LargeLoss; MAX_PATHS],
     budget: Budget,
     yielding: Yielding,
     pace: Pace,
@@ -81,6 +84,7 @@ impl Repairer {
         Self {
             store: SentStore::new(memory, max_age),
             flights: Default::default(),
+            large: Default::default(),
             budget: Budget::default(),
             yielding: Yielding::default(),
             pace: Pace::default(),
@@ -157,9 +161,16 @@ impl Repairer {
             let mut flight = std::mem::take(&mut self.flights[index]);
             flight.settle(gaps, |pn, count, fate| match fate {
                 Fate::Lost => self.on_lost(now, (pn, count), gaps.path, arrived.resolved),
-                Fate::Arrived | Fate::Unknown => self.store.change(pn, count, |_, sent| {
+                Fate::Arrived => {
+                    let large = &mut self.large[index];
+                    self.store.change(pn, count, |_, sent| {
+                        sent.under_way = sent.under_way.saturating_sub(1);
+                        sent.done = true;
+                        large.on_arrived(sent.len().into(), u32::from(sent.count()));
+                    });
+                }
+                Fate::Unknown => self.store.change(pn, count, |_, sent| {
                     sent.under_way = sent.under_way.saturating_sub(1);
-                    sent.done |= fate == Fate::Arrived;
                 }),
             });
             self.flights[index] = flight;
@@ -178,10 +189,12 @@ impl Repairer {
         path: PathId,
         resolved: PacketNumber,
     ) {
-        let Self { store, budget, yielding, lost, stats, .. } = self;
+        let Self { store, budget, yielding, lost, stats, large, .. } = self;
+        let large = &mut large[path.index()];
         // So that all of an entry are given up, or none.
         store.part(resolved.0.saturating_add(1));
         store.change(pn, count, |pn, sent| {
+            large.on_lost(sent.at, sent.len().into(), u32::from(sent.count()));
             sent.under_way = sent.under_way.saturating_sub(1);
             if sent.under_way > 0 || sent.done {
                 return;
@@ -211,6 +224,11 @@ impl Repairer {
                 lost.extend((pn..).take(usize::from(count).min(room)).map(|pn| (pn, path)));
             }
         });
+    }
+
+    /// What is as long as this, bytes of an inner packet, does not seem to pass `path`, while shorter packets do; told once.
+    pub fn poll_large_loss(&mut self, path: PathId) -> Option<usize> {
+        self.large[path.index()].poll()
     }
 
     /// The path brings nothing: what is under way there is to go by another one. `traffic` says the rate of all

@@ -55,6 +55,18 @@ const WATCHED: Duration = Duration::from_millis(700);
 /// may have been a queue that nothing has been sent through since.
 const BELIEVED: Duration = Duration::from_secs(60);
 
+/// While something goes by a path, its queue is told anew within this time, …
+const TOLD_EACH: Duration = Duration::from_millis(40);
+
+/// … else a probe tells of it after so long at the latest, …
+const ASKED_WITHIN: Duration = Duration::from_millis(500);
+
+/// … and again each time before this.
+const PROBED_EACH: Duration = Duration::from_secs(5);
+
+/// A round trip takes longer than the shortest one by so many deviations of a way's jitter, without any queue.
+const ROUND_TRIP_JITTERS: u32 = 4;
+
 /// With nothing known at all a path takes 10 Mbit/s, bytes a second.
 const UNKNOWN: u64 = 1_250_000;
 
@@ -187,7 +199,7 @@ impl Adaptive {
     }
 
     fn queue(&self, now: Time, v: &PathView) -> Duration {
-        self.lanes[v.id.index()].idle_at.since(now)
+        self.lanes[v.id.index()].idle_at.since(now).max(foreign(now, v))
     }
 
     /// How long the packet whose turn it is would wait for a path without tokens: for its own at least, and the longer, the longer it
@@ -266,6 +278,23 @@ impl Adaptive {
         }
         picked
     }
+}
+
+/// What stands in a path of which nothing is told any more, as nothing of ours goes there: what others put there does not leave
+/// for that. Until a probe has been there it is what was told last.
+fn foreign(now: Time, v: &PathView) -> Duration {
+    let e = &v.estimate;
+    let quiet = now.since(e.at);
+    // Of one that carried nothing yet, nobody knows how much of that is jitter.
+    if quiet < TOLD_EACH || e.at == Time::ZERO {
+        return Duration::ZERO;
+    }
+    let stands = match e.probed {
+        Some((sent, longer)) if sent > e.at && now.since(sent) < PROBED_EACH => longer,
+        _ if quiet < ASKED_WITHIN => e.standing,
+        _ => return Duration::ZERO,
+    };
+    stands.saturating_sub(e.threshold + e.jitter * ROUND_TRIP_JITTERS)
 }
 
 fn micros(d: Duration) -> i64 {

@@ -32,6 +32,8 @@ pub struct Estimate {
     pub random_loss: f32,
     /// … until when that is believed. Nothing: for ever.
     pub loss_until: Option<Time>,
+    /// When the last probe left that was answered, and how much longer that took than the shortest.
+    pub probed: Option<(Time, Duration)>,
 }
 
 impl Estimate {

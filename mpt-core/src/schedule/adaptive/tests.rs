@@ -1,6 +1,6 @@
 use super::*;
-use crate::Weight;
 use crate::schedule::{Estimate, Rank, Tokens};
+use crate::{Rate, Weight};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -109,6 +109,44 @@ fn a_rest_ends_when_packets_wait_for_longer_than_the_path_takes() {
     s.lanes[far.index()].rest.begin(Time::from_millis(9_000));
     s.lanes[far.index()].admitted_until = Time::from_millis(9_000);
     assert!(!eligible(&mut s, 12_900) && eligible(&mut s, 13_000));
+}
+
+#[test]
+fn a_call_leaves_a_path_that_others_fill_until_a_probe_was_quick_there() {
+    let mut views = paths(&[(1_000_000, 15), (1_000_000, 25)]);
+    let mut s = Adaptive::default();
+    let at = Time::from_millis;
+    let mut picks = |now: u64, probed: Option<(u64, u32)>| {
+        let estimate = &mut views[0].estimate;
+        (estimate.at, estimate.standing) = (at(1_000), MS * 90);
+        estimate.idle_at = at(1_090);
+        estimate.probed = probed.map(|(sent, longer)| (at(sent), MS * longer));
+        views[1].estimate.at = at(now);
+        s.pick(at(now), views.iter(), 7, 200).unwrap().get()
+    };
+    assert_eq!(picks(1_001, None), 1);
+    // Ours would have left by now.
+    assert_eq!(picks(1_300, None), 1);
+    assert_eq!(picks(1_300, Some((900, 0))), 1, "that was before");
+    assert_eq!(picks(1_400, Some((1_200, 80))), 1);
+    assert_eq!(picks(4_000, Some((3_000, 80))), 1);
+    assert_eq!(picks(4_001, Some((3_900, 2))), 0, "they are gone");
+    assert_eq!(picks(9_000, None), 0, "nobody knows");
+}
+
+#[test]
+fn what_a_limit_is_too_small_for_goes_by_another_path() {
+    let mut views = paths(&[(1_000_000, 15), (1_000_000, 25)]);
+    let mut s = Adaptive::default();
+    let at = Time::from_millis;
+    let mut picks = |now: u64, waited: u32| {
+        views.iter_mut().for_each(|v| v.estimate.at = at(now));
+        (views[0].limit, views[0].tokens) = (Some(Rate::nearest_to_bits(1_600_000)), Tokens::Spent);
+        s.on_wait(at(now), MS * waited);
+        s.pick(at(now), views.iter(), 7, 200).unwrap().get()
+    };
+    // Its own millisecond, and what it waited, are less than the other is longer.
+    assert_eq!([picks(1_000, 0), picks(1_100, 8), picks(1_200, 11)], [0, 0, 1]);
 }
 
 #[test]
