@@ -4,6 +4,7 @@
 mod nameservers;
 mod networks;
 mod routes;
+mod ways;
 
 use crate::config::{Config, ConfigError, Host, Mtu, Path, Peer, Route, WhenDown};
 use mpt_core::RateLimit;
@@ -158,6 +159,12 @@ pub fn strict_rp_filter(interface: &str) -> Option<String> {
     Machine::default().strict_rp_filter(interface)
 }
 
+/// What is to be done where path `path`, bound to `interface`, has no way to `remote`; nothing where it has one.
+#[must_use]
+pub fn no_way(path: &str, interface: &str, remote: IpAddr) -> Option<String> {
+    ways::missing(path, interface, remote, &Machine::default().networks(Which::All))
+}
+
 /// Warnings about addresses and routes of `config` that this machine has itself, the tunnel's own
 /// aside, and about names that only the tunnel could ask for. To be asked before the tunnel is up.
 #[must_use]
@@ -291,6 +298,12 @@ fn interfaces(config: &Config, machine: &Machine<'_>, warnings: &mut Vec<String>
         } else if !judged.contains(&interface) {
             judged.push(interface);
             warnings.extend(machine.strict_rp_filter(interface));
+        }
+        if let Some(Host::Address(remote)) = path.remote.as_ref().map(|r| &r.host)
+            && path.gateway.is_none()
+        {
+            let routes = machine.networks(Which::All);
+            warnings.extend(ways::missing(&path.name, interface, *remote, &routes));
         }
     }
 }

@@ -87,3 +87,44 @@ fn so_does_one_that_is_bound_to_an_interface() {
     called([SECOND, "[fd00:2::2]"], json!(4511), names());
     called([SECOND, "10.2.0.2"], json!([format!("{SECOND}:4511"), "10.2.0.2:4511"]), names());
 }
+
+/// The peer calls by IPv4, then by IPv6, then by IPv4 again: its name's addresses had their turns.
+#[test]
+fn the_peer_may_call_by_the_other_family() {
+    let mut testbed = Testbed::builder(env!("CARGO_BIN_EXE_mpt-lab"))
+        .links([LinkSpec::plain(); 2])
+        .configure(1, |yaml| {
+            yaml["peers"][0]["paths"] =
+                json!([{"name": "bridge1"}, {"name": "bridge2", "interface": "wan2"}]);
+        })
+        .build()
+        .unwrap();
+    testbed.site_mut(1).start().unwrap();
+    let families = [["10.1.0.2", "10.2.0.2"], ["[fd00:1::2]", "[fd00:2::2]"]];
+    for (turn, remotes) in [families[0], families[1], families[0]].into_iter().enumerate() {
+        let mut configuration = testbed.a().configuration().unwrap();
+        for (i, remote) in remotes.iter().enumerate() {
+            configuration["peers"][0]["paths"][i]["remote"] = json!(format!("{remote}:4511"));
+        }
+        testbed.a().write_configuration(&configuration).unwrap();
+        // Without a word, so that the hub has to find out.
+        if turn > 0 {
+            testbed.site_mut(0).kill().unwrap();
+        }
+        testbed.site_mut(0).start().unwrap();
+        for site in [0, 1] {
+            let answers = |status: &Status| {
+                (0..2).all(|i| {
+                    let path = path_of(status, &format!("bridge{}", i + 1));
+                    path.is_some_and(|p| {
+                        let far = if site == 0 { p.remote.as_ref() } else { p.local.as_ref() };
+                        p.in_use
+                            && far.is_some_and(|a| ip(a) == ip(&format!("{}:4511", remotes[i])))
+                    })
+                })
+            };
+            let daemon = testbed.site_mut(site).daemon().unwrap();
+            daemon.wait_until("both in use", SOON, answers).unwrap();
+        }
+    }
+}

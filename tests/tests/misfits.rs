@@ -223,27 +223,28 @@ fn rules_and_routes_that_somebody_removed_come_back() {
     let way = |to: &str| String::from_utf8(ip(&["route", "get", to]).stdout).unwrap();
     let is_whole = || ["192.168.12.7", "fd01:1::7"].iter().all(|to| way(to).contains("dev mpt0"));
     assert!(is_whole(), "{}{}", way("192.168.12.7"), way("fd01:1::7"));
-    let rules = String::from_utf8(ip(&["-6", "rule"]).stdout).unwrap();
-    let into = rules.lines().find(|l| l.starts_with("28")).unwrap();
+    let rules = || String::from_utf8(ip(&["-6", "rule"]).stdout).unwrap();
+    let into = rules().lines().find(|l| l.starts_with("28")).unwrap().to_owned();
     let takes: [&[&str]; 3] = [
         &["rule", "flush"],
         &["-6", "rule", "del", "pref", into.split(':').next().unwrap()],
         &["route", "flush", "table", "all", "proto", "109"],
     ];
-    for what in takes {
+    for (what, words) in takes.into_iter().zip(["policy rule", "policy rule", "route"]) {
+        let words = format!("a {words} of ours was removed; adding it again");
+        let told = testbed.site_mut(0).daemon().unwrap().log().matches(&words).count();
         assert!(ip(what).status.success(), "{what:?}");
         if what == ["rule", "flush"] {
             assert!(ip(&["rule", "add", "pref", "32766", "lookup", "main"]).status.success());
         }
         let a = testbed.site_mut(0).daemon().unwrap();
         let deadline = std::time::Instant::now() + SOON;
-        while !is_whole() || !a.log().contains("removed; adding it again") {
+        let is_back = || is_whole() && rules().contains(&into);
+        while a.log().matches(&words).count() == told || !is_back() {
             assert!(std::time::Instant::now() < deadline, "{what:?}: {}", a.log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-    let log = testbed.site_mut(0).daemon().unwrap().log();
-    assert!(log.contains("policy rule of ours") && log.contains("route of ours"), "{log}");
 }
 
 #[test]
@@ -299,6 +300,23 @@ fn what_this_machine_has_itself_is_warned_of() {
     for warning in warnings {
         assert!(status.warnings.iter().any(|w| w.starts_with(warning)), "{:?}", status.warnings);
     }
+}
+
+#[test]
+fn an_interface_without_a_route_to_the_far_end_is_told() {
+    let mut testbed = builder()
+        .configure(0, |yaml| yaml["peers"][0]["paths"][1]["remote"] = json!("198.51.100.1:4511"))
+        .build()
+        .unwrap();
+    start(&mut testbed);
+    let words = "path bridge2: interface wan2 has no route to 198.51.100.1; write the next hop";
+    let a = testbed.site_mut(0).daemon().unwrap();
+    let told = |status: &Status| status.warnings.iter().any(|warning| warning.contains(words));
+    a.wait_until("the missing route told", SOON, told).unwrap();
+    let mut check = testbed.a().tund(&["check"]);
+    let output = check.arg(testbed.a().configuration_file()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains(words), "{text}");
 }
 
 #[test]

@@ -212,6 +212,22 @@ fn paths_of_other_names_are_matched_by_address() {
 }
 
 #[test]
+fn paths_whose_names_are_crossed_are_matched_by_address() {
+    sweep("crossed names", 20, |seed| {
+        let mut w = busy(seed, &[link(5), link(25)], Far::Crossed);
+        for end in 0..2 {
+            for path in 0..2 {
+                let p = w.ends[end].path(w.now, path);
+                assert!(p.in_use && p.tx_data_packets > 0, "{p:?}");
+            }
+        }
+        w.stop_streams();
+        w.run(S);
+        assert!(w.streams.iter().all(|s| s.missing() == 0 && s.out_of_order == 0));
+    });
+}
+
+#[test]
 fn sixteen_paths() {
     sweep("16 paths", 2, |seed| {
         for far in [Far::Configured, Far::Hub] {

@@ -32,7 +32,7 @@ pub enum Freshness {
 /// An authentic packet says who wrote it, not who sent it last: a copy can be made to come from
 /// anywhere. So another source only becomes a *candidate*. Candidate and present address are
 /// challenged side by side with tokens of their own; the path moves when the candidate answered and
-/// the present address left three rounds unanswered. Somebody who relays our packets therefore
+/// the present address left three rounds unanswered, or is known to be silent. Somebody who relays our packets therefore
 /// cannot take over a path whose true address answers.
 ///
 /// There is one candidate. It keeps its place until the decision, then the next to come gets it.
@@ -160,14 +160,24 @@ impl RemoteAddress {
         }
     }
 
-    /// An echo brought `token` from `source`. Returns whether it was one of ours.
-    pub fn on_challenge_answered(&mut self, now: Time, token: u64, source: SocketAddr) -> bool {
+    /// An echo brought `token` from `source`. Returns whether it was one of ours. `silent`: the path is down as nobody
+    /// answers at the present address, which had its chance then.
+    pub fn on_challenge_answered(
+        &mut self,
+        now: Time,
+        token: u64,
+        source: SocketAddr,
+        silent: bool,
+    ) -> bool {
         let Some(candidate) = &mut self.candidate else { return false };
         let rounds = &mut candidate.rounds;
         if rounds.iter().any(|r| r.to_candidate == Some(token)) {
             if source == candidate.address {
                 candidate.answered = true;
                 candidate.budget = Budget::Validated;
+                if silent {
+                    self.decide();
+                }
             }
             return true;
         }

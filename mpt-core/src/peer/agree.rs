@@ -12,7 +12,7 @@ use crate::handshake::{
 };
 use crate::path::WorkersLoss;
 use crate::session::IndexTable;
-use crate::{DropReason, Time};
+use crate::{DropReason, Event, Time};
 use std::time::Duration;
 
 /// After a refusal the next initiation waits this long: somebody has to change a configuration.
@@ -149,7 +149,7 @@ impl Peer {
                 let remote = agreement.peer().instance;
                 if self.instance.is_used_up(remote, self.association) {
                     self.instance.renew();
-                    self.warn_of_turns();
+                    self.warn_of_turns(now, cx);
                     self.next_attempt = now;
                     return Ok(());
                 }
@@ -234,7 +234,7 @@ impl Peer {
     fn start_afresh(&mut self, now: Time, instances: Instances, cx: &mut Context<'_>) {
         self.flush_held(now, cx);
         if self.instance.on_association(instances) {
-            self.warn_of_turns();
+            self.warn_of_turns(now, cx);
         }
         self.association = Some(instances);
         self.delivered.forget_parts();
@@ -261,8 +261,13 @@ impl Peer {
     }
 
     /// A process of the peer that another one had replaced is back.
-    fn warn_of_turns(&self) {
+    fn warn_of_turns(&mut self, now: Time, cx: &mut Context<'_>) {
         tracing::warn!(peer = %self.name, "an earlier process of the peer is back: is its key in use twice?");
+        if self.turns.on_turn(now) {
+            let text =
+                format!("peer {}: two machines that use its key throw each other out", self.name);
+            cx.events.push_back(Event::Warning(text));
+        }
     }
 
     fn show_refusal(&mut self, refusal: &Refusal) {

@@ -12,7 +12,7 @@ use crate::wire::{
     Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Parity, Pause, Probe,
     Report,
 };
-use crate::{DropReason, Outbox, PathId, Rate, Time, Weight};
+use crate::{DropReason, Outbox, PathId, Rate, Time, Weight, is_shown};
 use std::time::Duration;
 
 /// What nobody told of for so long carries nothing, and has no queue.
@@ -138,7 +138,7 @@ impl Peer {
         path.remote.on_authenticated(now, meta.source, len, newest);
         if newest == Freshness::Newest {
             path.health.set_disabled_by_peer(now, probe.disabled);
-            self.views_dirty |= path.follow_caller(meta.socket, meta.destination);
+            self.views_dirty |= path.follow_caller(meta.source, meta.socket, meta.destination);
         }
         let echo = Echo {
             token: probe.token,
@@ -156,7 +156,8 @@ impl Peer {
         Ok(())
     }
 
-    /// Our path for the peer's path `theirs`: by name, else by address pair, else a new one.
+    /// Our path for the peer's path `theirs`: by name, else by address pair, else a new one. A name that came to another path's socket,
+    /// from that one's remote, is no better than the addresses: the names are crossed between the ends.
     fn match_path(
         &mut self,
         now: Time,
@@ -165,19 +166,23 @@ impl Peer {
         meta: &DatagramMeta,
         cx: &mut Context<'_>,
     ) -> Option<PathId> {
+        // It goes to logs and terminals.
+        let name: String = open.name.chars().filter(|&c| is_shown(c)).collect();
         let free = |remote_id: Option<PathId>| remote_id.is_none_or(|id| id == theirs);
         let known = || self.paths.iter().flatten().filter(|p| free(p.remote_id));
-        let found = known()
-            .find(|p| p.name == open.name)
-            .or_else(|| {
-                known().find(|p| {
-                    p.remote.current() == Some(meta.source) && p.local.socket == Some(meta.socket)
-                })
+        let named = known().find(|p| p.name == name);
+        let elsewhere = named.is_some_and(|p| {
+            !p.remote.is_learned() && p.local.socket.is_some_and(|s| s != meta.socket)
+        });
+        let between = || {
+            known().find(|p| {
+                p.remote.current() == Some(meta.source) && p.local.socket == Some(meta.socket)
             })
-            .map(|p| p.id);
+        };
+        let found = named.filter(|_| !elsewhere).or_else(between).or(named).map(|p| p.id);
         let ours = match found {
             Some(id) => id,
-            None => self.open_path(now, open, cx)?,
+            None => self.open_path(now, open, name, cx)?,
         };
         // The peer's number may have meant another path before it was restarted or reconfigured.
         if let Some(before) = self.remote_paths[theirs.index()].filter(|&p| p != ours)
@@ -216,7 +221,8 @@ impl Peer {
     ) {
         for path in self.paths.iter_mut().flatten() {
             let mtu = path.mtu.on_echo(echo.token);
-            let challenge = path.remote.on_challenge_answered(now, echo.token, meta.source);
+            let silent = path.health.is_unanswered();
+            let challenge = path.remote.on_challenge_answered(now, echo.token, meta.source, silent);
             let sent = path.health.probe_sent(echo.token);
             let probe = path.health.on_echo(now, echo.token);
             if !(mtu || challenge || probe) {
@@ -338,11 +344,17 @@ impl Peer {
     }
 
     /// Opens a path that only the peer configures.
-    fn open_path(&mut self, now: Time, open: &Open<'_>, cx: &mut Context<'_>) -> Option<PathId> {
+    fn open_path(
+        &mut self,
+        now: Time,
+        open: &Open<'_>,
+        name: String,
+        cx: &mut Context<'_>,
+    ) -> Option<PathId> {
         let id = PathId::all().find(|id| self.paths[id.index()].is_none())?;
-        tracing::info!(peer = %self.name, path = open.name, "path opened by the peer");
-        let path =
-            super::Path::opened(now, id, open, cx.config.probe, &self.config.public_key, cx.rng);
+        tracing::info!(peer = %self.name, path = name, "path opened by the peer");
+        let (intervals, key) = (cx.config.probe, &self.config.public_key);
+        let path = super::Path::opened(now, id, name, open.priority, intervals, key, cx.rng);
         self.paths[id.index()] = Some(Box::new(path));
         self.views_dirty = true;
         Some(id)

@@ -30,6 +30,7 @@ mod shape;
 mod status;
 mod tick;
 mod tick_due;
+mod turns;
 mod waiting;
 
 pub use receive::Incoming;
@@ -44,6 +45,7 @@ use cover::Cover;
 use delivery::Delivered;
 use own_instance::OwnInstance;
 use path_entry::{Origin, Path};
+use turns::Turns;
 
 use crate::allowed_ips::AllowedIps;
 use crate::config::{EndpointConfig, PeerConfig, SchedulerKind};
@@ -174,6 +176,7 @@ pub struct Peer {
     limits: ReorderLimits,
     /// Random, and the same for as long as this process runs and the peer's do not take turns.
     instance: OwnInstance,
+    turns: Turns,
     tick_due: TickDue,
     next_deadline: Option<Time>,
 }
@@ -255,6 +258,7 @@ impl Peer {
                 ..ReorderLimits::default()
             },
             instance: OwnInstance::new(rng.next_u64()),
+            turns: Turns::default(),
             tick_due: TickDue::default(),
             next_deadline: None,
         }

@@ -11,7 +11,7 @@ use crate::path::{
 };
 use crate::queue::Pacer;
 use crate::schedule::Rank;
-use crate::wire::{Open, PathReport};
+use crate::wire::PathReport;
 use crate::{Fragment, LaneKey, PathId, PeerId, Rate, RateLimit, SocketId, Time, Weight, WorkerId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
@@ -36,10 +36,20 @@ pub struct Local {
     pub source: Option<IpAddr>,
     /// Whether the socket is the one at which the peer calls; else the daemon says which.
     pub called: bool,
+    /// Where the peer's newest probe came, of a path without a configured remote.
+    pub heard: Option<Heard>,
     /// For the status.
     pub interface: Option<String>,
     /// For the status.
     pub address: Option<SocketAddr>,
+}
+
+/// Where a probe of the peer came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heard {
+    source: SocketAddr,
+    socket: SocketId,
+    destination: Option<IpAddr>,
 }
 
 /// Where the limit in force comes from.
@@ -219,14 +229,14 @@ impl Path {
     pub fn opened(
         now: Time,
         id: PathId,
-        open: &Open<'_>,
+        name: String,
+        priority: u16,
         intervals: ProbeIntervals,
         peer: &PublicKey,
         rng: &mut ChaCha20Rng,
     ) -> Self {
-        let mut path =
-            Self::new(now, id, open.name.to_owned(), Origin::Opened, intervals, peer, rng);
-        path.priority = open.priority;
+        let mut path = Self::new(now, id, name, Origin::Opened, intervals, peer, rng);
+        path.priority = priority;
         path.local.called = true;
         path
     }
@@ -344,22 +354,44 @@ impl Path {
         }
     }
 
-    /// The newest probe of the peer came here: to a path whose remote nobody configured we answer from where that called.
-    /// Whether this is news.
-    pub fn follow_caller(&mut self, socket: SocketId, destination: Option<IpAddr>) -> bool {
-        let follows = self.remote.is_learned();
-        if !follows || !self.local.called && self.local.socket != Some(socket) {
+    /// The newest probe of the peer came here, from `source`: to where a path whose remote nobody configured is answered from, if that
+    /// is its remote, or once it is. Whether this is news.
+    pub fn follow_caller(
+        &mut self,
+        source: SocketAddr,
+        socket: SocketId,
+        destination: Option<IpAddr>,
+    ) -> bool {
+        if !self.remote.is_learned() {
             return false;
         }
-        let here = (Some(socket), destination);
+        self.local.heard = Some(Heard { source, socket, destination });
+        self.remote.current() == Some(source) && self.answer_caller()
+    }
+
+    /// The remote is where the peer called from last. Whether the local end is another one for that.
+    pub fn answer_caller(&mut self) -> bool {
+        let Some(heard) = self.local.heard.filter(|h| self.remote.current() == Some(h.source))
+        else {
+            return false;
+        };
+        if !self.local.called && self.local.socket != Some(heard.socket) {
+            return false;
+        }
+        let here = (Some(heard.socket), heard.destination);
         let news = (self.local.socket, self.local.source) != here;
         (self.local.socket, self.local.source) = here;
         news
     }
 
-    /// The lane of datagrams to `to`, with the inner packet's `tos` for what is copied from it.
-    /// `None` while the local end is gone, or of the other family: the daemon will see to that.
+    /// The lane of datagrams to `to`, with the inner packet's `tos` for what is copied from it. To another address than the
+    /// remote it leaves from where that called. `None` while the local end is gone, or of the other family: the daemon will see to that.
     pub fn lane(&self, peer: PeerId, to: SocketAddr, inner_tos: u8) -> Option<LaneKey> {
+        if let Some(heard) = self.local.heard.filter(|h| h.source == to)
+            && self.remote.current() != Some(to)
+        {
+            return Some(self.lane_by(heard.socket, heard.destination, peer, to, inner_tos));
+        }
         let fits = self.local.address.is_none_or(|own| own.is_ipv4() == to.is_ipv4());
         let socket = self.local.socket.filter(|_| fits)?;
         Some(self.lane_by(socket, self.local.source, peer, to, inner_tos))

@@ -52,7 +52,7 @@ impl Peer {
     pub fn set_remote(&mut self, now: Time, id: PathId, remote: SocketAddr) {
         let Some(path) = self.paths[id.index()].as_mut() else { return };
         path.remote.set_configured(remote);
-        path.local.source = None;
+        (path.local.source, path.local.heard) = (None, None);
         path.health.restart_probes();
         self.views_dirty = true;
         if let Some(attempt) = &mut self.attempt {

@@ -165,9 +165,8 @@ impl Peer {
             while self.follow_tokens(now) {
                 let Some(front) = queue.front(now) else { break };
                 let (worker, treatment) = (front.worker, front.treatment);
-                if treatment.route == Route::Spread {
-                    self.scheduler.on_wait(now, now.since(front.since));
-                }
+                let spread = treatment.route == Route::Spread;
+                self.scheduler.on_wait(now, now.since(front.since), spread);
                 // What came before that was needed.
                 let protects = self.begin_protection(worker, treatment);
                 let mut batch = Batch::begin(self, now, worker, front.tos, front.flow, treatment);

@@ -201,6 +201,7 @@ impl Peer {
         let Some(path) = self.paths[id.index()].as_mut() else { return };
         if let Some(address) = path.remote.poll_change() {
             tracing::info!(peer = %self.name, path = %path.name, %address, "remote address");
+            path.answer_caller();
             path.health.restart_probes();
             self.views_dirty = true;
             cx.events.push_back(Event::RemoteMoved(self.id, id, address));

@@ -6,33 +6,41 @@ use std::time::Duration;
 /// So many longer ones in a row are lost, …
 const LOST: u32 = 16;
 
-/// … and so many shorter ones sent between them arrive: …
-const ARRIVED: u32 = 2;
+/// … and so many of those sent between them that are shorter arrive: …
+const ARRIVED: u32 = 1;
 
 /// … over this time, as a queue that overflows at once drops what does not fit any more, and takes what does.
 const LASTS: Duration = Duration::from_millis(10);
+
+/// What is older says nothing of now.
+const FORGOTTEN: Duration = Duration::from_secs(1);
 
 /// What became of a path's packets, in the order in which they were sent, by their lengths. Where all are lost others notice; where
 /// shorter ones arrive the path seems to work.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LargeLoss {
-    /// The first of those lost left then, none as long as any of which arrived since.
-    since: Option<Time>,
+    /// When the first of those lost was found to be, none as long as any of which arrived since.
+    since: Time,
     /// The shortest of them, bytes.
     least: usize,
     lost: u32,
-    /// Shorter ones that arrived meanwhile.
-    arrived: u32,
+    /// Shorter ones that arrived between them, …
+    between: u32,
+    /// … and since the last of them.
+    after: u32,
     lasts: bool,
 }
 
 impl LargeLoss {
-    /// `count` packets of `len` bytes that left at `at` were lost.
-    pub fn on_lost(&mut self, at: Time, len: usize, count: u32) {
-        let since = *self.since.get_or_insert(at);
-        self.least = if self.lost == 0 { len } else { self.least.min(len) };
+    /// `count` packets of `len` bytes were found to be lost.
+    pub fn on_lost(&mut self, now: Time, len: usize, count: u32) {
+        if self.lost == 0 || now.since(self.since) >= FORGOTTEN {
+            *self = Self { since: now, least: len, ..Self::default() };
+        }
+        self.least = self.least.min(len);
         self.lost = self.lost.saturating_add(count);
-        self.lasts |= at.since(since) >= LASTS;
+        self.between = self.between.saturating_add(std::mem::take(&mut self.after));
+        self.lasts |= now.since(self.since) >= LASTS;
     }
 
     /// `count` packets of `len` bytes arrived.
@@ -44,13 +52,13 @@ impl LargeLoss {
         if len >= self.least {
             *self = Self::default();
         } else {
-            self.arrived = self.arrived.saturating_add(count);
+            self.after = self.after.saturating_add(count);
         }
     }
 
     /// What is as long as this does not seem to pass, bytes; told once.
     pub fn poll(&mut self) -> Option<usize> {
-        if self.lost < LOST || self.arrived < ARRIVED || !self.lasts {
+        if self.lost < LOST || self.between < ARRIVED || !self.lasts {
             return None;
         }
         Some(std::mem::take(self).least)
@@ -91,6 +99,18 @@ mod tests {
             l.on_arrived(200, 1);
         }
         assert_eq!(l.poll(), None);
+        // An outage, and what comes behind it.
+        let mut l = LargeLoss::default();
+        (0..40).for_each(|ms| l.on_lost(at(ms), 1_400, 1));
+        l.on_arrived(200, 9);
+        assert_eq!(l.poll(), None);
+        // A few now and then.
+        let mut l = LargeLoss::default();
+        for n in 0..100 {
+            l.on_lost(at(n * 200), 1_400, 1);
+            l.on_arrived(200, 1);
+            assert_eq!(l.poll(), None, "{n}");
+        }
         // One in three, of all lengths.
         let mut l = LargeLoss::default();
         for n in 0..3_000u64 {

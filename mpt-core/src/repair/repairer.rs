@@ -194,7 +194,7 @@ impl Repairer {
         // So that all of an entry are given up, or none.
         store.part(resolved.0.saturating_add(1));
         store.change(pn, count, |pn, sent| {
-            large.on_lost(sent.at, sent.len().into(), u32::from(sent.count()));
+            large.on_lost(now, sent.len().into(), u32::from(sent.count()));
             sent.under_way = sent.under_way.saturating_sub(1);
             if sent.under_way > 0 || sent.done {
                 return;
@@ -234,6 +234,7 @@ impl Repairer {
     /// The path brings nothing: what is under way there is to go by another one. `traffic` says the rate of all
     /// traffic, bytes per second, and what the paths that work carry at most, if they have limits.
     pub fn on_path_failed(&mut self, path: PathId, traffic: impl FnOnce() -> (u64, Option<u64>)) {
+        self.large[path.index()] = LargeLoss::default();
         let flight = &mut self.flights[path.index()];
         // Of what nobody remembers there may be much, if the peer never told what arrived.
         flight.forget_before(self.store.first());

@@ -55,8 +55,11 @@ const WATCHED: Duration = Duration::from_millis(700);
 /// may have been a queue that nothing has been sent through since.
 const BELIEVED: Duration = Duration::from_secs(60);
 
-/// While something goes by a path, its queue is told anew within this time, …
-const TOLD_EACH: Duration = Duration::from_millis(40);
+/// Of a path that carries much its queue is told anew within this time, …
+const OFTEN_TOLD: Duration = Duration::from_millis(40);
+
+/// … of one that carries anything at all within this, …
+const TOLD_EACH: Duration = Duration::from_millis(100);
 
 /// … else a probe tells of it after so long at the latest, …
 const ASKED_WITHIN: Duration = Duration::from_millis(500);
@@ -165,8 +168,8 @@ impl Adaptive {
 
     /// A packet whose turn it is has been waiting for so long.
     #[inline]
-    pub(super) fn on_wait(&mut self, now: Time, waited: Duration) {
-        self.waits.on_wait(now, waited);
+    pub(super) fn on_wait(&mut self, now: Time, waited: Duration, spread: bool) {
+        self.waits.on_wait(now, waited, spread);
     }
 
     /// Whether the flow needs little.
@@ -218,7 +221,8 @@ impl Adaptive {
     /// Whether the fastest path was given far too much at once, by what it is known to deliver.
     fn bursts(&mut self, now: Time, fastest: &PathView) -> bool {
         let e = &fastest.estimate;
-        let bursts = e.measured && self.queue(now, fastest) > e.threshold * BURST;
+        let ours = self.lanes[fastest.id.index()].idle_at.since(now);
+        let bursts = e.measured && ours > e.threshold * BURST;
         if bursts {
             self.spread_until = now + CALM;
         }
@@ -280,21 +284,22 @@ impl Adaptive {
     }
 }
 
-/// What stands in a path of which nothing is told any more, as nothing of ours goes there: what others put there does not leave
-/// for that. Until a probe has been there it is what was told last.
+/// What stands in a path where little or nothing of ours goes: what others put there does not leave for that. It is what was told last;
+/// where nothing is told any more, as long as probes take longer, too, which tell of the way back as well.
 fn foreign(now: Time, v: &PathView) -> Duration {
     let e = &v.estimate;
     let quiet = now.since(e.at);
-    // Of one that carried nothing yet, nobody knows how much of that is jitter.
-    if quiet < TOLD_EACH || e.at == Time::ZERO {
+    if quiet < OFTEN_TOLD || e.standing <= e.threshold {
         return Duration::ZERO;
     }
     let stands = match e.probed {
-        Some((sent, longer)) if sent > e.at && now.since(sent) < PROBED_EACH => longer,
+        Some((sent, longer)) if sent > e.at + TOLD_EACH && now.since(sent) < PROBED_EACH => {
+            e.standing.min(longer.saturating_sub(e.jitter * ROUND_TRIP_JITTERS))
+        }
         _ if quiet < ASKED_WITHIN => e.standing,
         _ => return Duration::ZERO,
     };
-    stands.saturating_sub(e.threshold + e.jitter * ROUND_TRIP_JITTERS)
+    stands.saturating_sub(e.threshold)
 }
 
 fn micros(d: Duration) -> i64 {

@@ -113,10 +113,10 @@ impl Scheduler {
         }
     }
 
-    /// A packet whose turn it is has been waiting for so long.
-    pub fn on_wait(&mut self, now: Time, waited: Duration) {
+    /// A packet whose turn it is has been waiting for so long. `spread`: for any path, not for a certain one.
+    pub fn on_wait(&mut self, now: Time, waited: Duration, spread: bool) {
         if let Self::Adaptive(s) = self {
-            s.on_wait(now, waited);
+            s.on_wait(now, waited, spread);
         }
     }
 

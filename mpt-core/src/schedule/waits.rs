@@ -16,11 +16,11 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// A packet has been waiting for so long.
+    /// A packet whose turn it is has been waiting for so long. `spread`: for any path, not for a certain one.
     #[inline]
-    pub(super) fn on_wait(&mut self, now: Time, waited: Duration) {
+    pub(super) fn on_wait(&mut self, now: Time, waited: Duration, spread: bool) {
         self.last = (now, waited);
-        if waited >= self.longest || now.since(self.at) >= WINDOW {
+        if spread && (waited >= self.longest || now.since(self.at) >= WINDOW) {
             (self.at, self.longest) = (now, waited);
         }
     }
@@ -46,11 +46,12 @@ mod tests {
         let mut waits = Waits::default();
         let at = Time::from_millis;
         assert_eq!(waits.longest(at(5)), Duration::ZERO);
-        waits.on_wait(at(1_000), ms(30));
-        waits.on_wait(at(1_010), ms(20));
+        waits.on_wait(at(1_000), ms(30), true);
+        waits.on_wait(at(1_010), ms(20), true);
         assert_eq!((waits.longest(at(1_050)), waits.of_this(at(1_010))), (ms(30), ms(20)));
         assert_eq!(waits.of_this(at(1_011)), Duration::ZERO);
-        waits.on_wait(at(1_100), ms(10));
+        waits.on_wait(at(1_100), ms(10), true);
+        waits.on_wait(at(1_101), ms(90), false);
         assert_eq!(waits.longest(at(1_150)), ms(10), "what was longer is over");
         assert_eq!(waits.longest(at(1_200)), Duration::ZERO, "nothing waits any more");
     }

@@ -2,7 +2,7 @@
 //! address.
 
 use super::{Reader, Writer};
-use crate::{PathId, is_shown};
+use crate::PathId;
 
 /// Longest path name, bytes.
 pub const MAX_NAME: usize = 64;
@@ -86,8 +86,8 @@ impl<'a> Open<'a> {
         if len > MAX_NAME {
             return None;
         }
-        // A name goes to logs and terminals.
-        let name = std::str::from_utf8(name).ok().filter(|n| n.chars().all(is_shown))?;
+        // A name goes to logs and terminals: no control characters.
+        let name = std::str::from_utf8(name).ok().filter(|n| !n.chars().any(char::is_control))?;
         Some(Self { weight, priority, rate_limit, name })
     }
 }

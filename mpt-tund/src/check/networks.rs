@@ -17,6 +17,8 @@ pub(super) enum Which {
     Near,
     /// All but default routes.
     Specific,
+    /// All.
+    All,
 }
 
 /// The networks in the texts of `/proc/net/route` and `/proc/net/ipv6_route`. What cannot be read is left out.
@@ -37,8 +39,15 @@ fn v4_network(fields: &[&str], which: Which) -> Option<Network> {
     let address = Ipv4Addr::from(word(destination)?.to_ne_bytes());
     let length = u8::try_from(word(mask)?.count_ones()).ok()?;
     let near = word(gateway)? == 0 && !address.is_link_local();
-    let counts = length > 0 && (near || which == Which::Specific);
-    counts.then(|| network(address.into(), length, interface)).flatten()
+    counts(which, near, length).then(|| network(address.into(), length, interface)).flatten()
+}
+
+fn counts(which: Which, near: bool, length: u8) -> bool {
+    match which {
+        Which::Near => length > 0 && near,
+        Which::Specific => length > 0,
+        Which::All => true,
+    }
 }
 
 /// `Destination Length Source Length NextHop Metric RefCnt Use Flags Iface`, all hexadecimal.
@@ -52,8 +61,7 @@ fn v6_network(fields: &[&str], which: Which) -> Option<Network> {
         && length < 128
         && !address.is_unicast_link_local()
         && !address.is_multicast();
-    let counts = length > 0 && (near || which == Which::Specific);
-    counts.then(|| network(address.into(), length, interface)).flatten()
+    counts(which, near, length).then(|| network(address.into(), length, interface)).flatten()
 }
 
 fn network(address: IpAddr, length: u8, interface: &str) -> Option<Network> {
@@ -97,5 +105,7 @@ mod tests {
         let all = found(Which::Specific);
         assert_eq!(all[..2], ["192.168.11.0/24 lan0", "10.9.0.0/16 wan1"]);
         assert!(all.contains(&"fd01::1/128 lan0".to_owned()) && all.len() == 6, "{all:?}");
+        let all = found(Which::All);
+        assert!(all.contains(&"0.0.0.0/0 wan1".to_owned()) && all.len() == 8, "{all:?}");
     }
 }

@@ -33,11 +33,13 @@ fn remedy(text: &str, place: Option<(usize, usize)>, error: &str) -> Option<Stri
     if error.contains("cannot start any token") || error.contains("anchor") {
         return Some("what begins with such a character needs quotes".to_owned());
     }
-    if let Some(entry) = lines.iter().rev().find_map(|line| without_blank(line)) {
-        return Some(format!("a blank is missing behind the `:` of `{entry}`"));
+    if let Some(key) = lines.iter().rev().find_map(|line| without_blank(line)) {
+        return Some(format!("a blank is missing behind the `:` of `{key}:`"));
     }
-    if error.contains("block mapping") || error.contains("block sequence") || error.contains("'-'")
-    {
+    if error.contains("mapping values") {
+        return Some("what belongs together begins in the same column; a value with a colon in it needs quotes".to_owned());
+    }
+    if ["block mapping", "block sequence", "'-'"].iter().any(|words| error.contains(words)) {
         return Some("what belongs together begins in the same column".to_owned());
     }
     None
@@ -54,13 +56,13 @@ fn bracketed_address(line: &str) -> Option<&str> {
     (is_address && is_port).then_some(value)
 }
 
-/// `name:wan`, of which YAML makes one word.
+/// The key in `name:wan`, of which YAML makes one word. What follows it may be a secret.
 fn without_blank(line: &str) -> Option<&str> {
     let entry = without_comment(line).trim().trim_start_matches("- ");
     let (key, value) = entry.split_once(':')?;
     let is_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let follows = !value.is_empty() && !value.starts_with([' ', ':', '/']);
-    (is_key && follows).then_some(entry)
+    (is_key && follows).then_some(key)
 }
 
 fn without_comment(line: &str) -> &str {
@@ -81,8 +83,11 @@ mod tests {
             ("listen: [::]:4511\npeers: []\n", "needs quotes: \"[::]:4511\""),
             ("paths:\n  - remote: [2001:db8::1]:4511 # bridge\n", "quotes: \"[2001:db8::1]:4511\""),
             ("listen: 1\ninterface:\n\tname: a\n", "with spaces, not with tabs"),
-            ("interface:\n  name:mpt0\n  mtu: 1400\n", "behind the `:` of `name:mpt0`"),
-            ("interface:\n  name: mpt0\n   mtu: 1400\n", ""),
+            ("interface:\n  name:mpt0\n  mtu: 1400\n", "behind the `:` of `name:`"),
+            (
+                "interface:\n  name: mpt0\n   mtu: 1400\n",
+                "begins in the same column; a value with a colon",
+            ),
             ("peers:\n  - name: a\n   public_key: b\n", "begins in the same column"),
             ("interface: {name: \"mpt0}\nlisten: 1\n", "a quote is missing"),
             ("psk: @roof\n", "needs quotes"),
@@ -93,6 +98,12 @@ mod tests {
             assert!(complaint.starts_with("this is not YAML: "), "{text}: {complaint}");
             assert!(complaint.contains(remedy), "{text}: {complaint}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_not_repeated() {
+        let complaint = complaint("private_key:c2VjcmV0\npeers: []\n");
+        assert!(complaint.contains("`private_key:`") && !complaint.contains("c2Vj"), "{complaint}");
     }
 
     #[test]

@@ -229,7 +229,10 @@ fn private_key(file: &FilePath, map: &Map<'_>) -> Option<PrivateKey> {
             secrets::check_name::<PrivateKey>(name, "private_key")?;
             secrets::read_key(&beside(file, name), "mpt-cli genkey").and_then(not_zero)
         }),
-        (None, Some(node)) => inline_key(file, &node),
+        (None, Some(node)) => {
+            let key = inline_key(file, &node)?;
+            not_zero(key).map_err(|why| node.fail(why)).ok()
+        }
         (None, None) => {
             map.require("private_key_file", "private_key_file: /etc/mpt/mpt0.key");
             None

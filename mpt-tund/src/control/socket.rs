@@ -34,14 +34,14 @@ impl Socket {
     /// Makes the directory and the socket of tunnel `name`, owned by root and `group`, in place of
     /// one that a dead daemon left.
     pub(super) fn bind(dir: &Path, name: &str, group: u32) -> anyhow::Result<(Self, UnixListener)> {
-        let is_new = !dir.exists();
+        let new: Vec<_> = dir.ancestors().take_while(|d| !d.exists()).collect();
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
             .create(dir)
             .map_err(|e| refused(e, &format!("cannot make the directory {}", dir.display())))?;
         // A shell where keys were just made has `umask 077`; the group is to reach the sockets.
-        if is_new {
+        for dir in new {
             std::fs::set_permissions(dir, Permissions::from_mode(0o755))
                 .with_context(|| format!("cannot set the mode of {}", dir.display()))?;
         }

@@ -49,27 +49,36 @@ pub(super) struct Binding {
 
 impl Binding {
     /// Whether nothing is said of either end: the path goes where the peer calls.
-    const fn is_called(&self) -> bool {
+    pub(super) const fn is_called(&self) -> bool {
         let c = &self.config;
         c.remote.is_none() && c.interface.is_none() && c.local.is_none() && c.local_port.is_none()
     }
 
-    /// Where the other end is, as far as that is known.
-    fn far(&self) -> Option<SocketAddr> {
-        self.remote.or(self.learned)
+    /// Where the other end is, as far as that is known; of what was learned, if this end has an address for it: else the peer may
+    /// call by another one.
+    fn far(&self, interfaces: &Interfaces) -> Option<SocketAddr> {
+        let reachable = |r: &SocketAddr| match self.config.local {
+            Some(local) => Family::of(local) == Family::of(r.ip()),
+            None => self.has(interfaces, Family::of(r.ip())),
+        };
+        self.remote.or(self.learned.filter(reachable))
+    }
+
+    /// Whether its interface has an address of this family.
+    fn has(&self, interfaces: &Interfaces, family: Family) -> bool {
+        let interface = self.config.interface.as_deref().and_then(|name| interfaces.get(name));
+        interface.is_some_and(|i| i.addresses.iter().any(|&a| Family::of(a) == family))
     }
 
     /// IPv4 or IPv6, as the remote or the local address says. While a name has no address it is what the
     /// interface has: a path without a local end would not have the name asked again.
     pub(super) fn family(&self, interfaces: &Interfaces) -> Family {
-        let ip = self.far().map(|r| r.ip()).or(self.config.local).or(match &self.config.remote {
+        let far = self.far(interfaces).map(|r| r.ip());
+        let ip = far.or(self.config.local).or(match &self.config.remote {
             Some(config::Remote { host: config::Host::Address(ip), .. }) => Some(*ip),
             _ => None,
         });
-        let has = |family| {
-            let interface = self.config.interface.as_deref().and_then(|name| interfaces.get(name));
-            interface.is_some_and(|i| i.addresses.iter().any(|&a| Family::of(a) == family))
-        };
+        let has = |family| self.has(interfaces, family);
         match ip {
             Some(ip) => Family::of(ip),
             None if has(Family::V6) && !has(Family::V4) => Family::V6,
@@ -270,10 +279,11 @@ impl Daemon {
         }
         let config = &binding.config;
         let family = binding.family(interfaces);
-        let interface = match usable(config, family, binding.far(), interfaces, &self.name) {
-            Ok(interface) => interface,
-            Err(why) => return LocalEnd::Gone { why },
-        };
+        let interface =
+            match usable(config, family, binding.far(interfaces), interfaces, &self.name) {
+                Ok(interface) => interface,
+                Err(why) => return LocalEnd::Gone { why },
+            };
         let spec = SocketSpec {
             family,
             interface: config.interface.clone(),
@@ -287,7 +297,13 @@ impl Daemon {
             Ok(socket) => LocalEnd::Ready {
                 socket,
                 interface: config.interface.clone(),
-                address: self.address_of(socket, binding, family, interface),
+                address: self.address_of(
+                    socket,
+                    binding,
+                    binding.far(interfaces),
+                    family,
+                    interface,
+                ),
                 mtu: interface.map_or(1_500, |i| u16::try_from(i.mtu).unwrap_or(u16::MAX)),
             },
             Err(error) => LocalEnd::Gone { why: error.to_string() },
@@ -315,12 +331,13 @@ impl Daemon {
         &self,
         socket: SocketId,
         binding: &Binding,
+        far: Option<SocketAddr>,
         family: Family,
         interface: Option<&Interface>,
     ) -> Option<SocketAddr> {
         let bound = self.plane.sockets.get(socket)?.local_address();
         let is_source = |&a: &IpAddr| {
-            Family::of(a) == family && binding.far().is_none_or(|remote| reaches(a, remote.ip()))
+            Family::of(a) == family && far.is_none_or(|remote| reaches(a, remote.ip()))
         };
         let ip = (binding.config.local)
             .or_else(|| interface?.addresses.iter().copied().find(is_source))

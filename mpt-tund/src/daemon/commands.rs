@@ -1,6 +1,8 @@
 //! What the control socket asks for.
 
 use super::Daemon;
+use super::bindings::Binding;
+use mpt_core::config::LocalEnd;
 use mpt_core::control::{OffloadStatus, PathSelector, Request, Response, Status, TunStatus};
 use mpt_core::policy::BadPolicy;
 use mpt_core::{DropReason, PathId, PeerId, SocketId};
@@ -94,6 +96,15 @@ impl Daemon {
         interfaces.into_iter().filter_map(crate::check::strict_rp_filter).collect()
     }
 
+    /// Paths that are not up, and whose interface has no way to their remote, as it is now.
+    fn without_way(&self) -> Vec<String> {
+        let waiting = self.bindings.iter().filter(|b| !b.up && b.config.gateway.is_none());
+        let judge = |b: &Binding| {
+            crate::check::no_way(&b.config.name, b.config.interface.as_deref()?, b.remote?.ip())
+        };
+        waiting.filter_map(judge).collect()
+    }
+
     fn status(&mut self) -> Response {
         let now = self.plane.clock.now();
         let counted = self.counted();
@@ -107,7 +118,10 @@ impl Daemon {
         let mut core = endpoint.status(now);
         drop(endpoint);
         for binding in &self.bindings {
-            let Some(why) = binding.unresolved.as_ref().filter(|_| binding.remote.is_none()) else {
+            // Without a local end nobody asks; that it is missing comes first.
+            let asks = !matches!(binding.local, Some(LocalEnd::Gone { .. }));
+            let unresolved = binding.unresolved.as_ref();
+            let Some(why) = unresolved.filter(|_| asks && binding.remote.is_none()) else {
                 continue;
             };
             let peer = core.peers.get_mut(binding.peer.0 as usize);
@@ -129,6 +143,7 @@ impl Daemon {
                 .cloned()
                 .chain(self.routing.iter().map(|trouble| format!("routing: {trouble}")))
                 .chain(self.strict_filters())
+                .chain(self.without_way())
                 .collect(),
             tun: counted.tun,
             workers: 1 + self.workers.len() as u32,

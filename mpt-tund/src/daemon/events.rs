@@ -71,11 +71,12 @@ impl Daemon {
 
     /// A path without a configured remote is bound by what called last: IPv4 or IPv6.
     fn on_moved(&mut self, peer: PeerId, path: PathId, address: SocketAddr) {
-        let mut bindings = self.bindings.iter_mut().filter(|b| b.config.remote.is_none());
-        if let Some(binding) = bindings.find(|b| b.peer == peer && b.path == path)
-            && binding.learned.replace(address) != Some(address)
-        {
-            self.net_changed = true;
+        let learns = |b: &&mut Binding| b.config.remote.is_none() && !b.is_called();
+        let mut bindings = self.bindings.iter_mut().filter(learns);
+        if let Some(binding) = bindings.find(|b| b.peer == peer && b.path == path) {
+            // Another port changes nothing.
+            let before = binding.learned.replace(address);
+            self.net_changed |= before.map(|a| a.ip()) != Some(address.ip());
         }
     }
 

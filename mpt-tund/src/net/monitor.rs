@@ -16,6 +16,9 @@ use tokio::time::Instant;
 /// Route changes within this time are told once: a routing daemon may change thousands at once.
 const ROUTES_SETTLE: Duration = Duration::from_millis(50);
 
+/// Where somebody removes what is ours again and again, it is told at the latest after so long.
+const REMOVED_SETTLE: Duration = Duration::from_secs(5);
+
 /// Pause before the kernel is asked again after an error.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -146,6 +149,8 @@ impl Mirror {
     /// Tells the differences to what is there now, then each change until something goes wrong.
     async fn watch(&mut self, netlink: &Netlink, messages: &mut Messages) -> Result<(), Closed> {
         let mut routes_changed: Option<Instant> = None;
+        // How long one of ours stays away that was removed, and until when another one that is removed stays away for twice as long.
+        let mut away = (ROUTES_SETTLE, Instant::now());
         let mut resync = true;
         loop {
             if resync {
@@ -187,9 +192,18 @@ impl Mirror {
                         }
                     }
                     M::NewRoute(m) if is_ours(&m) => {}
-                    // One of ours may have been removed by somebody else.
-                    M::NewRoute(_) | M::DelRoute(_) | M::DelRule(_) => {
-                        routes_changed.get_or_insert_with(|| Instant::now() + ROUTES_SETTLE);
+                    M::NewRoute(_) => routes_changed = sooner(routes_changed),
+                    M::DelRoute(m) if !is_ours(&m) => routes_changed = sooner(routes_changed),
+                    // One of ours may have been removed by somebody else, who may do so each time.
+                    M::DelRoute(_) | M::DelRule(_) if routes_changed.is_none() => {
+                        let now = Instant::now();
+                        let (settle, until) = away;
+                        let settle = match now < until {
+                            true => (settle * 2).min(REMOVED_SETTLE),
+                            false => ROUTES_SETTLE,
+                        };
+                        away = (settle, now + settle * 2 + RETRY);
+                        routes_changed = Some(now + settle);
                     }
                     _ => {}
                 },
@@ -265,6 +279,12 @@ impl Mirror {
     async fn tell(&self, event: NetEvent) -> Result<(), Closed> {
         self.events.send(event).await.map_err(|_| Closed)
     }
+}
+
+/// When somebody else's changes are told, of which there may be thousands at once.
+fn sooner(told: Option<Instant>) -> Option<Instant> {
+    let settled = Instant::now() + ROUTES_SETTLE;
+    Some(told.map_or(settled, |told| told.min(settled)))
 }
 
 /// That we add one is no news.

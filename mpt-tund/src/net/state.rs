@@ -100,13 +100,14 @@ impl NetState {
     async fn apply(&mut self, mut plan: Plan) -> Result<(), NetError> {
         let (rules, routes) = self.present().await?;
         let mut first_error = None;
-        let mut note = |result: Result<(), NetError>| {
-            let done = result.is_ok();
-            if let Err(error) = result {
+        // Whether it was done, and not so already.
+        let mut note = |result: Result<Done, NetError>| match result {
+            Ok(done) => done == Done::Now,
+            Err(error) => {
                 tracing::debug!(%error, "routing");
                 first_error.get_or_insert(error);
+                false
             }
-            done
         };
         for rule in &rules {
             if !rule_from(rule).is_some_and(|r| plan.rules.contains(&r)) {
@@ -163,14 +164,14 @@ impl NetState {
         Ok((rules, routes))
     }
 
-    async fn add_rule(&self, rule: &Rule) -> Result<(), NetError> {
+    async fn add_rule(&self, rule: &Rule) -> Result<Done, NetError> {
         let mut request = self.netlink.handle.rule().add();
         *request.message_mut() = RuleMessage::from(rule);
         done(request.execute().await, libc::EEXIST)
             .map_err(|e| NetError::new("add a policy rule", &e))
     }
 
-    async fn delete_rule(&self, rule: &RuleMessage) -> Result<(), NetError> {
+    async fn delete_rule(&self, rule: &RuleMessage) -> Result<Done, NetError> {
         let mut rule = rule.clone();
         // What the kernel tells about a rule, not what a rule is.
         rule.header.flags = RuleFlags::empty();
@@ -178,12 +179,12 @@ impl NetState {
             .map_err(|e| NetError::new("remove a policy rule", &e))
     }
 
-    async fn add_route(&self, route: &Route) -> Result<(), NetError> {
+    async fn add_route(&self, route: &Route) -> Result<Done, NetError> {
         let result = self.netlink.handle.route().add(RouteMessage::from(route)).execute().await;
         done(result, libc::EEXIST).map_err(|e| NetError::new(self.describe(route), &e))
     }
 
-    async fn delete_route(&self, route: &RouteMessage) -> Result<(), NetError> {
+    async fn delete_route(&self, route: &RouteMessage) -> Result<Done, NetError> {
         let message = route_from(route).map_or_else(|| route.clone(), |r| RouteMessage::from(&r));
         done(self.netlink.handle.route().del(message).execute().await, libc::ESRCH)
             .map_err(|e| NetError::new("remove a route", &e))
@@ -203,10 +204,17 @@ impl NetState {
     }
 }
 
+/// Whether something was to be done. What stands there already without our mark is somebody else's, who may take it away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Done {
+    Now,
+    Already,
+}
+
 /// An error that says "it is so already" is none.
-fn done(result: Result<(), rtnetlink::Error>, already: i32) -> Result<(), rtnetlink::Error> {
+fn done(result: Result<(), rtnetlink::Error>, already: i32) -> Result<Done, rtnetlink::Error> {
     match result {
-        Err(rtnetlink::Error::NetlinkError(e)) if e.raw_code() == -already => Ok(()),
-        result => result,
+        Err(rtnetlink::Error::NetlinkError(e)) if e.raw_code() == -already => Ok(Done::Already),
+        result => result.map(|()| Done::Now),
     }
 }

@@ -36,7 +36,7 @@ fn drive(
             due > t
                 || !{
                     remote.on_authenticated(now, source, PROBE, Freshness::Older);
-                    remote.on_challenge_answered(now, token, source);
+                    remote.on_challenge_answered(now, token, source, false);
                     true
                 }
         });
@@ -84,6 +84,19 @@ fn a_new_nat_binding_is_followed_within_half_a_second() {
             assert!(when <= limit, "{when}, round trip {rtt}, phase {phase}");
             assert!(remote.may_send(new, 1_000_000) && !remote.may_send(old, 1));
         }
+    }
+}
+
+#[test]
+fn a_new_address_counts_at_once_while_nobody_answers_at_the_old_one() {
+    let (old, new) = (addr(1, 1_000), addr(1, 2_000));
+    for (silent, expected) in [(true, Some(new)), (false, Some(old))] {
+        let mut remote = learned(1, old);
+        remote.on_authenticated(at(1_000), new, PROBE, Freshness::Newest);
+        let (challenge, to) = remote.poll_challenge(at(1_000), ms(30)).unwrap();
+        assert_eq!(to, new);
+        assert!(remote.on_challenge_answered(at(1_020), challenge.token, new, silent));
+        assert_eq!(remote.current(), expected, "silent: {silent}");
     }
 }
 
@@ -156,8 +169,11 @@ fn older_packets_and_wrong_answers_move_nothing() {
     remote.on_authenticated(at(1_000), new, PROBE, Freshness::Newest);
     let (challenge, to) = remote.poll_challenge(at(1_000), ms(30)).unwrap();
     assert_eq!(to, new);
-    assert!(!remote.on_challenge_answered(at(1_010), challenge.token ^ 1, new));
-    assert!(remote.on_challenge_answered(at(1_010), challenge.token, addr(9, 9)), "ours, but…");
+    assert!(!remote.on_challenge_answered(at(1_010), challenge.token ^ 1, new, true));
+    assert!(
+        remote.on_challenge_answered(at(1_010), challenge.token, addr(9, 9), true),
+        "ours, but…"
+    );
     let moved = drive(&mut remote, 1_000, 2_000, 20, &mut |_| None, &|_, _| None);
     assert_eq!((moved, remote.current()), (vec![], Some(old)));
 }

@@ -100,9 +100,9 @@ fn a_rest_ends_when_packets_wait_for_longer_than_the_path_takes() {
     s.lanes[far.index()].admitted_until = Time::from_millis(1_000);
     assert!(!eligible(&mut s, 1_020));
     // It is 20 ms longer; to tell that apart takes as much again.
-    s.on_wait(Time::from_millis(1_030), MS * 39);
+    s.on_wait(Time::from_millis(1_030), MS * 39, true);
     assert!(!eligible(&mut s, 1_040));
-    s.on_wait(Time::from_millis(1_050), MS * 41);
+    s.on_wait(Time::from_millis(1_050), MS * 41, true);
     assert!(eligible(&mut s, 1_060));
     assert_eq!(s.floor.tried(Time::from_millis(9_000), 0), None, "the trial was called off");
     // It told nothing that would make the next rest longer.
@@ -142,7 +142,7 @@ fn what_a_limit_is_too_small_for_goes_by_another_path() {
     let mut picks = |now: u64, waited: u32| {
         views.iter_mut().for_each(|v| v.estimate.at = at(now));
         (views[0].limit, views[0].tokens) = (Some(Rate::nearest_to_bits(1_600_000)), Tokens::Spent);
-        s.on_wait(at(now), MS * waited);
+        s.on_wait(at(now), MS * waited, true);
         s.pick(at(now), views.iter(), 7, 200).unwrap().get()
     };
     // Its own millisecond, and what it waited, are less than the other is longer.

@@ -64,6 +64,8 @@ pub enum Far {
     Configured,
     /// The same paths by name with a socket each, but no remote address: it waits to be called.
     Waits,
+    /// As `Configured`, but the names are in the opposite order: the first path is called as the last one of the near end.
+    Crossed,
     /// No paths: it answers through the socket that was addressed.
     Hub,
 }
@@ -163,6 +165,10 @@ impl World {
     pub fn connect(&mut self, near: usize, far: usize, profiles: &[LinkProfile], style: Far) {
         let names = || (0..profiles.len()).map(|i| path_config(format!("path-{i}")));
         let theirs = if style == Far::Hub { Vec::new() } else { names().collect() };
+        let theirs = match style {
+            Far::Crossed => theirs.into_iter().rev().collect(),
+            _ => theirs,
+        };
         let here = peer_config(&format!("end-{near}"), &self.ends[near], near, theirs);
         let there = peer_config(&format!("end-{far}"), &self.ends[far], far, names().collect());
         let now = self.now;
@@ -186,7 +192,7 @@ impl World {
             }
             if style != Far::Hub {
                 let local = ready(there, Some(listens));
-                let remote = (style == Far::Configured).then_some(public);
+                let remote = (style != Far::Waits).then_some(public);
                 let peer = peer_of_far;
                 self.ends[far].add_binding(now, Binding { peer, path, local, remote });
             }
