@@ -205,6 +205,19 @@ fn nothing_is_left_behind() {
     testbed.site_mut(0).stop().unwrap();
     assert_same("after kill -9, start and SIGTERM", &before, &surroundings(testbed.a()));
 
+    // Nothing is read anew: a supervisor is to start it again.
+    let site = testbed.a();
+    let mut command = site.tund(&["up"]);
+    let mut daemon = command.arg(site.configuration_file()).spawn().unwrap();
+    let socket = site.run_directory().join("mpt0.sock");
+    while !socket.exists() {
+        sleep(ms(20));
+    }
+    let hup = site.router().command("kill").args(["-HUP", &daemon.id().to_string()]).status();
+    assert!(hup.unwrap().success());
+    assert_eq!(daemon.wait().unwrap().code(), Some(1));
+    assert_same("after SIGHUP", &before, &surroundings(testbed.a()));
+
     // With another configuration than the one that was killed.
     testbed.site_mut(0).start().unwrap();
     testbed.site_mut(0).daemon().unwrap().wait_up(UP_WITHIN).unwrap();
