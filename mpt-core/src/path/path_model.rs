@@ -263,8 +263,8 @@ impl PathModel {
         self.rate.capacity().unwrap_or(0.0).max(least)
     }
 
-    /// A probe of `sent` was answered, so much later than the first one was, and `in_a_row` of them: of a path that lost much that
-    /// says that it does no more.
+    /// A probe that left at `sent` was answered, so much `longer` after that than the quickest one, and `in_a_row` of them were: of a
+    /// path that lost much that says that it does no more.
     pub fn on_probe_answered(&mut self, sent: Time, longer: Duration, in_a_row: u32) {
         self.estimate.probed = Some((sent, longer));
         self.loss.on_probe_answered(in_a_row);

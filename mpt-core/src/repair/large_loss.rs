@@ -19,7 +19,7 @@ const FORGOTTEN: Duration = Duration::from_secs(1);
 /// shorter ones arrive the path seems to work.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LargeLoss {
-    /// When the first of those lost was found to be, none as long as any of which arrived since.
+    /// When the first of those was found to be lost. Nothing as long as any of them has arrived since.
     since: Time,
     /// The shortest of them, bytes.
     least: usize,
