@@ -110,6 +110,10 @@ impl Daemon {
             }
             // They are served after each turn.
             Message::Events => {}
+            Message::WorkerEnded(id) => {
+                let text = format!("worker {} ended, see the log", id.get());
+                return ControlFlow::Break(Err(io::Error::other(text)));
+            }
             Message::Resolved(peer, path, result) => self.on_resolved(peer, path, result),
             Message::Turn(peer, path) => self.on_turn(peer, path),
             Message::Control(request, answer) => {

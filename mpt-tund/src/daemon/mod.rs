@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::net::{NetState, Netlink};
 use bindings::Binding;
 use mpt_core::control::{Request, Response};
-use mpt_core::{PathId, PeerId, SocketId};
+use mpt_core::{PathId, PeerId, SocketId, WorkerId};
 use plane::{Counters, Plane};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -55,6 +55,8 @@ enum Message {
     Signal(&'static str),
     /// A worker's turn left events of the endpoint.
     Events,
+    /// A worker's thread ended, which it does only by an error while the loop runs.
+    WorkerEnded(WorkerId),
 }
 
 /// A running daemon.

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// Messages that may wait for the loop.
+/// Messages that may wait for the loop; each worker keeps a place for the news of its end.
 const QUEUE: usize = 64;
 
 /// The TUN device has lost an address (IPv6 ones go when somebody takes it down) for so long before it is given back: whoever takes it away

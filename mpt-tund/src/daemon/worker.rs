@@ -31,7 +31,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts worker number `id`. `main` is told of what concerns all, and of its end by an error.
+    /// Starts worker number `id`. `main` is told of what concerns all, and of its end.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -47,6 +47,7 @@ impl Worker {
         let (orders, received) = mpsc::unbounded_channel();
         let counters = Arc::<Mutex<Counters>>::default();
         let shown = counters.clone();
+        let end = End::of(id, main.clone())?;
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
             runtime.block_on(async {
@@ -55,13 +56,7 @@ impl Worker {
                 run(plane, received, &main).await
             })
         };
-        let name = format!("mpt-worker-{}", id.get());
-        let thread = std::thread::Builder::new().name(name).spawn(move || {
-            // The first worker reads from the same device and fails for the same reason.
-            if let Err(error) = run() {
-                tracing::error!(worker = id.get(), %error, "a worker ended");
-            }
-        })?;
+        let thread = spawn(end, run)?;
         Ok(Self { orders, counters, thread: Some(thread) })
     }
 
@@ -77,6 +72,43 @@ impl Drop for Worker {
         self.orders = mpsc::unbounded_channel().0;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+/// Starts a worker's thread, which tells of its end however that comes.
+fn spawn(
+    end: End,
+    run: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let name = format!("mpt-worker-{}", end.id.get());
+    std::thread::Builder::new().name(name).spawn(move || {
+        if let Err(error) = run() {
+            tracing::error!(worker = end.id.get(), %error, "a worker ended");
+        }
+        drop(end);
+    })
+}
+
+/// Tells the loop of a worker's end when this is dropped, by a panic too. The kernel goes on giving its part of
+/// the flows to a worker that is gone: the daemon must not go on without it.
+struct End {
+    id: WorkerId,
+    /// A place in the loop's queue, which may be full then.
+    place: Option<mpsc::OwnedPermit<Message>>,
+}
+
+impl End {
+    fn of(id: WorkerId, main: mpsc::Sender<Message>) -> io::Result<Self> {
+        let place = main.try_reserve_owned().map_err(|e| io::Error::other(e.to_string()))?;
+        Ok(Self { id, place: Some(place) })
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            place.send(Message::WorkerEnded(self.id));
         }
     }
 }
@@ -103,10 +135,10 @@ async fn run(
         });
         match wake.await? {
             ControlFlow::Break(()) => return Ok(()),
-            ControlFlow::Continue(Some(Order::Open(id, socket))) => match socket.watch() {
-                Ok(socket) => plane.sockets.insert(id, socket),
-                Err(error) => tracing::warn!(%error, "a worker's socket"),
-            },
+            ControlFlow::Continue(Some(Order::Open(id, socket))) => {
+                // Without it, what the kernel gives to this worker would be lost.
+                plane.sockets.insert(id, socket.watch().map_err(io::Error::other)?);
+            }
             ControlFlow::Continue(Some(Order::Close(id))) => {
                 plane.sockets.retain(|open| open != id);
             }
@@ -120,6 +152,27 @@ async fn run(
         if load == Load::MoreToDo {
             // As in the first worker's loop.
             tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loop_is_told_of_a_workers_end_though_its_queue_is_full() {
+        let id = WorkerId::default();
+        let ends: [fn() -> io::Result<()>; 3] =
+            [|| Ok(()), || Err(io::Error::other("too many files")), || panic!("as a bug would")];
+        for run in ends {
+            let (sender, mut messages) = mpsc::channel(2);
+            let end = End::of(id, sender.clone()).unwrap();
+            assert!(sender.try_send(Message::Events).is_ok());
+            assert!(sender.try_send(Message::Events).is_err(), "its place is kept");
+            let _ = spawn(end, run).unwrap().join();
+            assert!(matches!(messages.try_recv(), Ok(Message::Events)));
+            assert!(matches!(messages.try_recv(), Ok(Message::WorkerEnded(ended)) if ended == id));
         }
     }
 }
