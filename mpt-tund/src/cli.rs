@@ -3,6 +3,7 @@
 use crate::check::{Report, check};
 use crate::config::Config;
 use crate::control::{down, run_dir, socket_file};
+use crate::patience;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -62,8 +63,11 @@ pub fn main_from(
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let text = describe(&error);
             // Where nobody reads it, the status still tells.
-            let _ = writeln!(std::io::stderr(), "{}", describe(&error));
+            patience::wait_for(move || {
+                let _ = writeln!(std::io::stderr(), "{text}");
+            });
             ExitCode::FAILURE
         }
     }

@@ -6,6 +6,7 @@ pub mod config;
 pub mod control;
 mod daemon;
 pub mod net;
+mod patience;
 pub mod tun;
 pub mod udp;
 mod watched;

@@ -13,6 +13,7 @@ mod collected;
 mod commands;
 mod errors;
 mod events;
+mod log;
 mod machine;
 mod opening;
 mod plane;

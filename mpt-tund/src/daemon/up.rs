@@ -4,6 +4,7 @@ use super::bindings::Binding;
 use super::clock::Clock;
 use super::coalesce::Coalescing;
 use super::events::HANGUP;
+use super::log::Log;
 use super::machine::machine;
 use super::plane::{Counters, Plane, Shared};
 use super::stray::Strays;
@@ -35,17 +36,7 @@ const RESTORE_AFTER: Duration = Duration::from_millis(300);
 /// # Errors
 /// Whatever keeps the tunnel from coming up, or from going on.
 pub fn run(config: Config) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // A second daemon in one process has its log already.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        // A line that cannot be written (a full disk, a reader that has gone) is lost; to complain of it there would panic.
-        .log_internal_errors(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .try_init();
+    let _log = Log::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(up(config));
     // A name being resolved must not keep it from ending.

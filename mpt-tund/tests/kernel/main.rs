@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests, too
 
+mod daemon;
 mod events;
 mod lab;
 mod routing;

@@ -1,0 +1,136 @@
+//! The daemon as a process.
+
+use crate::lab::in_namespace;
+use mpt_core::control::{Response, Status};
+use mpt_core::keys::PrivateKey;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// For what takes no time.
+const SOON: Duration = Duration::from_secs(4);
+
+/// A daemon of tunnel `mpt0` in this namespace, killed when dropped.
+struct Daemon {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Daemon {
+    /// Starts one with these keys of `path` to a peer, and further keys at the top. `program` begins the command,
+    /// `set` changes it.
+    fn start(top: &str, path: &str, program: &[&str], set: impl FnOnce(&mut Command)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let key = |n| PrivateKey::from_random([n; 32]);
+        let yaml = format!(
+            "interface: {{name: mpt0, address: 10.77.0.1/30}}\nprivate_key: \"{}\"\n{top}\npeers:\n  \
+             - {{name: roof, public_key: \"{}\", allowed_ips: [10.77.0.2/32], paths: [{{name: a, {path}}}]}}\n",
+            key(1).to_base64(),
+            key(2).public_key(),
+        );
+        let file = dir.path().join("mpt0.yaml");
+        let mut options = std::fs::OpenOptions::new();
+        let mut written = options.write(true).create_new(true).mode(0o600).open(&file).unwrap();
+        written.write_all(yaml.as_bytes()).unwrap();
+        let words = [program, &[env!("CARGO_BIN_EXE_mpt-tund"), "up"]].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(&file).stdin(Stdio::null());
+        command.env("MPT_RUN_DIR", dir.path()).env("RUST_LOG", "info");
+        set(&mut command);
+        Self { child: command.spawn().unwrap(), dir }
+    }
+
+    fn status(&self) -> Option<Status> {
+        let mut stream = UnixStream::connect(self.dir.path().join("mpt0.sock")).ok()?;
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.write_all(b"{\"command\":\"status\"}\n").ok()?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).ok()?;
+        match serde_json::from_str(&line).ok()? {
+            Response::Status(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Waits until its status is `so`.
+    async fn wait_until(&mut self, so: impl Fn(&Status) -> bool, limit: Duration) {
+        let start = Instant::now();
+        loop {
+            let status = self.status();
+            if status.as_ref().is_some_and(&so) {
+                return;
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(start.elapsed() < limit && ended.is_none(), "{ended:?} {status:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    async fn wait_for_end(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < SOON, "it does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const REMOTE: &str = "remote: \"192.0.2.1:4511\"";
+
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up() {
+    in_namespace(|| async {
+        let (reader, writer) = UnixStream::pair().unwrap();
+        writer.set_nonblocking(true).unwrap();
+        while (&writer).write(&[b'.'; 512]).is_ok() {}
+        writer.set_nonblocking(false).unwrap();
+        let log = OwnedFd::from(writer);
+        let mut daemon = Daemon::start("", REMOTE, &[], |command| {
+            command.stdout(log.try_clone().unwrap()).stderr(log);
+        });
+        daemon.wait_until(|status| status.interface == "mpt0", SOON).await;
+        daemon.signal("-TERM");
+        assert!(daemon.wait_for_end().await.success());
+        drop(reader);
+    });
+}
+
+#[test]
+fn the_last_words_are_written() {
+    in_namespace(|| async {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut daemon = Daemon::start("", REMOTE, &[], |command| {
+            command.stderr(writer);
+        });
+        daemon.wait_until(|status| status.interface == "mpt0", SOON).await;
+        daemon.signal("-HUP");
+        assert_eq!(daemon.wait_for_end().await.code(), Some(1));
+        let mut log = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut log).unwrap();
+        let log: Vec<_> = log.lines().collect();
+        assert!(log.iter().any(|line| line.contains("mpt-tund is up")), "{log:?}");
+        let [.., signal, down, error] = &log[..] else { panic!("{log:?}") };
+        assert!(signal.contains("SIGHUP: shutting down"), "{log:?}");
+        assert!(down.contains("mpt-tund is down"), "{log:?}");
+        assert!(error.starts_with("error: ended by SIGHUP"), "{log:?}");
+    });
+}
