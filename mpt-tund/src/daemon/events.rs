@@ -1,6 +1,7 @@
 //! What the endpoint wants done, and what the tasks beside the loop have to say.
 
 use super::bindings::{Binding, TURN};
+use super::signals::HANGUP;
 use super::{Daemon, Message};
 use crate::config::{Host, Interface};
 use crate::net::{NetError, resolve};
@@ -10,9 +11,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
-
-/// SIGHUP.
-pub(super) const HANGUP: &str = "SIGHUP";
 
 /// Those of a name's addresses that are not in the tunnel's own network: the kernel would send packets that are bound to no
 /// interface into the tunnel.

@@ -18,6 +18,7 @@ mod machine;
 mod opening;
 mod plane;
 mod run;
+mod signals;
 mod sink;
 mod sockets;
 mod stray;

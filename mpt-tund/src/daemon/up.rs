@@ -3,7 +3,6 @@
 use super::bindings::Binding;
 use super::clock::Clock;
 use super::coalesce::Coalescing;
-use super::events::HANGUP;
 use super::log::Log;
 use super::machine::machine;
 use super::plane::{Counters, Plane, Shared};
@@ -21,7 +20,6 @@ use mpt_core::{Endpoint, PathId, SocketId, WorkerId};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Messages that may wait for the loop; each worker keeps a place for the news of its end.
@@ -218,26 +216,6 @@ impl Daemon {
                 }
             }
         });
-        Ok(())
-    }
-
-    fn watch_signals(&self) -> anyhow::Result<()> {
-        let kinds = [
-            (SignalKind::terminate(), "SIGTERM"),
-            (SignalKind::interrupt(), "SIGINT"),
-            (SignalKind::hangup(), HANGUP),
-        ];
-        for (kind, name) in kinds {
-            let mut stream = signal(kind)?;
-            let sender = self.sender.clone();
-            tokio::spawn(async move {
-                while stream.recv().await.is_some() {
-                    if sender.send(Message::Signal(name)).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
         Ok(())
     }
 

@@ -134,3 +134,18 @@ fn the_last_words_are_written() {
         assert!(error.starts_with("error: ended by SIGHUP"), "{log:?}");
     });
 }
+
+#[test]
+fn what_was_ignored_at_the_start_stays_ignored() {
+    in_namespace(|| async {
+        let nohup = ["sh", "-c", "trap '' HUP INT; exec \"$@\"", "sh"];
+        let mut daemon = Daemon::start("", REMOTE, &nohup, |_| {});
+        daemon.wait_until(|status| status.interface == "mpt0", SOON).await;
+        daemon.signal("-HUP");
+        daemon.signal("-INT");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        daemon.wait_until(|status| status.interface == "mpt0", SOON).await;
+        daemon.signal("-TERM");
+        assert!(daemon.wait_for_end().await.success());
+    });
+}
