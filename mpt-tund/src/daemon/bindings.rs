@@ -1,7 +1,7 @@
 //! Which local end each configured path has now.
 
-use super::Daemon;
 use super::worker::Order;
+use super::{Daemon, Unbound};
 use crate::config;
 use crate::net::{Interface, Interfaces, Known, Uplink, choose, fits, interface_index, reaches};
 use crate::udp::{Family, OpenError, SocketSpec};
@@ -207,10 +207,13 @@ impl Daemon {
         let interfaces = match self.netlink.interfaces().await {
             Ok(interfaces) => interfaces,
             Err(error) => {
-                tracing::warn!(%error, "cannot read the interfaces");
+                if self.unbound.replace(Unbound::Unread) != Some(Unbound::Unread) {
+                    tracing::warn!(%error, "cannot read the interfaces; trying again");
+                }
                 return;
             }
         };
+        self.unbound = None;
         let now = self.plane.clock.now();
         let mut used = Vec::new();
         let mut bindings = std::mem::take(&mut self.bindings);
@@ -306,7 +309,12 @@ impl Daemon {
                 ),
                 mtu: interface.map_or(1_500, |i| u16::try_from(i.mtu).unwrap_or(u16::MAX)),
             },
-            Err(error) => LocalEnd::Gone { why: error.to_string() },
+            Err(error) => {
+                if !error.is_waiting() {
+                    self.unbound = Some(Unbound::Refused);
+                }
+                LocalEnd::Gone { why: error.to_string() }
+            }
         }
     }
 

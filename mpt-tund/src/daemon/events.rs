@@ -12,6 +12,9 @@ use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+/// What the kernel refused is tried again after this long.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 /// Those of a name's addresses that are not in the tunnel's own network: the kernel would send packets that are bound to no
 /// interface into the tunnel.
 fn outside_of(
@@ -57,13 +60,38 @@ impl Daemon {
             self.routing_done(result);
         }
         let net_changed = std::mem::take(&mut self.net_changed);
-        if std::mem::take(&mut self.address_gone) || net_changed && self.lacks_address {
+        let again = std::mem::take(&mut self.again);
+        let look = net_changed || again;
+        if std::mem::take(&mut self.address_gone) || look && self.lacks_address {
             self.restore_addresses().await;
         }
-        if net_changed {
+        if net_changed || again && self.unbound.is_some() {
             self.bind_paths().await;
+        }
+        if net_changed || again && self.routing.is_some() {
             let result = self.net.refresh().await;
             self.routing_done(result);
+        }
+        if again && let Some(mtu) = self.refused_mtu {
+            self.set_mtu(mtu).await;
+        }
+        if self.lacks_address
+            || self.unbound.is_some()
+            || self.routing.is_some()
+            || self.refused_mtu.is_some()
+        {
+            self.try_again_soon();
+        }
+    }
+
+    /// Nobody tells that a port came free, or memory.
+    fn try_again_soon(&mut self) {
+        if !std::mem::replace(&mut self.again_soon, true) {
+            let sender = self.sender.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(AGAIN_AFTER).await;
+                let _ = sender.send(Message::Again).await;
+            });
         }
     }
 
@@ -106,6 +134,7 @@ impl Daemon {
                 let text = format!("interface {} was deleted", self.name);
                 return ControlFlow::Break(Err(io::Error::new(io::ErrorKind::NotFound, text)));
             }
+            Message::Again => (self.again, self.again_soon) = (true, false),
             // They are served after each turn.
             Message::Events => {}
             Message::WorkerEnded(id) => {
@@ -219,6 +248,7 @@ impl Daemon {
     }
 
     async fn set_mtu(&mut self, mtu: u16) {
+        let refused = self.refused_mtu.take();
         if mtu == self.mtu {
             return;
         }
@@ -227,7 +257,12 @@ impl Daemon {
                 tracing::info!(mtu, "tunnel MTU");
                 self.mtu = mtu;
             }
-            Err(error) => tracing::warn!(%error, "MTU"),
+            Err(error) => {
+                self.refused_mtu = Some(mtu);
+                if refused != Some(mtu) {
+                    tracing::warn!(%error, "trying again");
+                }
+            }
         }
     }
 

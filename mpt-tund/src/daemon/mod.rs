@@ -51,6 +51,8 @@ enum Message {
     Resolved(PeerId, PathId, Result<Vec<SocketAddr>, String>),
     /// An address of a path's name had its time to answer.
     Turn(PeerId, PathId),
+    /// What was refused is to be tried again.
+    Again,
     /// A control request.
     Control(Request, oneshot::Sender<Response>),
     /// SIGTERM, SIGINT or SIGHUP.
@@ -59,6 +61,15 @@ enum Message {
     Events,
     /// A worker's thread ended, which it does only by an error while the loop runs.
     WorkerEnded(WorkerId),
+}
+
+/// Why paths could not be bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Unbound {
+    /// The kernel did not tell the interfaces.
+    Unread,
+    /// It refused a socket: a port in use, no more descriptors, no memory.
+    Refused,
 }
 
 /// A running daemon.
@@ -81,6 +92,14 @@ struct Daemon {
     address_gone: bool,
     /// It could not be given back.
     lacks_address: bool,
+    /// The interfaces could not be read, or a socket not be opened, and nothing that is watched would tell of a change.
+    unbound: Option<Unbound>,
+    /// The MTU that the kernel refused to the TUN device.
+    refused_mtu: Option<u16>,
+    /// What was refused is to be tried again now.
+    again: bool,
+    /// Or will be.
+    again_soon: bool,
     messages: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
     /// Peers with a usable path.

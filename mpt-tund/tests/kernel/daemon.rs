@@ -149,3 +149,20 @@ fn what_was_ignored_at_the_start_stays_ignored() {
         assert!(daemon.wait_for_end().await.success());
     });
 }
+
+#[test]
+fn a_port_that_comes_free_is_taken() {
+    in_namespace(|| async {
+        let holder = std::net::UdpSocket::bind("0.0.0.0:4600").unwrap();
+        let path = format!("{REMOTE}, local_port: 4600");
+        let mut daemon = Daemon::start("", &path, &[], |_| {});
+        let busy =
+            |status: &Status| status.peers[0].paths[0].why.contains("4600 is already in use");
+        daemon.wait_until(busy, SOON).await;
+        // What happens beside its start has it look again.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        daemon.wait_until(busy, SOON).await;
+        drop(holder);
+        daemon.wait_until(|status| !busy(status), Duration::from_secs(8)).await;
+    });
+}
