@@ -53,7 +53,13 @@ impl TunQueue {
         if count > 1
             && let Err(error) = steering::attach(&queues[0].file)
         {
-            tracing::warn!(%error, "no eBPF to steer packets with: one worker reads from {name}");
+            let remedy = match error.raw_os_error() {
+                Some(libc::EPERM) => {
+                    "; several take CAP_BPF (CAP_SYS_ADMIN before kernel 5.8): see `CapabilityBoundingSet` in the service's file"
+                }
+                _ => "",
+            };
+            tracing::warn!(%error, "no eBPF to steer packets with: there is one worker for {name}{remedy}");
             drop(queues);
             return Self::open_all(name, wanted, 1).map_err(|e| explain(name, e));
         }
