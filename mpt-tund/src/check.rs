@@ -12,7 +12,8 @@ use mpt_core::config::{Dscp, SchedulerKind};
 use networks::{Network, Which};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::io::ErrorKind;
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::path::Path as FilePath;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -56,6 +57,7 @@ impl Report {
                     .to_owned(),
             );
         }
+        warnings.extend(absent(config));
         same_ends(config, &mut warnings);
         routes::judge(config, &mut warnings);
         warnings.extend(machine.troubles(config));
@@ -170,6 +172,20 @@ pub fn no_way(path: &str, interface: &str, remote: IpAddr) -> Option<String> {
 #[must_use]
 pub fn troubles_here(config: &Config) -> Vec<String> {
     Machine::default().troubles(config)
+}
+
+/// Addresses of `listen` that this machine does not have, as it is now.
+#[must_use]
+pub fn absent(config: &Config) -> Vec<String> {
+    let addresses = config.listen.iter().flat_map(|listen| &listen.addresses);
+    let is_absent = |address: &&IpAddr| {
+        let bound = UdpSocket::bind((**address, 0));
+        bound.is_err_and(|e| e.kind() == ErrorKind::AddrNotAvailable)
+    };
+    let told = |address| {
+        format!("listen: no interface of this machine has the address {address} (waiting for it)")
+    };
+    addresses.filter(is_absent).map(told).collect()
 }
 
 fn clashes(config: &Config, networks: &[Network]) -> Vec<String> {

@@ -4,7 +4,7 @@ use super::worker::Order;
 use super::{Daemon, Unbound};
 use crate::config;
 use crate::net::{Interface, Interfaces, Known, Uplink, choose, fits, interface_index, reaches};
-use crate::udp::{Family, OpenError, SocketSpec};
+use crate::udp::{Family, OpenError, Presence, SocketSpec};
 use mpt_core::config::LocalEnd;
 use mpt_core::{PathId, PeerId, SocketId};
 use std::net::{IpAddr, SocketAddr};
@@ -291,6 +291,7 @@ impl Daemon {
             family,
             interface: config.interface.clone(),
             address: config.local.or_else(|| self.called_address(binding, interface?, family)),
+            presence: Presence::Now,
             port: config.local_port.or(self.config.listen.as_ref().map(|l| l.port)).unwrap_or(0),
             mark: self.net.numbers().mark(),
             offloads: config.offloads.into(),

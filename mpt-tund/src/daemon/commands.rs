@@ -143,6 +143,7 @@ impl Daemon {
                 .cloned()
                 .chain(self.routing.iter().map(|trouble| format!("routing: {trouble}")))
                 .chain(self.strict_filters())
+                .chain(crate::check::absent(&self.config))
                 .chain(self.without_way())
                 .collect(),
             tun: counted.tun,

@@ -13,7 +13,7 @@ use crate::config::{Config, Host, Workers};
 use crate::control::ControlServer;
 use crate::net::{Monitor, NetEvent, NetState, Netlink, RouteSpec, WhenDown};
 use crate::tun::{Offloads, TunQueue};
-use crate::udp::{Family, SocketSpec};
+use crate::udp::{Family, Presence, SocketSpec};
 use anyhow::Context as _;
 use mpt_core::config::{PeerConfig, WorkerCount};
 use mpt_core::{Endpoint, PathId, SocketId, WorkerId};
@@ -169,7 +169,7 @@ impl Daemon {
             let (peer, path) = (self.bindings[i].peer, self.bindings[i].path);
             self.start_resolving(peer, path, Duration::ZERO);
         }
-        for text in self.strict_filters() {
+        for text in self.strict_filters().into_iter().chain(crate::check::absent(&self.config)) {
             tracing::warn!("{text}");
         }
         self.watch_network()?;
@@ -253,7 +253,9 @@ impl Daemon {
         let (mark, offloads) = (self.net.numbers().mark(), self.config.offloads.paths.into());
         let spec = |family, address| {
             let port = listen.port;
-            SocketSpec { family, interface: None, address, port, mark, offloads }
+            // At boot it may not be there yet.
+            let presence = Presence::Later;
+            SocketSpec { family, interface: None, address, presence, port, mark, offloads }
         };
         let specs: Vec<_> = if listen.addresses.is_empty() {
             vec![spec(Family::V4, None), spec(Family::V6, None)]

@@ -39,7 +39,7 @@ mod sys;
 pub use receive::{Datagram, RecvBatch};
 pub use send::SendError;
 pub use socket::{BufferSizes, PathSocket, PortHolder, UnwatchedSocket};
-pub use spec::{Family, OpenError, SocketSpec, UdpOffloads};
+pub use spec::{Family, OpenError, Presence, SocketSpec, UdpOffloads};
 
 /// Largest UDP payload, or that of datagrams the kernel joined.
 pub const MAX_DATAGRAM: usize = 65_536;

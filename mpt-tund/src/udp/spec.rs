@@ -41,12 +41,24 @@ pub struct SocketSpec {
     pub interface: Option<String>,
     /// Bound to this address, which must be of `family`.
     pub address: Option<IpAddr>,
+    /// Whether that address must be here.
+    pub presence: Presence,
     /// Bound to this port; 0 lets the kernel choose.
     pub port: u16,
     /// `SO_MARK` of what it sends, 0 for none.
     pub mark: u32,
     /// Offloads to use where the kernel knows them.
     pub offloads: UdpOffloads,
+}
+
+/// Whether a socket's address must be here when it is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Presence {
+    /// An interface has it.
+    #[default]
+    Now,
+    /// An interface may get it later: datagrams come then.
+    Later,
 }
 
 /// Offloads of a UDP socket.
@@ -78,6 +90,7 @@ impl SocketSpec {
             family,
             interface: None,
             address: None,
+            presence: Presence::Now,
             port: 0,
             mark: 0,
             offloads: UdpOffloads { gso: true, gro: true },
@@ -87,7 +100,7 @@ impl SocketSpec {
     /// Whether both are bound to the same: two sockets there would steal each other's datagrams.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
-        self == &Self { offloads: self.offloads, ..other.clone() }
+        self == &Self { offloads: self.offloads, presence: self.presence, ..other.clone() }
     }
 
     /// The address to bind to, without an IPv6 scope.

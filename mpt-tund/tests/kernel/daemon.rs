@@ -1,6 +1,6 @@
 //! The daemon as a process.
 
-use crate::lab::in_namespace;
+use crate::lab::{address as lab_address, in_namespace};
 use mpt_core::control::{Response, Status};
 use mpt_core::keys::PrivateKey;
 use std::io::{BufRead, BufReader, Write};
@@ -164,5 +164,29 @@ fn a_port_that_comes_free_is_taken() {
         daemon.wait_until(busy, SOON).await;
         drop(holder);
         daemon.wait_until(|status| !busy(status), Duration::from_secs(8)).await;
+    });
+}
+
+#[test]
+fn an_address_to_listen_on_may_come_later() {
+    in_namespace(|| async {
+        let listen = "listen: [\"10.9.9.9:4511\", \"[fd09::9]:4511\"]";
+        let mut daemon = Daemon::start(listen, REMOTE, &[], |_| {});
+        let waits = |status: &Status| {
+            let about = |w: &&String| w.starts_with("listen: no interface of this machine has");
+            status.warnings.iter().filter(about).count()
+        };
+        daemon.wait_until(|status| waits(status) == 2, SOON).await;
+        for (address, ip) in [("10.9.9.9/24", "10.9.9.9"), ("fd09::9/64", "fd09::9")] {
+            lab_address("lo", address).await;
+            // Closed, it would be refused.
+            let socket = std::net::UdpSocket::bind((ip, 0)).unwrap();
+            socket.connect((ip, 4511)).unwrap();
+            for _ in 0..3 {
+                socket.send(b"who is there?").unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        daemon.wait_until(|status| waits(status) == 0, SOON).await;
     });
 }
