@@ -84,7 +84,7 @@ pub struct Endpoint {
     mtu: u16,
 }
 
-/// Events not drained are forgotten beyond this many; they tell states, and the status has those.
+/// Of more events than this that nobody drained, the oldest that are told again, or stand in the status, are forgotten.
 const MAX_EVENTS: usize = 1_024;
 
 /// A peer that cannot be added.
@@ -353,8 +353,19 @@ impl Endpoint {
         }
         self.touched[own] = touched;
         self.follow_mtu(now);
-        while self.events.len() > MAX_EVENTS {
-            self.events.pop_front();
+        self.forget_events();
+    }
+
+    /// Changes of state are kept: whoever drives this knows states by them alone.
+    fn forget_events(&mut self) {
+        let mut surplus = self.events.len().saturating_sub(MAX_EVENTS);
+        if surplus > 0 {
+            self.events.retain(|event| {
+                let passing = matches!(event, Event::ResolveRemote(..) | Event::Warning(_));
+                let forgotten = passing && surplus > 0;
+                surplus -= usize::from(forgotten);
+                !forgotten
+            });
         }
     }
 

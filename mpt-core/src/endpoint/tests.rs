@@ -277,6 +277,20 @@ fn number_into(numbers: &mut Vec<u32>) -> impl FnMut(PeerId, &[u8]) {
 }
 
 #[test]
+fn changes_of_state_are_not_forgotten_for_warnings() {
+    let mut endpoint = endpoint(HUB, &["a"], 1);
+    endpoint.events.push_back(Event::PeerDown(PEER));
+    let warnings = (0..2 * MAX_EVENTS).map(|n| Event::Warning(n.to_string()));
+    endpoint.events.extend(warnings);
+    let now = Time::from_millis(1_000);
+    endpoint.handle_batch_end(now, &mut Outbox::new(), &mut number_into(&mut Vec::new()));
+    assert_eq!(endpoint.events.len(), MAX_EVENTS);
+    assert_eq!(endpoint.poll_event(), Some(Event::PeerDown(PEER)));
+    let newest = Event::Warning((2 * MAX_EVENTS - 1).to_string());
+    assert_eq!(endpoint.events.back(), Some(&newest));
+}
+
+#[test]
 fn packets_cross_both_ways_and_an_idle_tunnel_is_quiet() {
     let mut world = World::new(&["a", "b"], &[]);
     world.run(s(1));
