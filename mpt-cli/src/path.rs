@@ -18,7 +18,7 @@ pub(crate) enum Change {
 pub(crate) fn run(which: &PathArguments, change: Change) -> anyhow::Result<()> {
     let tunnels = match &which.tunnel {
         Some(name) => vec![(name.clone(), Client::connect(name)?.status()?)],
-        None => statuses()?,
+        None => statuses()?.despite_troubles(),
     };
     let found = select(which, &tunnels)?;
     let path = PathSelector { path: which.path.clone(), peer: Some(found.peer.to_owned()) };
@@ -41,25 +41,65 @@ pub(crate) fn run(which: &PathArguments, change: Change) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All running tunnels, by name.
-pub(crate) fn statuses() -> anyhow::Result<Vec<(String, Status)>> {
-    let mut all = Vec::new();
-    for name in running() {
-        match Client::connect(&name).and_then(|mut client| client.status()) {
-            Ok(status) => all.push((name, status)),
-            // A dead daemon left its socket.
-            Err(ClientError::NotRunning(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
+/// What the tunnels that run here answered.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// Those that told their status, by name.
+    pub(crate) tunnels: Vec<(String, Status)>,
+    /// Why others did not.
+    troubles: Vec<String>,
+}
+
+impl Answers {
+    /// That of the one tunnel that was asked.
+    pub(crate) fn of(name: &str, status: Status) -> Self {
+        Self { tunnels: vec![(name.to_owned(), status)], troubles: Vec::new() }
     }
-    if all.is_empty() {
+
+    fn gather(names: Vec<String>, ask: impl Fn(&str) -> Result<Status, ClientError>) -> Self {
+        let mut answers = Self::default();
+        for name in names {
+            match ask(&name) {
+                Ok(status) => answers.tunnels.push((name, status)),
+                // A dead daemon left its socket.
+                Err(ClientError::NotRunning(_)) => {}
+                Err(error) => answers.troubles.push(format!("tunnel {name}: {error}")),
+            }
+        }
+        answers
+    }
+
+    /// Those that answered, for whoever has no need of the others; they are told of.
+    pub(crate) fn despite_troubles(self) -> Vec<(String, Status)> {
+        for trouble in self.troubles {
+            // Where nobody reads it, what is done still counts.
+            let _ = writeln!(std::io::stderr(), "warning: {trouble}");
+        }
+        self.tunnels
+    }
+
+    /// # Errors
+    /// When some did not answer.
+    pub(crate) fn complete(&self) -> anyhow::Result<()> {
+        if self.troubles.is_empty() { Ok(()) } else { Err(anyhow!(self.troubles.join("; "))) }
+    }
+}
+
+/// Asks all running tunnels.
+///
+/// # Errors
+/// When none answers.
+pub(crate) fn statuses() -> anyhow::Result<Answers> {
+    let answers = Answers::gather(running(), |name| Client::connect(name)?.status());
+    if answers.tunnels.is_empty() {
+        answers.complete()?;
         may_look()?;
         bail!(
             "no tunnel is running here (nothing answers in {}); `mpt-tund up NAME` starts one",
             run_dir().display()
         );
     }
-    Ok(all)
+    Ok(answers)
 }
 
 /// The one path that is meant.
@@ -154,6 +194,23 @@ mod tests {
 
     fn arguments(path: &str, peer: Option<&str>) -> PathArguments {
         PathArguments { path: path.to_owned(), tunnel: None, peer: peer.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_tunnel_that_hangs_does_not_hide_the_others() {
+        let names = ["wan0", "wan1", "wan2"].map(str::to_owned).to_vec();
+        let answers = Answers::gather(names, |name| match name {
+            "wan0" => Err(ClientError::NoAnswer("wan0".to_owned(), "nothing came".to_owned())),
+            "wan1" => Err(ClientError::NotRunning("wan1".to_owned())),
+            _ => Ok(Status::default()),
+        });
+        let error = answers.complete().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "tunnel wan0: mpt-tund wan0 gave no answer that can be read: nothing came"
+        );
+        let names: Vec<_> = answers.despite_troubles().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["wan2"]);
     }
 
     #[test]

@@ -53,7 +53,8 @@ fn connect(tunnel: Option<&str>) -> anyhow::Result<(String, Client)> {
     let name = match tunnel {
         Some(name) => name.to_owned(),
         None => {
-            let mut names: Vec<_> = statuses()?.into_iter().map(|(name, _)| name).collect();
+            let running = statuses()?.despite_troubles();
+            let mut names: Vec<_> = running.into_iter().map(|(name, _)| name).collect();
             if names.len() > 1 {
                 bail!("several tunnels run here; add --tunnel with one of: {}", names.join(", "));
             }

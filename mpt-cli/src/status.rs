@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::command::StatusArguments;
-use crate::path::statuses;
+use crate::path::{Answers, statuses};
 use crate::render::{render, to_ansi, to_plain};
 use crate::watch;
 use std::io::{IsTerminal, Write};
@@ -20,13 +20,14 @@ pub(crate) fn run(arguments: &StatusArguments) -> anyhow::Result<()> {
         writeln!(stdout, "{}", serde_json::to_string_pretty(&status)?)?;
         return Ok(());
     }
-    let all = match &arguments.tunnel {
-        Some(name) => vec![Client::connect(name)?.status()?],
-        None => statuses()?.into_iter().map(|(_, status)| status).collect(),
+    let answers = match &arguments.tunnel {
+        Some(name) => Answers::of(name, Client::connect(name)?.status()?),
+        None => statuses()?,
     };
+    let all: Vec<_> = answers.tunnels.iter().map(|(_, status)| status).collect();
     if arguments.json {
         writeln!(stdout, "{}", serde_json::to_string_pretty(&all)?)?;
-        return Ok(());
+        return answers.complete();
     }
     let is_terminal = stdout.is_terminal();
     for (i, status) in all.iter().enumerate() {
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: &StatusArguments) -> anyhow::Result<()> {
         let text = if colours { to_ansi(&lines) } else { to_plain(&lines) };
         stdout.write_all(text.as_bytes())?;
     }
-    Ok(())
+    answers.complete()
 }
 
 /// `COLUMNS` where it is set, else the terminal's width.
