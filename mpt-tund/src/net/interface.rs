@@ -2,12 +2,14 @@
 
 use super::message::ip;
 use super::netlink::{NetError, Netlink, collect};
-use super::plan::Uplink;
+use super::plan::{NextHop, Uplink};
 use crate::udp::Family;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
-use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{
+    RouteAttribute, RouteFlags, RouteMessage, RouteNextHopFlags, RouteType,
+};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -34,8 +36,8 @@ pub struct Interface {
 /// A default route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DefaultRoute {
-    /// The next hop; `None` on a point-to-point link.
-    pub gateway: Option<IpAddr>,
+    /// The next hop.
+    pub hop: NextHop,
     /// Lower is preferred.
     pub metric: u32,
 }
@@ -60,11 +62,16 @@ impl Interface {
     /// route says. `None` when there is neither; then only what is on the link can be reached.
     #[must_use]
     pub fn uplink(&self, family: Family, gateway: Option<IpAddr>) -> Option<Uplink> {
-        let gateway = match gateway.filter(|&g| Family::of(g) == family) {
-            Some(configured) => Some(configured),
-            None => self.default_route(family)?.gateway,
+        let own = self.default_route(family).map(|route| route.hop);
+        let hop = match gateway.filter(|&g| Family::of(g) == family) {
+            Some(configured) => {
+                let gateway = Some(configured);
+                let same = own.filter(|hop| hop.gateway == gateway);
+                same.unwrap_or(NextHop { gateway, ..NextHop::default() })
+            }
+            None => own?,
         };
-        Some(Uplink { interface: self.name.clone(), index: self.index, family, gateway })
+        Some(Uplink { interface: self.name.clone(), index: self.index, family, hop })
     }
 }
 
@@ -137,7 +144,15 @@ impl Interfaces {
             _ => None,
         });
         let metric = metric.unwrap_or(0);
-        let mut hop = |index: u32, attributes: &[RouteAttribute]| {
+        let source = route.attributes.iter().find_map(|a| match a {
+            RouteAttribute::PrefSource(a) => ip(a),
+            _ => None,
+        });
+        let mut hop = |index: u32, onlink: bool, attributes: &[RouteAttribute]| {
+            // A router of the other family, which we copy nowhere: the main table leads there.
+            if attributes.iter().any(|a| matches!(a, RouteAttribute::Via(_))) {
+                return;
+            }
             let gateway = attributes.iter().find_map(|a| match a {
                 RouteAttribute::Gateway(a) => ip(a),
                 _ => None,
@@ -148,15 +163,18 @@ impl Interfaces {
                 Family::V6 => &mut interface.default_v6,
             };
             if slot.is_none_or(|old| metric < old.metric) {
-                *slot = Some(DefaultRoute { gateway, metric });
+                *slot = Some(DefaultRoute { hop: NextHop { gateway, onlink, source }, metric });
             }
         };
         for attribute in &route.attributes {
             match attribute {
-                RouteAttribute::Oif(index) => hop(*index, &route.attributes),
+                RouteAttribute::Oif(index) => {
+                    hop(*index, header.flags.contains(RouteFlags::Onlink), &route.attributes);
+                }
                 RouteAttribute::MultiPath(hops) => {
                     for next in hops {
-                        hop(next.interface_index, &next.attributes);
+                        let onlink = next.flags.contains(RouteNextHopFlags::Onlink);
+                        hop(next.interface_index, onlink, &next.attributes);
                     }
                 }
                 _ => {}

@@ -1,12 +1,13 @@
 //! Our rules and routes as netlink messages, and back.
 
-use super::plan::{RTPROT_MPT, Route, Rule};
+use super::plan::{NextHop, RTPROT_MPT, Route, Rule};
 use crate::udp::Family;
 use mpt_core::config::Prefix;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::IpProtocol;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
+    RouteType,
 };
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use std::net::IpAddr;
@@ -123,7 +124,10 @@ impl From<&Route> for RouteMessage {
         m.header.table = RouteHeader::RT_TABLE_UNSPEC;
         m.header.protocol = OURS;
         m.header.kind = RouteType::Unicast;
-        m.header.scope = match route.gateway {
+        if route.hop.onlink {
+            m.header.flags = RouteFlags::Onlink;
+        }
+        m.header.scope = match route.hop.gateway {
             None if route.to.address.is_ipv4() => RouteScope::Link,
             _ => RouteScope::Universe,
         };
@@ -135,8 +139,11 @@ impl From<&Route> for RouteMessage {
         if route.to.length > 0 {
             m.attributes.push(RouteAttribute::Destination(route.to.address.into()));
         }
-        if let Some(gateway) = route.gateway {
+        if let Some(gateway) = route.hop.gateway {
             m.attributes.push(RouteAttribute::Gateway(gateway.into()));
+        }
+        if let Some(source) = route.hop.source {
+            m.attributes.push(RouteAttribute::PrefSource(source.into()));
         }
         m
     }
@@ -156,7 +163,10 @@ pub(super) fn route_from(message: &RouteMessage) -> Option<Route> {
     let mut route = Route {
         table: route_table(message),
         to: Prefix { address: family(message.header.address_family)?.unspecified(), length: 0 },
-        gateway: None,
+        hop: NextHop {
+            onlink: message.header.flags.contains(RouteFlags::Onlink),
+            ..NextHop::default()
+        },
         interface: 0,
         metric: 0,
     };
@@ -165,7 +175,8 @@ pub(super) fn route_from(message: &RouteMessage) -> Option<Route> {
             RouteAttribute::Destination(a) => {
                 route.to = Prefix::new(ip(a)?, message.header.destination_prefix_length)?;
             }
-            RouteAttribute::Gateway(a) => route.gateway = Some(ip(a)?),
+            RouteAttribute::Gateway(a) => route.hop.gateway = Some(ip(a)?),
+            RouteAttribute::PrefSource(a) => route.hop.source = Some(ip(a)?),
             RouteAttribute::Oif(n) => route.interface = *n,
             RouteAttribute::Priority(n) => route.metric = *n,
             RouteAttribute::MultiPath(_) | RouteAttribute::Via(_) => return None,
@@ -197,7 +208,11 @@ mod tests {
             interface: "wan1".into(),
             index: 3,
             family: Family::V6,
-            gateway: "fe80::1".parse().ok(),
+            hop: NextHop {
+                gateway: "fe80::1".parse().ok(),
+                onlink: true,
+                source: "fd01::1".parse().ok(),
+            },
         };
         let routes = [spec(to("10.0.0.0", 8)), spec(to("::", 0))];
         let plan = Plan::new(TunnelNumbers::of("mpt0"), 9, &routes, &[uplink], true);

@@ -50,7 +50,7 @@ pub use index::interface_index;
 pub use interface::{DefaultRoute, Interface, Interfaces};
 pub use monitor::{LinkState, Monitor, NetEvent};
 pub use netlink::{NetError, Netlink};
-pub use plan::{RTPROT_MPT, RouteSpec, TunnelNumbers, Uplink, WhenDown};
+pub use plan::{NextHop, RTPROT_MPT, RouteSpec, TunnelNumbers, Uplink, WhenDown};
 pub use resolve::{Known, ResolveError, choose, fits, reaches, resolve};
 pub use rp_filter::{RpFilter, rp_filter};
 pub use state::NetState;

@@ -48,6 +48,17 @@ pub enum WhenDown {
     Bypass,
 }
 
+/// Where a route leads on its interface, and from where.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NextHop {
+    /// The router; `None` on a point-to-point link.
+    pub gateway: Option<IpAddr>,
+    /// It is on the link though it lies in no network of the interface (`onlink`).
+    pub onlink: bool,
+    /// The source of packets that have none yet (`src`).
+    pub source: Option<IpAddr>,
+}
+
 /// How outer packets leave by an interface: the default route of path sockets bound to it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Uplink {
@@ -57,8 +68,8 @@ pub struct Uplink {
     pub index: u32,
     /// IPv4 or IPv6.
     pub family: Family,
-    /// The next hop; `None` on a point-to-point link.
-    pub gateway: Option<IpAddr>,
+    /// The next hop.
+    pub hop: NextHop,
 }
 
 /// A policy rule of ours.
@@ -81,7 +92,7 @@ pub(super) struct Rule {
 pub(super) struct Route {
     pub(super) table: u32,
     pub(super) to: Prefix,
-    pub(super) gateway: Option<IpAddr>,
+    pub(super) hop: NextHop,
     pub(super) interface: u32,
     pub(super) metric: u32,
 }
@@ -169,7 +180,7 @@ impl Plan {
         self.routes.push(Route {
             table,
             to,
-            gateway: uplink.gateway,
+            hop: uplink.hop,
             interface: uplink.index,
             metric: uplink.index,
         });
@@ -191,7 +202,7 @@ impl Plan {
     fn add_tunnel_route(&mut self, numbers: TunnelNumbers, tun: u32, spec: &RouteSpec) {
         let (family, table) = (Family::of(spec.to.address), numbers.tunnel_table());
         let to = everything(family);
-        let route = Route { table, to, gateway: None, interface: tun, metric: 1 };
+        let route = Route { table, to, hop: NextHop::default(), interface: tun, metric: 1 };
         add(&mut self.routes, route);
         let length = spec.to.length;
         // Four numbers for each length, longer prefixes first. Rules with a protocol have numbers of

@@ -192,7 +192,7 @@ impl NetState {
 
     fn describe(&self, route: &Route) -> String {
         let uplink = self.uplinks.iter().find(|u| u.index == route.interface);
-        match (uplink, route.gateway) {
+        match (uplink, route.hop.gateway) {
             (Some(u), Some(gateway)) => format!(
                 "route by gateway {gateway} on interface {} (a gateway must be in a network of its \
                  interface)",

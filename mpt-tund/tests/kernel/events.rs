@@ -79,7 +79,7 @@ fn an_interface_goes_and_comes_back() {
         routes_changed(&mut monitor).await;
         let now = Netlink::open().unwrap().interfaces().await.unwrap();
         let route = now.get("wan1").unwrap().default_v4.unwrap();
-        assert_eq!((route.gateway, route.metric), ("10.1.0.2".parse().ok(), 5));
+        assert_eq!((route.hop.gateway, route.metric), ("10.1.0.2".parse().ok(), 5));
         assert_eq!(now.holding(address).unwrap().index, first);
 
         handle.link().del(first).execute().await.unwrap();

@@ -8,8 +8,10 @@ use mpt_core::{Fragment, LaneKey, Outbox, SocketId};
 use mpt_tund::net::{NetState, Netlink, RouteSpec, WhenDown, interface_index};
 use mpt_tund::tun::{Offloads, TunDevice, VNET_HEADER_LEN};
 use mpt_tund::udp::{Family, PathSocket, RecvBatch, SocketSpec};
+use rtnetlink::RouteMessageBuilder;
+use rtnetlink::packet_route::route::{RouteAttribute, RouteFlags, RouteVia};
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 const UDP: u8 = 17;
 const TCP: u8 = 6;
@@ -75,7 +77,7 @@ fn each_path_takes_its_own_gateway_beside_one_default_route() {
             wan2.uplink(Family::V4, Some("10.2.0.1".parse().unwrap())),
             wan2.uplink(Family::V6, Some("fd02::1".parse().unwrap())),
         ];
-        assert_eq!(uplinks[0].as_ref().unwrap().gateway, "10.1.0.1".parse().ok());
+        assert_eq!(uplinks[0].as_ref().unwrap().hop.gateway, "10.1.0.1".parse().ok());
         state.set_uplinks(uplinks.into_iter().flatten().collect()).await.unwrap();
 
         for (remote, family) in [("203.0.113.1", Family::V4), ("2001:db8::1", Family::V6)] {
@@ -322,5 +324,47 @@ fn routes_come_back_with_their_interface() {
         assert!(error.contains("gateway 192.0.2.1 on interface wan2"), "{error}");
         assert_eq!(way_out("10.200.1.1", UDP, 0).await, Some(device.index()));
         drop(two);
+    });
+}
+
+#[test]
+fn a_next_hop_stays_as_it_is() {
+    in_namespace(|| async {
+        let far = Far::new().await;
+        let index = far.cable("wan1", "far1").await;
+        // As hosters have it: the router is in no network of the interface.
+        address("wan1", "10.8.0.9/32").await;
+        address("wan1", "10.8.0.10/32").await;
+        let mut onlink = RouteMessageBuilder::<Ipv4Addr>::new()
+            .gateway([192, 0, 2, 1].into())
+            .output_interface(index)
+            .pref_source([10, 8, 0, 10].into())
+            .build();
+        onlink.header.flags = RouteFlags::Onlink;
+        let handle = connect();
+        handle.route().add(onlink.clone()).execute().await.unwrap();
+        let netlink = Netlink::open().unwrap();
+        let mut state = NetState::open(netlink.clone(), "mpt0").await.unwrap();
+        let uplink = async |gateway: Option<&str>| {
+            let now = netlink.interfaces().await.unwrap();
+            let gateway = gateway.map(|g| g.parse().unwrap());
+            now.get("wan1").unwrap().uplink(Family::V4, gateway)
+        };
+        let own = uplink(None).await.unwrap();
+        assert_eq!(uplink(Some("192.0.2.1")).await, Some(own.clone()), "said twice");
+        state.set_uplinks(vec![own]).await.unwrap();
+        let made = dump().await;
+        let copied = made.iter().find(|l| l.contains("Other(109)") && l.contains("Gateway"));
+        assert!(copied.unwrap().contains("PrefSource(Inet(10.8.0.10))"), "{made:#?}");
+        state.refresh().await.unwrap();
+        assert_eq!(dump().await, made);
+        state.set_uplinks(Vec::new()).await.unwrap();
+
+        // A router of the other family is left to the main table.
+        handle.route().del(onlink).execute().await.unwrap();
+        let mut via = RouteMessageBuilder::<Ipv4Addr>::new().output_interface(index).build();
+        via.attributes.push(RouteAttribute::Via(RouteVia::Inet6("fe80::1".parse().unwrap())));
+        handle.route().add(via).execute().await.unwrap();
+        assert_eq!(uplink(None).await, None);
     });
 }
