@@ -161,10 +161,26 @@ pub fn strict_rp_filter(interface: &str) -> Option<String> {
     Machine::default().strict_rp_filter(interface)
 }
 
-/// What is to be done where path `path`, bound to `interface`, has no way to `remote`; nothing where it has one.
-#[must_use]
-pub fn no_way(path: &str, interface: &str, remote: IpAddr) -> Option<String> {
-    ways::missing(path, interface, remote, &Machine::default().networks(Which::All))
+/// Where the interfaces of this machine lead, read once: there may be a million routes.
+#[derive(Clone, Debug)]
+pub struct Ways(Vec<Network>);
+
+impl Ways {
+    /// As it is now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::of(&Machine::default())
+    }
+
+    fn of(machine: &Machine<'_>) -> Self {
+        Self(machine.networks(Which::All))
+    }
+
+    /// What is to be done where path `path`, bound to `interface`, has no way to `remote`; nothing where it has one.
+    #[must_use]
+    pub fn missing(&self, path: &str, interface: &str, remote: IpAddr) -> Option<String> {
+        ways::missing(path, interface, remote, &self.0)
+    }
 }
 
 /// Warnings about addresses and routes of `config` that this machine has itself, the tunnel's own
@@ -304,6 +320,7 @@ fn route_line(route: &Route) -> String {
 /// Interfaces that are not there, or throw answers away.
 fn interfaces(config: &Config, machine: &Machine<'_>, warnings: &mut Vec<String>) {
     let mut judged: Vec<&str> = Vec::new();
+    let mut ways = None;
     for (_, path) in all_paths(config) {
         let Some(interface) = path.interface.as_deref() else { continue };
         if !machine.has(interface) {
@@ -318,8 +335,8 @@ fn interfaces(config: &Config, machine: &Machine<'_>, warnings: &mut Vec<String>
         if let Some(Host::Address(remote)) = path.remote.as_ref().map(|r| &r.host)
             && path.gateway.is_none()
         {
-            let routes = machine.networks(Which::All);
-            warnings.extend(ways::missing(&path.name, interface, *remote, &routes));
+            let ways = ways.get_or_insert_with(|| Ways::of(machine));
+            warnings.extend(ways.missing(&path.name, interface, *remote));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Daemon;
 use super::bindings::Binding;
+use crate::check::Ways;
 use mpt_core::config::LocalEnd;
 use mpt_core::control::{OffloadStatus, PathSelector, Request, Response, Status, TunStatus};
 use mpt_core::policy::BadPolicy;
@@ -99,8 +100,10 @@ impl Daemon {
     /// Paths that are not up, and whose interface has no way to their remote, as it is now.
     fn without_way(&self) -> Vec<String> {
         let waiting = self.bindings.iter().filter(|b| !b.up && b.config.gateway.is_none());
+        let mut ways = None;
         let judge = |b: &Binding| {
-            crate::check::no_way(&b.config.name, b.config.interface.as_deref()?, b.remote?.ip())
+            let (interface, remote) = (b.config.interface.as_deref()?, b.remote?.ip());
+            ways.get_or_insert_with(Ways::now).missing(&b.config.name, interface, remote)
         };
         waiting.filter_map(judge).collect()
     }

@@ -108,9 +108,7 @@ impl Netlink {
     pub async fn interfaces(&self) -> Result<Interfaces, NetError> {
         let mut all = self.links_and_addresses().await?;
         for family in [Family::V4, Family::V6] {
-            for route in self.main_routes(family).await? {
-                all.take_default_route(family, &route);
-            }
+            self.each_main_route(family, |route| all.take_default_route(family, route)).await?;
         }
         Ok(all)
     }

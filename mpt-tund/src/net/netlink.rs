@@ -186,30 +186,38 @@ impl Netlink {
 
     /// Our routes (of all tunnels) of a family.
     pub(super) async fn our_routes(&self, family: Family) -> Result<Vec<RouteMessage>, NetError> {
-        let mut all = self.routes(family, OURS, 0).await?;
+        let mut all = collect("list the routes", self.routes(family, OURS, 0)).await?;
         all.retain(|r| r.header.protocol == OURS);
         Ok(all)
     }
 
-    /// Routes of the main table of a family.
-    pub(super) async fn main_routes(&self, family: Family) -> Result<Vec<RouteMessage>, NetError> {
+    /// Hands each route of the main table of a family to `take`. There may be a million of them.
+    pub(super) async fn each_main_route(
+        &self,
+        family: Family,
+        mut take: impl FnMut(&RouteMessage),
+    ) -> Result<(), NetError> {
         let table = RouteHeader::RT_TABLE_MAIN;
-        let mut all = self.routes(family, RouteProtocol::Unspec, table).await?;
-        all.retain(|r| route_table(r) == u32::from(table));
-        Ok(all)
+        let routes = self.routes(family, RouteProtocol::Unspec, table);
+        each("list the routes", routes, |route| {
+            if route_table(&route) == u32::from(table) {
+                take(&route);
+            }
+        })
+        .await
     }
 
-    async fn routes(
+    fn routes(
         &self,
         family: Family,
         protocol: RouteProtocol,
         table: u8,
-    ) -> Result<Vec<RouteMessage>, NetError> {
+    ) -> impl Stream<Item = Result<RouteMessage, rtnetlink::Error>> + use<> {
         let mut filter = RouteMessage::default();
         filter.header.address_family = family.into();
         filter.header.protocol = protocol;
         filter.header.table = table;
-        collect("list the routes", self.handle.route().get(filter).execute()).await
+        self.handle.route().get(filter).execute()
     }
 }
 
@@ -218,11 +226,26 @@ pub(super) async fn collect<T>(
     what: &str,
     dump: impl Stream<Item = Result<T, rtnetlink::Error>>,
 ) -> Result<Vec<T>, NetError> {
-    match dump.try_collect().await.map_err(|e| NetError::new(what, &e)) {
+    let mut all = Vec::new();
+    each(what, dump, |item| all.push(item)).await?;
+    Ok(all)
+}
+
+/// The same, of which nothing is kept.
+async fn each<T>(
+    what: &str,
+    dump: impl Stream<Item = Result<T, rtnetlink::Error>>,
+    mut take: impl FnMut(T),
+) -> Result<(), NetError> {
+    let done = dump.try_for_each(|item| {
+        take(item);
+        std::future::ready(Ok(()))
+    });
+    match done.await.map_err(|e| NetError::new(what, &e)) {
         Err(e)
             if matches!(e.errno(), Some(libc::ENOENT | libc::EAFNOSUPPORT | libc::EOPNOTSUPP)) =>
         {
-            Ok(Vec::new())
+            Ok(())
         }
         result => result,
     }
