@@ -269,9 +269,9 @@ impl Daemon {
         index: Option<u32>,
     ) -> Result<SocketId, OpenError> {
         let workers = &self.workers;
-        self.plane.sockets.obtain(spec, index, workers.len() + 1, |worker, id, socket| {
+        self.plane.sockets.obtain(spec, index, workers.len() + 1, |worker, order| {
             if let Some(worker) = workers.get(worker - 1) {
-                worker.tell(Order::Open(id, socket));
+                worker.tell(order);
             }
         })
     }

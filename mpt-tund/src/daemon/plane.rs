@@ -407,7 +407,13 @@ impl Plane {
                     | udp::SendError::InterfaceGone
                     | udp::SendError::InterfaceDown
                     | udp::SendError::SourceGone => SendError::Unreachable(error.to_string()),
-                    udp::SendError::Refused
+                    // Closed with its interface; a path that the peer opened may still point there.
+                    udp::SendError::NoSocket if worker == WorkerId::default() => {
+                        SendError::Unreachable(udp::SendError::InterfaceGone.to_string())
+                    }
+                    // Another worker is told of it a moment after the endpoint.
+                    udp::SendError::NoSocket
+                    | udp::SendError::Refused
                     | udp::SendError::QueueFull
                     | udp::SendError::NotPermitted
                     | udp::SendError::Other(_) => SendError::Passing,

@@ -1,5 +1,6 @@
 //! The daemon's UDP sockets: one for each distinct binding, shared by the paths that ask for it.
 
+use super::worker::Order;
 use crate::udp::{OpenError, PathSocket, PortHolder, RecvBatch, SocketSpec, UnwatchedSocket};
 use mpt_core::control::SocketStatus;
 use mpt_core::{Outbox, SocketId};
@@ -41,8 +42,8 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// The socket for `spec`, opened if there is none; then with the sockets of the `workers - 1` others, which
-    /// are `handed` out. `interface_index` is that of the spec's interface now.
+    /// The socket for `spec`, opened if there is none; then with the sockets of the `workers - 1` others, who are
+    /// told by number what to open and close. `interface_index` is that of the spec's interface now.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -51,7 +52,7 @@ impl Sockets {
         spec: &SocketSpec,
         interface_index: Option<u32>,
         workers: usize,
-        mut handed: impl FnMut(usize, SocketId, UnwatchedSocket),
+        mut tell: impl FnMut(usize, Order),
     ) -> Result<SocketId, OpenError> {
         // Paths that share a binding share a socket, though they may differ in the offloads they want.
         let same_place = |o: &Open| o.socket.spec().is_same_place(spec);
@@ -60,7 +61,13 @@ impl Sockets {
             return Ok(SocketId(id));
         }
         // Bound to an interface that is gone: it would hold the port for nothing.
-        self.open.retain(|_, o| !same_place(o));
+        self.open.retain(|&id, open| {
+            let stays = !same_place(open);
+            if !stays {
+                (1..workers).for_each(|worker| tell(worker, Order::Close(SocketId(id))));
+            }
+            stays
+        });
         let siblings: Vec<_> = self.open.values().flat_map(|o| &o.holders).collect();
         let group = UnwatchedSocket::open_group(spec, &siblings, workers)?;
         let holders = group.iter().map(UnwatchedSocket::holder).collect::<Result<_, _>>()?;
@@ -79,7 +86,7 @@ impl Sockets {
             Open { socket, interface_index, kernel_drops: 0, readable: true, passed: 0, holders };
         self.open.insert(self.last, open);
         let id = SocketId(self.last);
-        group.enumerate().for_each(|(i, socket)| handed(i + 1, id, socket));
+        group.enumerate().for_each(|(i, socket)| tell(i + 1, Order::Open(id, socket)));
         Ok(id)
     }
 
@@ -213,9 +220,8 @@ impl Sockets {
     ) {
         for lane in out.lanes() {
             let Some(socket) = self.get(lane.key.socket) else {
-                // Closed with its interface; a path that the peer opened may still point there.
                 for datagram in lane.datagrams() {
-                    failed(&lane.key, datagram.len(), crate::udp::SendError::InterfaceGone);
+                    failed(&lane.key, datagram.len(), crate::udp::SendError::NoSocket);
                 }
                 continue;
             };
@@ -228,5 +234,32 @@ impl Sockets {
             }
         }
         out.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::udp::Family;
+
+    #[tokio::test]
+    async fn the_others_close_what_is_bound_to_an_interface_that_is_gone() {
+        let mut sockets = Sockets::default();
+        let spec = SocketSpec { interface: Some("lo".to_owned()), ..SocketSpec::any(Family::V4) };
+        let mut obtain = |index| {
+            let mut told = Vec::new();
+            let id = sockets.obtain(&spec, Some(index), 2, |worker, order| {
+                told.push(match order {
+                    Order::Open(id, _) => ("open", worker, id),
+                    Order::Close(id) => ("close", worker, id),
+                });
+            });
+            (id.unwrap(), told)
+        };
+        let (first, told) = obtain(1);
+        assert_eq!(told, [("open", 1, first)]);
+        assert_eq!(obtain(1), (first, Vec::new()));
+        let (second, told) = obtain(2);
+        assert_eq!(told, [("close", 1, first), ("open", 1, second)]);
     }
 }

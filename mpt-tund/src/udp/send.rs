@@ -20,6 +20,9 @@ pub enum SendError {
     /// The interface was deleted.
     #[error("the interface is gone")]
     InterfaceGone,
+    /// The socket it was to leave by is not open.
+    #[error("its socket is not open")]
+    NoSocket,
     /// The interface is down.
     #[error("the interface is down")]
     InterfaceDown,
