@@ -34,7 +34,9 @@ impl Socket {
     /// Makes the directory and the socket of tunnel `name`, owned by root and `group`, in place of
     /// one that a dead daemon left.
     pub(super) fn bind(dir: &Path, name: &str, group: u32) -> anyhow::Result<(Self, UnixListener)> {
-        let new: Vec<_> = dir.ancestors().take_while(|d| !d.exists()).collect();
+        // The last ancestor of a relative path is empty, and stands for where we are.
+        let is_new = |d: &&Path| !d.as_os_str().is_empty() && !d.exists();
+        let new: Vec<_> = dir.ancestors().take_while(is_new).collect();
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)

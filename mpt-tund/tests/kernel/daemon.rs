@@ -190,3 +190,22 @@ fn an_address_to_listen_on_may_come_later() {
         daemon.wait_until(|status| waits(status) == 0, SOON).await;
     });
 }
+
+#[test]
+fn the_directory_of_control_sockets_may_be_relative_and_new() {
+    in_namespace(|| async {
+        let above = tempfile::tempdir().unwrap();
+        let mut daemon = Daemon::start("", REMOTE, &[], |command| {
+            command.current_dir(above.path()).env("MPT_RUN_DIR", "run/mpt");
+        });
+        let socket = above.path().join("run/mpt/mpt0.sock");
+        let start = Instant::now();
+        while !socket.exists() {
+            assert_eq!(daemon.child.try_wait().unwrap(), None);
+            assert!(start.elapsed() < SOON);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        daemon.signal("-TERM");
+        assert!(daemon.wait_for_end().await.success());
+    });
+}
