@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "part of tests")]
 
 use mpt_core::repair::{Content, Gaps, Handling, Kept, Repairer};
-use mpt_core::wire::{Arrived, HeaderFlags, PathGaps};
+use mpt_core::wire::{Arrived, HeaderFlags, MAX_GAPS, PathGaps};
 use mpt_core::{PacketNumber, PathId, Time};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,8 +64,8 @@ fn run(r: &mut Repairer, next: &mut u64, packets: u64, gap: Duration) -> Duratio
         for (path, gaps) in paths.iter().zip(&mut gaps) {
             gaps.expire(now);
             let zero = Duration::ZERO;
-            let mut entry = PathGaps::new(*path, gaps.settled(now, zero), gaps.floor());
-            for g in gaps.newest(now, zero) {
+            let mut entry = PathGaps::new(*path, gaps.settled(now, zero, MAX_GAPS), gaps.floor());
+            for g in gaps.newest(now, zero, MAX_GAPS) {
                 if !entry.add(g.first, g.last) {
                     break;
                 }

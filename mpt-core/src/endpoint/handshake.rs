@@ -1,6 +1,7 @@
 //! Handshake datagrams: whose they are, and what is answered.
 //!
-//! 1. The gate: is the first MAC right, is the source within its rate, does it have to show a cookie?
+//! 1. The gate: is the first MAC right, is the source within its rate, does it have to show a cookie? A response that one of our attempts
+//!    waits for is read whatever else comes: else whoever floods us keeps us from all who answer.
 //! 2. An initiation is read, its sender looked up among the peers, and answered once; a copy of it
 //!    that came over another path gets the same answer there. The keys wait until they are used.
 //! 3. A response ends our own attempt: its keys are in use from now on.
@@ -27,6 +28,16 @@ impl Endpoint {
         let kind = MessageKind::of(message).map_err(HandshakeError::drop_reason)?;
         if kind == MessageKind::Cookie {
             return self.cookie(now, message);
+        }
+        let awaited = match kind {
+            MessageKind::Response => {
+                Some(self.attempt_of(message).ok_or(DropReason::UnknownIndex)?)
+            }
+            _ => None,
+        };
+        if awaited.is_some_and(|id| self.peers[id.0 as usize].may_read_response()) {
+            self.gate.admit_awaited(message)?;
+            return self.response(now, message, sink);
         }
         match self.gate.admit(now, meta.source, message, &mut self.rng) {
             Admission::Read => {}
@@ -106,7 +117,9 @@ impl Endpoint {
     /// Whose attempt a response or cookie answers.
     fn attempt_of(&self, message: &[u8]) -> Option<PeerId> {
         let index = receiver_index(message)?;
-        self.peers.iter().find(|p| p.attempt_index() == Some(index)).map(super::Peer::id)
+        let id = self.glances.attempt(index)?;
+        // It may have ended since.
+        (self.peers[id.0 as usize].attempt_index() == Some(index)).then_some(id)
     }
 }
 

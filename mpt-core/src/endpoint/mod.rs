@@ -1,5 +1,6 @@
 //! One end of the tunnel: one static key, one TUN device, many peers.
 
+mod glance;
 mod handshake;
 mod policies;
 mod setters;
@@ -20,6 +21,7 @@ use crate::policy::{Facts, PolicyTable};
 use crate::session::{IndexTable, Open};
 use crate::wire::{CloseReason, MessageType};
 use crate::{Deliver, DropCounters, DropReason, Event, LatestTime, Outbox, PeerId, Time, WorkerId};
+use glance::Glances;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 pub use share::Share;
@@ -69,6 +71,7 @@ pub struct Endpoint {
     policies: PolicyTable,
     indices: IndexTable<Indexed>,
     peers: Vec<Peer>,
+    glances: Glances,
     held: HeldBudget,
     events: VecDeque<Event>,
     drops: DropCounters,
@@ -122,6 +125,7 @@ impl Endpoint {
             policies,
             indices: IndexTable::new(),
             peers: Vec::new(),
+            glances: Glances::default(),
             held,
             events: VecDeque::new(),
             drops: DropCounters::default(),
@@ -350,6 +354,7 @@ impl Endpoint {
             }
             let next = peer.next_deadline();
             self.timers.set(id, next);
+            self.glances.note(&self.peers[id.0 as usize]);
         }
         self.touched[own] = touched;
         self.follow_mtu(now);
@@ -442,7 +447,7 @@ impl Endpoint {
         if self.config.mtu.is_some() {
             return;
         }
-        let least = self.peers.iter().filter_map(Peer::inner_mtu).min();
+        let least = self.glances.least_mtu();
         if let Some(mtu) = self.tunnel_mtu.update(now, least)
             && mtu != self.mtu
         {

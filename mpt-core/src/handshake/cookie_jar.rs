@@ -46,7 +46,7 @@ impl CookieJar {
     }
 
     /// Takes the cookie out of a cookie message. The handshake message it answers wants to be sent
-    /// again then, stamped anew; not at once, as the peer is under load.
+    /// again then, stamped anew; not at once, as the peer is under load, and cookies for other paths are on their way.
     ///
     /// # Errors
     /// When it does not belong to the message stamped last, or came for that one already.

@@ -39,7 +39,15 @@ impl Gate {
         }
     }
 
-    /// Judges an initiation or response from `source`:
+    /// Judges a response that is waited for: only its first MAC.
+    ///
+    /// # Errors
+    /// When that is not right.
+    pub fn admit_awaited(&self, message: &[u8]) -> Result<(), DropReason> {
+        self.cookies.check_mac1(message).map_err(HandshakeError::drop_reason)
+    }
+
+    /// Judges an initiation, or another response, from `source`:
     ///
     /// 1. Is it well-formed, and mac1 right? Else whoever sent it does not know us, and gets nothing.
     /// 2. Is this end under load? If not, read it.

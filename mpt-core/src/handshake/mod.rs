@@ -60,7 +60,8 @@
 //! was before. *Version* is that of all that follows the handshake, 1. Ciphers: 0 auto, 1
 //! AES-256-GCM, 2 ChaCha20-Poly1305, 3 none. Flags: bit 0 says that this CPU does AES in hardware;
 //! the others are zero and not looked at. *Workers*: how many packet-number spaces the sender uses,
-//! 1 to 16. No capability is defined yet; an end uses one only when both name it.
+//! 1 to 16. *Capabilities*: bit 0, repair; bit 1, parity; bit 2, parts;
+//! bit 3, parity in pieces; bit 4, word of pauses. An end uses one only when both name it.
 //!
 //! # Cipher
 //!
@@ -91,7 +92,9 @@
 //! `P` of a cookie message is the public key of the end that sends the cookie. The secret is random
 //! and changes every 120 s. A message whose mac1 is wrong gets no answer at all. A message without a
 //! right mac2 gets a cookie (which is smaller) instead of an answer while that end is under load: more
-//! than 50 handshake messages a second. Sources that showed a cookie are held to 10 a second.
+//! than 50 handshake messages a second. Sources that showed a cookie are held to 10 a second. A response
+//! to an initiation under way needs no cookie (the first 8 do not): else a flood would keep an end from those who
+//! answer it.
 //!
 //! # Vector
 //!

@@ -34,8 +34,14 @@ pub(super) struct HeldStore {
     entries: Vec<Held>,
     free: Vec<u32>,
     budget: HeldBudget,
+    /// Bytes of all buffers, the free ones too.
+    buffers: usize,
     peak: usize,
 }
+
+/// What a packet counts for beside its bytes: however short it is, its place here takes as much.
+const PLACE: usize = 64;
+const _: () = assert!(size_of::<Held>() + size_of::<u32>() <= PLACE);
 
 #[derive(Debug)]
 pub(super) struct Held {
@@ -47,7 +53,13 @@ pub(super) struct Held {
 
 impl HeldStore {
     pub(super) const fn new(limit: usize) -> Self {
-        Self { entries: Vec::new(), free: Vec::new(), budget: HeldBudget::new(limit), peak: 0 }
+        let budget = HeldBudget::new(limit);
+        Self { entries: Vec::new(), free: Vec::new(), budget, buffers: 0, peak: 0 }
+    }
+
+    /// Not more than `limit` bytes are held from now on.
+    pub(super) const fn set_limit(&mut self, limit: usize) {
+        self.budget.limit = limit;
     }
 
     /// Packets held now.
@@ -71,7 +83,7 @@ impl HeldStore {
     }
 
     pub(super) const fn fits(&self, bytes: usize, total: &HeldBudget) -> bool {
-        self.budget.fits(bytes) && total.fits(bytes)
+        self.budget.fits(bytes + PLACE) && total.fits(bytes + PLACE)
     }
 
     /// Copies a packet that [fits](Self::fits); the number returned stands for it.
@@ -83,16 +95,20 @@ impl HeldStore {
         checksum: Checksum,
         total: &mut HeldBudget,
     ) -> u32 {
-        self.budget.used += packet.len();
-        total.used += packet.len();
+        let bytes = packet.len() + PLACE;
+        self.budget.used += bytes;
+        total.used += bytes;
         self.peak = self.peak.max(self.budget.used);
         if let Some(i) = self.free.pop() {
             let held = &mut self.entries[i as usize];
+            let before = held.packet.capacity();
             held.packet.clear();
             held.packet.extend_from_slice(packet);
             (held.since, held.path, held.checksum) = (since, path, checksum);
+            self.buffers += held.packet.capacity() - before;
             i
         } else {
+            self.buffers += packet.len();
             self.entries.push(Held { packet: packet.to_vec(), checksum, since, path });
             (self.entries.len() - 1) as u32
         }
@@ -102,11 +118,17 @@ impl HeldStore {
         &self.entries[i as usize]
     }
 
-    /// The packet is not needed any more; its buffer is kept.
+    /// The packet is not needed any more; its buffer is kept, unless all of them are larger than what may be held: a small packet may
+    /// have the buffer of a large one.
     pub(super) fn release(&mut self, i: u32, total: &mut HeldBudget) {
-        let bytes = self.entries[i as usize].packet.len();
+        let packet = &mut self.entries[i as usize].packet;
+        let bytes = packet.len() + PLACE;
         self.budget.used -= bytes;
         total.used = total.used.saturating_sub(bytes);
+        if self.buffers > self.budget.limit {
+            self.buffers -= packet.capacity();
+            *packet = Vec::new();
+        }
         self.free.push(i);
     }
 
@@ -115,6 +137,42 @@ impl HeldStore {
         if self.len() == 0 {
             self.entries = Vec::new();
             self.free = Vec::new();
+            self.buffers = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_that_grow_while_others_hold_small_packets_are_given_back() {
+        const LIMIT: usize = 1 << 20;
+        let (mut store, mut total) = (HeldStore::new(LIMIT), HeldBudget::new(4 * LIMIT));
+        let put = |store: &mut HeldStore, total: &mut HeldBudget, len: usize| {
+            let path = PathId::new(0).unwrap();
+            store
+                .fits(len, total)
+                .then(|| store.put(Time::ZERO, path, &vec![0; len], Checksum::Full, total))
+        };
+        let mut small: Vec<u32> = Vec::new();
+        while let Some(i) = put(&mut store, &mut total, 0) {
+            small.push(i);
+        }
+        assert_eq!(small.len(), LIMIT / PLACE, "the emptiest packet counts");
+        // One after the other makes room for a large one, and comes back into its buffer.
+        for i in 0..small.len() {
+            let freed: Vec<u32> = small.drain(..24 + i % 9).collect();
+            freed.into_iter().for_each(|i| store.release(i, &mut total));
+            let large = put(&mut store, &mut total, 1_400).unwrap();
+            store.release(large, &mut total);
+            while let Some(i) = put(&mut store, &mut total, 0) {
+                small.push(i);
+            }
+            assert!(store.buffers <= 2 * LIMIT, "{}", store.buffers);
+        }
+        small.into_iter().for_each(|i| store.release(i, &mut total));
+        assert_eq!((total.used(), store.bytes()), (0, 0));
     }
 }

@@ -180,6 +180,9 @@ impl Delay {
     }
 }
 
+/// What is further behind than this is expected no more.
+const FARTHEST: u32 = 1 << 20;
+
 /// Which numbers of the path sequence have come, as counts.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sequence {
@@ -200,6 +203,10 @@ impl Sequence {
         self.came = self.came.saturating_add(1);
         if seq.wrapping_sub(self.highest) as i32 > 0 {
             self.highest = seq;
+        }
+        // A path that is never closed has no markers, and numbers wrap.
+        if self.highest.wrapping_sub(self.settled) > FARTHEST {
+            self.settle(self.highest.wrapping_sub(FARTHEST / 2));
         }
     }
 
@@ -248,6 +255,19 @@ mod tests {
         }
         assert_eq!(p.extent().as_millis(), 10);
         p
+    }
+
+    #[test]
+    fn numbers_may_wrap_on_a_path_that_is_never_closed() {
+        let mut s = Sequence::default();
+        let mut seq = 0u32;
+        for i in 0..1u64 << 14 {
+            // As if all of half a million had come, but three of the first ones.
+            seq = seq.wrapping_add(1 << 19);
+            s.came += (1 << 19) - if i == 0 { 4 } else { 1 };
+            s.on_number(seq);
+            assert_eq!((s.missing(), s.is_complete_through(seq)), (3, false), "{i}");
+        }
     }
 
     #[test]

@@ -227,6 +227,17 @@ impl Reorder {
         PacketNumber(self.ring.base() - 1)
     }
 
+    /// Bytes held now.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.held.bytes()
+    }
+
+    /// Not more than `limit` bytes are held from now on.
+    pub const fn set_held_limit(&mut self, limit: usize) {
+        self.held.set_limit(limit);
+    }
+
     /// How long a packet is waited for that is known to be lost.
     #[must_use]
     pub fn patience(&self) -> Duration {

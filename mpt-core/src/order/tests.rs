@@ -409,7 +409,7 @@ fn memory_of_held_packets_is_given_back_when_idle() {
     let mut rx = Receiver::new(ReorderLimits::default(), 1 << 20);
     assert_eq!(rx.on_data(ms(0), A, arrival(2, 1, BOTH), 1_000), Disposition::Held);
     rx.on_batch_end(ms(0));
-    assert_eq!(rx.budget.used(), 1_000);
+    assert!((1_000..1_100).contains(&rx.budget.used()), "with its place: {}", rx.budget.used());
     assert_eq!(rx.on_data(ms(5), B, arrival(1, 0, BOTH), 1_000), Disposition::Delivered);
     rx.on_batch_end(ms(5));
     assert_eq!(rx.budget.used(), 0);

@@ -25,6 +25,7 @@ mod bursts;
 mod delivery_rate;
 mod flap_guard;
 mod health;
+mod joint_sequence;
 mod loss_kind;
 mod loss_meter;
 mod mtu_search;

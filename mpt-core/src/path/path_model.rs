@@ -3,6 +3,7 @@
 use super::bottleneck::{Bottleneck, Finding, Seen};
 use super::bursts::Bursts;
 use super::delivery_rate::DeliveryRate;
+use super::joint_sequence::JointSequence;
 use super::loss_kind::LossKind;
 use super::one_way_delay::{DelaySample, OneWayDelay};
 use super::overflow::Overflow;
@@ -79,6 +80,7 @@ pub struct PathModel {
     workers: Vec<Sent>,
     delay: OneWayDelay,
     rate: DeliveryRate,
+    joint: JointSequence,
     loss: LossKind,
     overflow: Overflow,
     /// As much is under way as a queue that stands there takes.
@@ -171,7 +173,7 @@ impl PathModel {
         }
         // Else those came that were overtaken, or the same report by another path.
         let own = sent.own;
-        let first = worker == WorkerId::default();
+        let joint = self.joint.on_report(now, worker, report.highest_seq, report.packets);
         let Some(told) = report.delays else { return };
 
         let busy = self.rate.capacity().is_none_or(|c| self.rate.latest() > LITTLE * c);
@@ -205,7 +207,7 @@ impl PathModel {
         let none = Duration::from_secs_f64(none.min(1.0));
         let uncertain = uncertain.max(none);
         let all = self.workers.iter().fold(0u64, |all, w| all.wrapping_add(w.bytes));
-        let flying: u64 = self.workers.iter().map(|w| w.log.bytes() - w.resolved).sum();
+        let flying = self.flying(now, worker, srtt);
         let queues = if jitter > STEADY {
             // A reading is an average, and what it speaks of may be gone.
             let under_way = srtt.unwrap_or(NO_RTT).as_secs_f64() / 2.0 * latest;
@@ -218,10 +220,10 @@ impl PathModel {
         self.follow_bottleneck(now, uncertain, srtt);
         let standing = self.delay.standing();
         let stands = standing > threshold;
-        if first {
-            let lost = self.loss.on_report(now, report.highest_seq, report.packets, stands);
-            self.overflow.on_report(now, lost, standing);
-        }
+        let lost = joint.map_or((0.0, 0.0), |(highest, packets)| {
+            self.loss.on_report(now, highest, packets, stands)
+        });
+        self.overflow.on_report(now, lost, standing);
 
         let rate = self.usable_rate(srtt, standing < threshold / 2);
         // A stalled flow leaves a full queue behind and nothing after it; jitter alone leaves no bytes.
@@ -253,6 +255,17 @@ impl PathModel {
             loss_until: self.loss.believed_until(),
             probed: self.estimate.probed,
         };
+    }
+
+    /// Bytes under way when `worker` reports. What others sent long ago is not: its end was lost, and no report will tell of it
+    /// before they send again.
+    fn flying(&self, now: Time, worker: WorkerId, srtt: Option<Duration>) -> u64 {
+        let old = srtt.unwrap_or(NO_RTT) * 4;
+        let flies = |&(i, w): &(usize, &Sent)| {
+            i == usize::from(worker.get()) || now.since(w.log.last_sent()) < old
+        };
+        let workers = self.workers.iter().enumerate().filter(flies);
+        workers.map(|(_, w)| w.log.bytes() - w.resolved).sum()
     }
 
     /// What was seen to pass, bytes a second. What is sent beyond that is expected to wait, until the delays say that it does not; but

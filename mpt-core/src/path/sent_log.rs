@@ -72,6 +72,11 @@ impl SentLog {
         self.latest.bytes
     }
 
+    /// When the last packet left.
+    pub(super) fn last_sent(&self) -> Time {
+        Time::from_nanos(self.latest.at)
+    }
+
     /// Packet `sequence`, to a millisecond's accuracy.
     pub(super) fn find(&self, sequence: u32) -> Option<Found> {
         if self.entries.is_empty() || (self.latest.sequence.wrapping_sub(sequence) as i32) < 0 {

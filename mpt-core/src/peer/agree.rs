@@ -2,6 +2,7 @@
 //! change.
 
 use super::association::Instances;
+use super::attempt::Attempt;
 use super::delivery::outlet;
 use super::path_entry::Introduction;
 use super::sessions::{SessionId, Slot};
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// After a refusal the next initiation waits this long: somebody has to change a configuration.
 pub(super) const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+
+/// After a cookie, before the copies that carry it.
+const COOKIE_PAUSE: Duration = Duration::from_millis(100);
 
 /// An answer to our own initiation does not open. The peer has read the initiation, so the static keys
 /// are right.
@@ -75,6 +79,11 @@ impl Peer {
         self.attempt.as_ref().map(|a| a.pending.index())
     }
 
+    /// Whether a response to our attempt is read whatever the load.
+    pub fn may_read_response(&self) -> bool {
+        self.attempt.as_ref().is_some_and(Attempt::may_read)
+    }
+
     /// Answers the peer's initiation. The keys wait until the peer uses them; nothing else changes.
     ///
     /// # Errors
@@ -87,6 +96,9 @@ impl Peer {
         config: &EndpointConfig,
         indices: &mut IndexTable<super::Indexed>,
     ) -> Result<Vec<u8>, DropReason> {
+        if !self.sessions.has_room(now) {
+            return Err(DropReason::HandshakeRate);
+        }
         let remote = incoming.hello().instance;
         // Anybody may send an old initiation again: what it says changes nothing before its keys are used.
         let local = match self.instance.is_used_up(remote, self.association) {
@@ -105,6 +117,7 @@ impl Peer {
                 }
                 let id = self.next_session_id();
                 let capabilities = capabilities(config) & agreement.peer().capabilities;
+                let workers = agreement.peer().workers;
                 let session = agreement.into_session(now);
                 let peer = self.id;
                 // One in millions: unanswered, the peer asks again with other keys.
@@ -112,7 +125,7 @@ impl Peer {
                     .insert(session.local_indices(), |path| (peer, id, path))
                     .map_err(|_| DropReason::BadHandshake)?;
                 let instances = Instances { local, remote };
-                let slot = Slot { id, session, instances, capabilities, heard: None };
+                let slot = Slot { id, session, instances, capabilities, workers, heard: None };
                 self.sessions.add_pending(now, slot, ephemeral, answer.message.clone());
             }
             // It may be an old initiation, sent again by a stranger: show it, change nothing.
@@ -132,6 +145,7 @@ impl Peer {
         cx: &mut Context<'_>,
     ) -> Result<(), HandshakeError> {
         let attempt = self.attempt.as_mut().ok_or(HandshakeError::Unasked)?;
+        attempt.on_response_read();
         let outcome = match attempt.pending.finish(message) {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -154,6 +168,7 @@ impl Peer {
                     return Ok(());
                 }
                 let capabilities = capabilities(cx.config) & agreement.peer().capabilities;
+                let workers = agreement.peer().workers;
                 let session = agreement.into_session(now);
                 let id = self.next_session_id();
                 let peer = self.id;
@@ -162,7 +177,7 @@ impl Peer {
                 }
                 let instances = Instances { local, remote };
                 let fresh = self.sessions.current().is_none();
-                let slot = Slot { id, session, instances, capabilities, heard: None };
+                let slot = Slot { id, session, instances, capabilities, workers, heard: None };
                 self.sessions.make_current(now, slot);
                 self.session_began(now, fresh, cx);
             }
@@ -174,7 +189,8 @@ impl Peer {
         Ok(())
     }
 
-    /// A cookie for our next copies.
+    /// A cookie for our next copies, which follow soon: not at once, as the peer is under load, and the cookies for other paths are on
+    /// their way.
     ///
     /// # Errors
     /// When it is not one, or nobody asked.
@@ -184,7 +200,7 @@ impl Peer {
             match path.cookies.accept(now, message) {
                 Ok(()) => {
                     if let Some(attempt) = &mut self.attempt {
-                        attempt.hurry(now);
+                        attempt.hurry(now + COOKIE_PAUSE);
                     }
                     return Ok(());
                 }

@@ -22,6 +22,9 @@ const PATIENCE: [(Duration, Duration); 2] = [
     (Duration::from_secs(60), Duration::from_secs(2)),
 ];
 
+/// Responses to one attempt that are read, however many others wait: the right one, and a few that somebody made up who saw its index.
+const MOST_READ: u32 = 8;
+
 /// While ours is younger than this and the smaller public key is ours, the peer's initiation is left
 /// unanswered: it will answer ours. Not longer, or a firewall in one direction would lock both out.
 const PRECEDENCE: Duration = Duration::from_millis(500);
@@ -35,6 +38,8 @@ pub struct Attempt {
     /// Type, version, index and Noise message, with `mac1` and room for `mac2`.
     pub message: Vec<u8>,
     begun: Time,
+    /// Responses read.
+    read: u32,
     copies: u32,
     next_copy: Time,
 }
@@ -42,7 +47,7 @@ pub struct Attempt {
 impl Attempt {
     /// An attempt whose first copy is due now.
     pub fn new(now: Time, instance: u64, pending: Pending, message: Vec<u8>) -> Self {
-        Self { instance, pending, message, begun: now, copies: 0, next_copy: now }
+        Self { instance, pending, message, begun: now, read: 0, copies: 0, next_copy: now }
     }
 
     /// Whether a copy is due.
@@ -60,14 +65,24 @@ impl Attempt {
         self.next_copy = now + rare.unwrap_or(pause);
     }
 
-    /// A path became usable: send a copy at once.
-    pub fn hurry(&mut self, now: Time) {
-        self.next_copy = self.next_copy.min(now);
+    /// A path became usable, or a cookie came: send a copy at this time, if none is due before.
+    pub fn hurry(&mut self, at: Time) {
+        self.next_copy = self.next_copy.min(at);
     }
 
     /// Whether to begin anew.
     pub fn stale(&self, now: Time) -> bool {
         self.due(now) && now.since(self.begun) >= LIFETIME
+    }
+
+    /// Whether another response may be read without a look at the load.
+    pub fn may_read(&self) -> bool {
+        self.read < MOST_READ
+    }
+
+    /// A response was read.
+    pub fn on_response_read(&mut self) {
+        self.read += 1;
     }
 
     /// Whether ours goes first when the peer began at the same time.

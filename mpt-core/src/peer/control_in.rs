@@ -43,6 +43,7 @@ impl Peer {
         if slot.session.expired(now) {
             return Err(DropReason::UnknownIndex);
         }
+        let workers = slot.workers;
         let message = slot.session.open_control(theirs, datagram)?;
         slot.heard.get_or_insert(now);
         let newest = slot.session.newest_control(theirs) == header.counter;
@@ -54,6 +55,13 @@ impl Peer {
             false => Freshness::Older,
         };
         self.heard(now);
+        let by_worker = matches!(
+            header.kind,
+            MessageType::Marker | MessageType::Abandon | MessageType::Parity | MessageType::Pause
+        );
+        if by_worker && header.worker.get() >= workers {
+            return Err(DropReason::Malformed);
+        }
         match header.kind {
             MessageType::Probe => {
                 let probe = Probe::decode(message).ok_or(DropReason::Malformed)?;

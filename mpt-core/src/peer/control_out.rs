@@ -9,8 +9,8 @@ use crate::wire::{
 use crate::{LaneKey, Outbox, PathId, Time, WorkerId};
 use std::net::SocketAddr;
 
-/// Largest control plaintext that is not a padded probe: a report of 16 paths and 32 ranges.
-const MAX_CONTROL: usize = 1_024;
+/// Largest control plaintext that is not a padded probe: a report of 16 paths with a gap or more each fits.
+pub(super) const MAX_CONTROL: usize = 1_024;
 
 impl Peer {
     /// Sends a probe over `path` to `to`, or to the path's remote. Padded to `udp_len` bytes of UDP

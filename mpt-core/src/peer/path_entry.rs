@@ -18,6 +18,9 @@ use rand_core::RngCore;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// A path that the peer opened, and that has been down and silent this long, is forgotten.
+const OPENED_LIFETIME: Duration = Duration::from_secs(120);
+
 /// Where a path came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
@@ -299,6 +302,14 @@ impl Path {
             (Usability::LastResort, State::Suspected) => Some(Rank::Suspected),
             (Usability::LastResort, _) => Some(Rank::HeldDown),
         }
+    }
+
+    /// When it is to be forgotten, unless something comes by it before; nothing where it is not, as long as an operator keeps it out of use too:
+    /// forgotten, it would be opened again.
+    pub fn forget_at(&self, now: Time) -> Option<Time> {
+        let idle = self.health.usability(now) == Usability::No && !self.health.is_disabled();
+        let since = self.last_heard.unwrap_or_default().max(self.health.changed());
+        (self.origin == Origin::Opened && idle).then_some(since + OPENED_LIFETIME)
     }
 
     /// Whether something came by this path about as lately as by any, that is, not `than` ago.

@@ -85,6 +85,9 @@ impl Peer {
         if slot.session.expired(now) {
             return Err(DropReason::UnknownIndex);
         }
+        if worker.get() >= slot.workers {
+            return Err(DropReason::Malformed);
+        }
 
         // 2. Authentic?
         let inner = match opened {

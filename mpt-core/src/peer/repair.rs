@@ -2,14 +2,16 @@
 //! [`repair`](crate::repair)'s; here they meet paths, sessions and lanes.
 
 use super::association::{ReceiveWorker, SendWorker};
+use super::control_out::MAX_CONTROL;
 use super::path_entry::outer_headers;
 use super::send::send_time;
 use super::{Context, Peer};
 use crate::control::RepairStatus;
+use crate::id::MAX_PATHS;
 use crate::path::State;
 use crate::repair::{CAPABILITY, Repair, Repairer, Step};
 use crate::schedule::{PathView, Rank};
-use crate::wire::{Abandon, Arrived, DATA_HEADER_LEN, DataHeader, MAX_GAPS, PathGaps};
+use crate::wire::{Abandon, Arrived, DATA_HEADER_LEN, DataHeader, PathGaps, Report};
 use crate::{DropReason, Fragment, Outbox, PacketNumber, PathId, Time, WorkerId};
 use std::time::Duration;
 
@@ -105,24 +107,36 @@ impl Peer {
         }
     }
 
-    /// What of worker `id` has not arrived, for a report that goes out now.
-    pub(super) fn arrived(&mut self, now: Time, id: WorkerId) -> Option<Arrived> {
+    /// What of worker `id` has not arrived, for `report`, which goes out now.
+    pub(super) fn arrived(&mut self, now: Time, report: &Report) -> Option<Arrived> {
         let repairs = self.repairs();
         let round_trip = repair_round_trip(&self.views);
-        let worker = self.receive_workers[usize::from(id.get())].as_mut().filter(|_| repairs)?;
+        let id = usize::from(report.worker.get());
+        let worker = self.receive_workers[id].as_mut().filter(|_| repairs)?;
         worker.reorder.set_round_trip(round_trip);
         let mut arrived = Arrived::new(worker.reorder.patience(), worker.reorder.resolved());
-        for path in PathId::all() {
-            let (extent, gaps) = (worker.reorder.extent(path), &mut worker.gaps[path.index()]);
-            if !gaps.is_used() {
-                continue;
-            }
+        let mut wanted = [0; MAX_PATHS];
+        let mut paths = 0;
+        for (path, gaps) in PathId::all().zip(&mut worker.gaps).filter(|(_, g)| g.is_used()) {
             gaps.expire(now);
-            let mut entry = PathGaps::new(path, gaps.settled(now, extent), gaps.floor());
-            let mut newest = gaps.newest(now, extent).take(MAX_GAPS + 1);
-            while newest.next().is_some_and(|g| entry.add(g.first, g.last)) {}
-            drop(newest);
-            gaps.mark_told(now, extent);
+            wanted[path.index()] = gaps.wanted(now, worker.reorder.extent(path));
+            paths += 1;
+        }
+        let room = MAX_CONTROL - report.encoded_len();
+        let most = fair_share(wanted, Arrived::room(room, paths));
+        for (path, gaps) in PathId::all().zip(&mut worker.gaps).filter(|(_, g)| g.is_used()) {
+            let (extent, room) = (worker.reorder.extent(path), wanted[path.index()].min(most));
+            let mut entry = PathGaps::new(path, gaps.settled(now, extent, room), gaps.floor());
+            for (n, gap) in gaps.newest(now, extent, room).enumerate() {
+                if n == room {
+                    entry.end_after(gap.last);
+                    break;
+                }
+                if !entry.add(gap.first, gap.last) {
+                    break;
+                }
+            }
+            gaps.mark_told(now, extent, room);
             arrived.add(entry);
         }
         Some(arrived)
@@ -277,6 +291,20 @@ impl ReceiveWorker {
     }
 }
 
+/// The most that each of those who want so many gets of `room`, so that nobody gets less for another's sake than that one has.
+fn fair_share(mut wanted: [usize; MAX_PATHS], room: usize) -> usize {
+    wanted.sort_unstable();
+    let mut left = room;
+    for (i, &want) in wanted.iter().enumerate() {
+        let share = left / (MAX_PATHS - i);
+        if want > share {
+            return share;
+        }
+        left -= want;
+    }
+    usize::MAX
+}
+
 /// The round trip of the path by which a lost packet comes: the second fastest's, if the fastest one lost it. Zero where it is not known.
 fn repair_round_trip(views: &[PathView]) -> Duration {
     let best = views.iter().map(|v| v.rank).min();
@@ -294,6 +322,18 @@ mod tests {
     use super::*;
     use crate::Weight;
     use crate::schedule::{Estimate, Tokens};
+
+    #[test]
+    fn gaps_have_room_by_what_paths_want() {
+        let wanted = |some: &[usize]| std::array::from_fn(|i| some.get(i).copied().unwrap_or(0));
+        assert_eq!(fair_share(wanted(&[24, 24]), 48), usize::MAX);
+        assert_eq!(fair_share(wanted(&[24, 3, 10]), 17), 7);
+        assert_eq!(fair_share([24; MAX_PATHS], 17), 1);
+        // What 16 paths leave in a report is one for each at least, and more where few of them lose something.
+        let report = 15 + MAX_PATHS * 48;
+        let room = Arrived::room(MAX_CONTROL - report, MAX_PATHS);
+        assert!(fair_share([24; MAX_PATHS], room) >= 1 && fair_share(wanted(&[24]), room) > 10);
+    }
 
     #[test]
     fn a_repair_takes_the_second_fastest_path_that_is_known() {

@@ -29,7 +29,7 @@ impl Peer {
         let (first, second) = self.take_turns(now, first, second);
         for worker in (0..16).filter_map(WorkerId::new) {
             let Some(report) = self.report(now, worker, interval) else { continue };
-            let arrived = self.arrived(now, worker);
+            let arrived = self.arrived(now, &report);
             self.send_report(now, first, &report, arrived.as_ref(), out);
             for entry in report.paths() {
                 let ours = self.remote_paths[entry.path.index()];
@@ -129,5 +129,6 @@ const TURN_SLACK: Duration = Duration::from_millis(10);
 
 /// Packets of a path that had not arrived when a later one had.
 fn missing(p: &crate::wire::PathReport) -> u64 {
-    u64::from(p.highest_seq).saturating_sub(p.packets)
+    // Sequences wrap, counts do not.
+    u64::try_from(p.highest_seq.wrapping_sub(p.packets as u32) as i32).unwrap_or(0)
 }

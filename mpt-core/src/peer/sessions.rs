@@ -23,9 +23,13 @@ const UNUSED_AFTER: Duration = Duration::from_secs(4);
 /// What was sealed under the keys before these may still arrive for as long as a slow path takes.
 const PREVIOUS_LIFETIME: Duration = Duration::from_secs(30);
 
-/// Initiations whose keys were used are remembered for this many agreements, one every two minutes:
+/// An answer is not given up for another one before this: its initiator may be about to use it. Whoever sends old initiations again is not
+/// to push it out.
+const KEPT: Duration = Duration::from_secs(2);
+
+/// Initiations whose keys were used, or had their time, are remembered for this many agreements, one every two minutes:
 /// sent again by a stranger they are told from a late copy of a new one, and dropped.
-const REMEMBERED: usize = 32;
+const REMEMBERED: usize = 512;
 
 /// When both ends began at once, the one whose attempt gives way has moved to the other's keys by then.
 const CROSSING: Duration = Duration::from_secs(5);
@@ -41,6 +45,8 @@ pub struct Slot {
     pub instances: Instances,
     /// What both of them can do.
     pub capabilities: u32,
+    /// How many workers the peer sends with.
+    pub workers: u8,
     /// When the peer first used the keys.
     pub heard: Option<Time>,
 }
@@ -69,8 +75,8 @@ pub struct Sessions {
     current: Option<Slot>,
     previous: Option<(Slot, Time)>,
     pending: Vec<Pending>,
-    /// Ephemeral keys of initiations that are over, the oldest first.
-    over: VecDeque<[u8; 32]>,
+    /// Of initiations that are over, the oldest first: what their ephemeral keys begin with. None of those is chosen by a stranger.
+    over: VecDeque<u64>,
     /// Of initiations that were left alone because ours went first; over when a session is agreed on.
     left_alone: Vec<[u8; 32]>,
     /// Sessions that ended, whose indices the endpoint has to take out of its table.
@@ -119,7 +125,7 @@ impl Sessions {
 
     /// Whether the initiation with this ephemeral key is over: its keys were used, or had their time.
     pub fn is_over(&self, ephemeral: &[u8; 32]) -> bool {
-        self.over.contains(ephemeral)
+        self.over.contains(&beginning(ephemeral))
     }
 
     /// The initiation with this ephemeral key is not answered while ours goes first.
@@ -133,13 +139,21 @@ impl Sessions {
         if self.over.len() == REMEMBERED {
             self.over.pop_front();
         }
-        self.over.push_back(ephemeral);
+        self.over.push_back(beginning(&ephemeral));
+    }
+
+    /// Whether another answer may be given: if not, the peer is to ask again.
+    #[must_use]
+    pub fn has_room(&self, now: Time) -> bool {
+        self.pending.len() < MAX_PENDING
+            || self.pending.first().is_some_and(|oldest| now.since(oldest.since) >= KEPT)
     }
 
     /// Keeps an answer until its keys are used; the oldest makes room.
     pub fn add_pending(&mut self, now: Time, slot: Slot, ephemeral: [u8; 32], response: Vec<u8>) {
         if self.pending.len() == MAX_PENDING {
             let oldest = self.pending.remove(0);
+            self.note_over(oldest.ephemeral);
             self.ended.push(oldest.slot);
         }
         self.pending.push(Pending { slot, ephemeral, response, since: now });
@@ -250,4 +264,8 @@ impl Sessions {
         let current = self.current.as_ref().map(|s| s.session.expires_at());
         [pending, previous, current].into_iter().flatten().min()
     }
+}
+
+fn beginning(ephemeral: &[u8; 32]) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|i| ephemeral[i]))
 }

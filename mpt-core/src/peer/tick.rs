@@ -1,6 +1,7 @@
 //! What time does to a peer, after each batch that needs it (see [`tick_due`](super::tick_due)): handshakes, keys, probes, markers, reports,
 //! and the release of packets that waited long enough.
 
+use super::association::ReceiveWorker;
 use super::delivery::outlet;
 use super::path_entry::outer_headers;
 use super::repair::RESCUE_TIME;
@@ -21,9 +22,6 @@ use std::time::Duration;
 /// With a session but no path that answers, new keys are asked for after this long without a word:
 /// the peer may have been restarted and forgotten the old ones.
 const SILENCE: Duration = Duration::from_millis(400);
-
-/// A path that the peer opened and that has been down this long is forgotten.
-const OPENED_LIFETIME: Duration = Duration::from_secs(120);
 
 /// Challenges sent at once: to the address in use and to the candidate.
 const MAX_CHALLENGES: usize = 2;
@@ -60,6 +58,7 @@ impl Peer {
     /// The order of what comes from the peer's workers that `ours` serves. Gives when it wants to be called
     /// again.
     pub fn tick_order(&mut self, now: Time, ours: Share, cx: &mut Context<'_>) -> Option<Time> {
+        self.share_held();
         let (mut outlet, held) = outlet(self.id, &mut self.delivered, &mut self.drops, cx);
         let workers = self.receive_workers.iter_mut().enumerate();
         let served = workers.filter(|(i, _)| ours.serves(*i)).filter_map(|(_, w)| w.as_mut());
@@ -69,6 +68,20 @@ impl Peer {
             next = [next, worker.reorder.poll_timeout()].into_iter().flatten().min();
         }
         next
+    }
+
+    /// What may be held for the peer is for all of its workers together: what the others left is for each.
+    fn share_held(&mut self) {
+        if self.receive_workers.iter().flatten().count() < 2 {
+            return;
+        }
+        let held = |w: &ReceiveWorker| w.reorder.held_bytes();
+        let all: usize = self.receive_workers.iter().flatten().map(|w| held(w)).sum();
+        let free = self.limits.held_bytes.saturating_sub(all);
+        for worker in self.receive_workers.iter_mut().flatten() {
+            let limit = held(worker) + free;
+            worker.reorder.set_held_limit(limit);
+        }
     }
 
     fn tick_sessions(&mut self, now: Time, out: &mut Outbox, cx: &mut Context<'_>) {
@@ -81,6 +94,10 @@ impl Peer {
         while let Some(slot) = self.sessions.poll_ended() {
             cx.indices.remove(slot.session.local_indices());
             self.views_dirty = true;
+        }
+        if !self.can_initiate() {
+            // Wherever copies went is somebody else's address by now.
+            self.attempt = None;
         }
         if self.wants_handshake(now) {
             self.begin_attempt(now, cx);
@@ -168,10 +185,7 @@ impl Peer {
         let session = self.sessions.current().is_some();
         for id in PathId::all() {
             let Some(path) = self.paths[id.index()].as_mut() else { continue };
-            if path.origin == Origin::Opened
-                && path.health.usability(now) == Usability::No
-                && now.since(path.health.changed()) >= OPENED_LIFETIME
-            {
+            if path.forget_at(now).is_some_and(|at| now >= at) {
                 self.forget_path(id);
                 continue;
             }
@@ -381,9 +395,7 @@ impl Peer {
             let usable = p.health.usability(now) != Usability::No;
             let mtu = (alive && usable).then(|| p.mtu.poll_timeout()).flatten();
             let remote = alive.then(|| p.remote.poll_timeout(p.patience())).flatten();
-            let forget = (p.origin == Origin::Opened && !usable)
-                .then(|| p.health.changed() + OPENED_LIFETIME);
-            [health, mtu, remote, p.resolve.poll_timeout(), forget]
+            [health, mtu, remote, p.resolve.poll_timeout(), p.forget_at(now)]
         });
         let sessions = self.sessions.poll_timeout();
         paths

@@ -17,8 +17,11 @@ const BURST: u32 = 200;
 const WINDOW: Duration = Duration::from_millis(200);
 const CLEARED: u64 = 8;
 
-/// … but not over fewer packets than these, which would be chance.
+/// … but not over fewer packets than these, which would be chance, …
 const LEAST_COUNTED: u64 = 100;
+
+/// … or this time: whoever sends so little congests nothing.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// A bucket of tokens that fills with what is sent. When it is empty there is congestion: then nothing is sent
 /// again until the losses became few. A bucket that is always nearly empty would repair one loss in two,
@@ -76,7 +79,11 @@ impl Budget {
     }
 
     fn judge(&mut self, now: Time) {
-        if now.since(self.began) >= WINDOW && self.sent >= LEAST_COUNTED {
+        let took = now.since(self.began);
+        if took >= LONGEST {
+            self.tokens = self.tokens.max(BURST / 2 * WHOLE);
+        }
+        if took >= LONGEST || took >= WINDOW && self.sent >= LEAST_COUNTED {
             self.congested = self.lost * 100 >= self.sent * CLEARED;
             self.begin(now);
         }
@@ -111,6 +118,17 @@ mod tests {
     fn a_burst_at_once() {
         let mut b = Budget::default();
         assert_eq!((0..1_000).filter(|_| b.spend(Time::ZERO)).count(), 200);
+    }
+
+    #[test]
+    fn congestion_is_over_for_who_sends_a_packet_a_second() {
+        let mut b = Budget::default();
+        while b.spend(Time::ZERO) {}
+        for s in 1..=3 {
+            assert_eq!(b.is_congested(), s <= 2, "{s}");
+            b.earn(Time::from_millis(s * 1_000));
+        }
+        assert!(b.spend(Time::from_millis(3_000)) && b.spend(Time::from_millis(3_001)));
     }
 
     #[test]

@@ -109,10 +109,17 @@ impl Gaps {
         }
     }
 
-    /// The highest number up to which it is known what came, on a path that reorders by `extent`.
+    /// How many a report could tell, on a path that reorders by `extent`.
     #[must_use]
-    pub fn settled(&self, now: Time, extent: Duration) -> u32 {
-        match self.tellable(now, extent) {
+    pub fn wanted(&self, now: Time, extent: Duration) -> usize {
+        self.mature(now, extent).min(MAX_GAPS)
+    }
+
+    /// The highest number up to which it is known what came, on a path that reorders by `extent`, as far as a report with `room` for
+    /// so many gaps can tell.
+    #[must_use]
+    pub fn settled(&self, now: Time, extent: Duration, room: usize) -> u32 {
+        match self.tellable(now, extent, room) {
             n if n == self.gaps.len() => self.highest,
             n => self.gaps[n].first.wrapping_sub(1),
         }
@@ -137,8 +144,8 @@ impl Gaps {
     }
 
     /// The mature gaps up to [`settled`](Self::settled), the newest first.
-    pub fn newest(&self, now: Time, extent: Duration) -> impl Iterator<Item = Gap> {
-        self.gaps[..self.tellable(now, extent)].iter().rev().copied()
+    pub fn newest(&self, now: Time, extent: Duration, room: usize) -> impl Iterator<Item = Gap> {
+        self.gaps[..self.tellable(now, extent, room)].iter().rev().copied()
     }
 
     /// Whether gaps are mature that [`mark_told`](Self::mark_told) does not know.
@@ -154,10 +161,10 @@ impl Gaps {
         self.gaps.get(first).map(|g| g.since + extent)
     }
 
-    /// A report went out.
-    pub fn mark_told(&mut self, now: Time, extent: Duration) {
+    /// A report went out, with `room` for so many gaps.
+    pub fn mark_told(&mut self, now: Time, extent: Duration, room: usize) {
         // Also where there is no gap: numbers wrap, and what is told must not fall half of them behind.
-        let settled = self.settled(now, extent);
+        let settled = self.settled(now, extent, room);
         if after(settled, self.told) {
             self.told = settled;
         }
@@ -171,9 +178,9 @@ impl Gaps {
 
     /// Mature ones, and of those that were not told no more than a report has room for: the others have their turn in
     /// the next one.
-    fn tellable(&self, now: Time, extent: Duration) -> usize {
+    fn tellable(&self, now: Time, extent: Duration, room: usize) -> usize {
         let first = self.gaps.partition_point(|g| !after(g.last, self.told));
-        self.mature(now, extent).min(first + MAX_GAPS)
+        self.mature(now, extent).min(first + room)
     }
 
     fn mature(&self, now: Time, extent: Duration) -> usize {
@@ -207,7 +214,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn runs(g: &Gaps, at: u64, extent: Duration) -> Vec<(u32, u32)> {
-        g.newest(Time::from_millis(at), extent).map(|g| (g.first, g.last)).collect()
+        g.newest(Time::from_millis(at), extent, MAX_GAPS).map(|g| (g.first, g.last)).collect()
     }
 
     #[test]
@@ -216,7 +223,10 @@ mod tests {
         let at = Time::from_millis;
         assert_eq!(g.on_number(at(0), 1), Novelty::Expected);
         assert_eq!(g.on_number(at(1), 5), Novelty::OpensGap);
-        assert_eq!((g.settled(at(1), Duration::ZERO), g.settled(at(1), 3 * MS)), (5, 1));
+        assert_eq!(
+            (g.settled(at(1), Duration::ZERO, MAX_GAPS), g.settled(at(1), 3 * MS, MAX_GAPS)),
+            (5, 1)
+        );
         assert!(g.has_news(at(1), Duration::ZERO) && !g.has_news(at(1), 3 * MS));
         assert_eq!(g.next_news(3 * MS), Some(at(4)));
         assert_eq!(g.on_number(at(2), 3), Novelty::Expected);
@@ -225,7 +235,7 @@ mod tests {
         g.on_number(at(3), 9);
         assert_eq!(runs(&g, 3, Duration::ZERO), [(6, 8), (4, 4), (2, 2)]);
         assert_eq!(runs(&g, 4, 3 * MS), [(4, 4), (2, 2)]);
-        g.mark_told(at(4), 3 * MS);
+        g.mark_told(at(4), 3 * MS, MAX_GAPS);
         assert_eq!((g.has_news(at(5), 3 * MS), g.has_news(at(6), 3 * MS)), (false, true));
         g.expire(at(402));
         assert_eq!((runs(&g, 402, Duration::ZERO), g.floor()), (vec![(6, 8)], 5));
@@ -236,7 +246,7 @@ mod tests {
         let mut g = Gaps::default();
         assert_eq!(g.on_number(Time::ZERO, 1 << 20), Novelty::Expected);
         assert_eq!(
-            (runs(&g, 0, Duration::ZERO), g.settled(Time::ZERO, Duration::ZERO)),
+            (runs(&g, 0, Duration::ZERO), g.settled(Time::ZERO, Duration::ZERO, MAX_GAPS)),
             (vec![], 1 << 20)
         );
     }
@@ -247,12 +257,12 @@ mod tests {
         let mut n = 1u32;
         while n < 0x9000_0000 {
             g.on_number(Time::ZERO, n);
-            g.mark_told(Time::ZERO, Duration::ZERO);
+            g.mark_told(Time::ZERO, Duration::ZERO, MAX_GAPS);
             n += 50_000;
         }
         // As if all numbers had come: jumps are no gaps here.
         g.gaps.clear();
-        g.mark_told(Time::ZERO, Duration::ZERO);
+        g.mark_told(Time::ZERO, Duration::ZERO, MAX_GAPS);
         g.on_number(Time::ZERO, g.highest + 5);
         assert!(g.has_news(Time::ZERO, Duration::ZERO) && !after(g.floor(), g.highest));
     }
@@ -266,10 +276,13 @@ mod tests {
         let mut told = std::collections::BTreeSet::new();
         let mut settled = 0;
         while g.has_news(Time::ZERO, Duration::ZERO) {
-            assert!(g.settled(Time::ZERO, Duration::ZERO) > settled, "each report goes on");
-            settled = g.settled(Time::ZERO, Duration::ZERO);
+            assert!(
+                g.settled(Time::ZERO, Duration::ZERO, MAX_GAPS) > settled,
+                "each report goes on"
+            );
+            settled = g.settled(Time::ZERO, Duration::ZERO, MAX_GAPS);
             told.extend(runs(&g, 0, Duration::ZERO).into_iter().take(MAX_GAPS));
-            g.mark_told(Time::ZERO, Duration::ZERO);
+            g.mark_told(Time::ZERO, Duration::ZERO, MAX_GAPS);
         }
         assert_eq!(told.len(), 2 * MAX_GAPS + 10);
     }

@@ -110,12 +110,13 @@ struct Over {
 }
 
 impl Adaptive {
-    /// Picks among `paths` one for a packet of `len` outer bytes.
+    /// Picks among those of `all` paths that `fit` one for a packet of `len` outer bytes.
     #[inline]
     pub(super) fn pick<'v>(
         &mut self,
         now: Time,
-        paths: impl Iterator<Item = &'v PathView> + Clone,
+        all: impl Iterator<Item = &'v PathView> + Clone,
+        fit: impl Fn(&PathView) -> bool + Copy,
         flow: u64,
         len: usize,
     ) -> Option<PathId> {
@@ -123,10 +124,12 @@ impl Adaptive {
             self.known & v.id.bit() == 0 || self.lanes[v.id.index()].at != v.estimate.at
         };
         let is_fastest = |s: &Self, v: &&PathView| s.fastest == Some(v.id);
-        if paths.clone().any(news) || !paths.clone().any(|v| is_fastest(self, &v)) {
-            self.follow(now, paths.clone());
+        if all.clone().any(news) || !all.clone().any(|v| is_fastest(self, &v)) {
+            self.follow(now, all.clone());
         }
-        let fastest = paths.clone().find(|v| is_fastest(self, v))?;
+        let paths = all.filter(|v| fit(v));
+        let fastest = paths.clone().find(|v| is_fastest(self, v));
+        let fastest = fastest.or_else(|| paths.clone().min_by_key(|v| self.cost(v)))?;
         let kind = self.flows.kind(now, flow, len);
         let picked = if kind == Kind::Sparse {
             let tail = |v: &PathView| match now.since(v.estimate.at) < BELIEVED {

@@ -175,7 +175,7 @@ impl Scheduler {
             Self::Flow(s) => s.pick(ranked.filter(|v| may(v)), flow),
             Self::Duplicate(s) => s.pick(views, inner, Prefer::Soonest),
             Self::Adaptive(s) => {
-                let picked = s.pick(now, ranked.clone().filter(|v| fits(v)), flow, outer);
+                let picked = s.pick(now, ranked, fits, flow, outer);
                 let waits = |v: &PathView| Some(v.id) == picked && v.tokens == Tokens::Spent;
                 // It knows of the limits; another path would be worse than to wait.
                 if views.iter().any(waits) {

@@ -53,7 +53,7 @@
 //! can change datagrams on their way can change inner bytes from the 41st on; whoever cannot see them
 //! can neither inject nor replay.
 //!
-//! # Control packets (types 5 to 11)
+//! # Control packets (types 5 to 12)
 //!
 //! ```text
 //! 16 bytes  header: type u8, worker<<4 u8, zero ×2, receiver index u32, counter u64

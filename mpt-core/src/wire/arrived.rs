@@ -35,6 +35,11 @@ impl PathGaps {
         Self { path, settled, floor, count: 0, gaps: [(0, 0); MAX_GAPS] }
     }
 
+    /// Gaps that end with `last` or before are not in the list.
+    pub const fn end_after(&mut self, last: u32) {
+        self.floor = last.wrapping_add(1);
+    }
+
     /// The numbers `first` to `last`, before those added so far, did not arrive. When there is no room,
     /// the list ends here, and says so; then nothing more may be added.
     pub fn add(&mut self, first: u32, last: u32) -> bool {
@@ -47,7 +52,7 @@ impl PathGaps {
             self.gaps[usize::from(self.count)] = (first, last);
             self.count += 1;
         } else {
-            self.floor = last.wrapping_add(1);
+            self.end_after(last);
         }
         room
     }
@@ -69,7 +74,7 @@ impl PathGaps {
     fn clipped(&self, count: usize) -> Self {
         let mut clipped = *self;
         if let Some(&(_, last)) = self.gaps().get(count) {
-            clipped.floor = last.wrapping_add(1);
+            clipped.end_after(last);
             clipped.count = count as u8;
         }
         clipped
@@ -106,12 +111,20 @@ impl Arrived {
         self.paths.iter().flatten()
     }
 
+    /// How many gaps of `paths` paths have room in so many bytes.
+    #[must_use]
+    pub const fn room(bytes: usize, paths: usize) -> usize {
+        bytes.saturating_sub(HEAD_LEN + paths * PATH_LEN) / GAP_LEN
+    }
+
     /// Writes it, with as many gaps as there is room for; `None` when there is not even room for none.
     #[must_use]
     pub fn encode(&self, out: &mut [u8]) -> Option<usize> {
-        let paths = self.paths().count();
-        let room = out.len().checked_sub(HEAD_LEN + paths * PATH_LEN)?;
-        let each = room / GAP_LEN / paths.max(1);
+        let (paths, gaps) =
+            self.paths().fold((0, 0), |(n, gaps), p| (n + 1, gaps + p.gaps().len()));
+        out.len().checked_sub(HEAD_LEN + paths * PATH_LEN)?;
+        let room = Self::room(out.len(), paths);
+        let each = if gaps <= room { MAX_GAPS } else { room / paths.max(1) };
         let mut w = Writer::new(out);
         w.u16(u16::try_from(self.patience.as_micros() / 100).unwrap_or(u16::MAX))?;
         w.u64(self.resolved.0)?;

@@ -47,6 +47,7 @@ pub struct DelayReport {
     pub at: u32,
 }
 
+const HEAD_LEN: usize = 1 + 2 + 2 + 8 + 1 + 1;
 const ENTRY_LEN: usize = 48;
 const WITHOUT_MEAN: usize = 46;
 const ACKNOWLEDGED: u8 = 1;
@@ -91,6 +92,12 @@ impl Report {
         self.paths.iter().flatten()
     }
 
+    /// Bytes of it.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        HEAD_LEN + self.paths().count() * ENTRY_LEN
+    }
+
     /// Writes it; the length, or `None` when there is no room.
     #[must_use]
     pub fn encode(&self, out: &mut [u8]) -> Option<usize> {
@@ -119,6 +126,7 @@ impl Report {
             w.u32(delays.at)?;
             w.u16(delays.mean)?;
         }
+        debug_assert_eq!(w.len(), self.encoded_len());
         Some(w.len())
     }
 

@@ -102,3 +102,75 @@ fn a_restarted_peer_is_back_within_two_seconds() {
     assert!(first < restarted + 100, "{} packets of 20 ms", first - restarted);
     assert!(new.windows(2).all(|w| w[0] < w[1]));
 }
+
+/// Whoever knows the client's public key can keep it under load.
+#[test]
+fn a_flood_does_not_keep_an_end_from_those_who_answer() {
+    let mut world = World::new(&["a"], &[]);
+    let mut rng = ChaCha20Rng::from_seed([9; 32]);
+    let hello = crate::handshake::Hello {
+        instance: 1,
+        capabilities: 0,
+        version: crate::handshake::PROTOCOL_VERSION,
+        cipher: crate::handshake::CipherOffer { choice: CipherChoice::Auto, aes_in_hardware: true },
+        workers: 1,
+    };
+    let (ours, theirs) = (keys(9), keys(1).public_key());
+    let (_, stranger) = crate::handshake::Pending::begin(
+        &ours,
+        &theirs,
+        &PresharedKey::default(),
+        hello,
+        7,
+        &mut rng,
+    )
+    .unwrap();
+    for i in 0..400u16 {
+        let source = SocketAddr::from(([192, 0, 2, i as u8], 1_000 + i));
+        let meta = DatagramMeta { socket: SocketId(0), source, destination: None, ecn: 0 };
+        world.receive(CLIENT, &meta, &mut stranger.clone());
+        if i > 200 {
+            world.run(ms(5));
+        }
+    }
+    assert_eq!(world.ends[CLIENT].endpoint.status(world.now).peers[0].state, "established");
+}
+
+/// Old initiations, sent again just when the hub has answered a new one, whose keys the client is about to use.
+#[test]
+fn old_initiations_do_not_push_out_the_answer_that_is_about_to_be_used() {
+    let mut world = World::new(&["a"], &[]);
+    let mut old: Vec<Flight> = Vec::new();
+    let mut take = |world: &World| {
+        let calls = world.wire.iter().filter(|f| f.to == HUB && f.bytes[0] & 15 == 1);
+        let mut new = false;
+        for call in calls {
+            if old.iter().all(|o| o.bytes != call.bytes) {
+                old.push(Flight { bytes: call.bytes.clone(), ..*call });
+                new = true;
+            }
+        }
+        (new, old.len())
+    };
+    while take(&world).1 < 8 {
+        world.run(ms(9));
+    }
+    world.restart_hub(&[]);
+    world.run(s(5));
+    while !take(&world).0 {
+        world.run(ms(9));
+    }
+    // It is answered, and the answer is on its way.
+    world.run(world.delay + ms(1));
+    for call in &old[..8] {
+        world.receive(HUB, &call.meta, &mut call.bytes.clone());
+    }
+    world.turn(HUB);
+    let got = world.ends[HUB].delivered.len();
+    for _ in 0..300 {
+        world.send(CLIENT);
+        world.run(ms(10));
+    }
+    world.run(ms(100));
+    assert_eq!(world.ends[HUB].delivered.len() - got, 300);
+}

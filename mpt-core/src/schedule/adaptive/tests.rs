@@ -70,7 +70,7 @@ impl Links {
                     v.estimate.delivered += rate / 50;
                 }
             }
-            let id = s.pick(now, views.iter(), BULK, 1_000).unwrap();
+            let id = s.pick(now, views.iter(), |_| true, BULK, 1_000).unwrap();
             let link = &mut self.idle_at[id.index()];
             *link = (*link).max(now) + Duration::from_nanos(1_000_000_000_000 / rates[id.index()]);
             self.bytes[id.index()] += 1_000;
@@ -91,7 +91,7 @@ fn a_rest_ends_when_packets_wait_for_longer_than_the_path_takes() {
     let mut eligible = |s: &mut Adaptive, at: u64| {
         let now = Time::from_millis(at);
         views.iter_mut().for_each(|v| v.estimate.at = now);
-        let _ = s.pick(now, views.iter(), BULK, 1_000);
+        let _ = s.pick(now, views.iter(), |_| true, BULK, 1_000);
         s.eligible & far.bit() != 0
     };
     assert!(eligible(&mut s, 1_000));
@@ -122,7 +122,7 @@ fn a_call_leaves_a_path_that_others_fill_until_a_probe_was_quick_there() {
         estimate.idle_at = at(1_090);
         estimate.probed = probed.map(|(sent, longer)| (at(sent), MS * longer));
         views[1].estimate.at = at(now);
-        s.pick(at(now), views.iter(), 7, 200).unwrap().get()
+        s.pick(at(now), views.iter(), |_| true, 7, 200).unwrap().get()
     };
     assert_eq!(picks(1_001, None), 1);
     // Ours would have left by now.
@@ -143,7 +143,7 @@ fn what_a_limit_is_too_small_for_goes_by_another_path() {
         views.iter_mut().for_each(|v| v.estimate.at = at(now));
         (views[0].limit, views[0].tokens) = (Some(Rate::nearest_to_bits(1_600_000)), Tokens::Spent);
         s.on_wait(at(now), MS * waited, true);
-        s.pick(at(now), views.iter(), 7, 200).unwrap().get()
+        s.pick(at(now), views.iter(), |_| true, 7, 200).unwrap().get()
     };
     // Its own millisecond, and what it waited, are less than the other is longer.
     assert_eq!([picks(1_000, 0), picks(1_100, 8), picks(1_200, 11)], [0, 0, 1]);
@@ -180,7 +180,7 @@ fn a_call_waits_in_a_short_queue_rather_than_for_late_packets() {
             (v.estimate.at, v.estimate.jitter) = (now, MS * jitter);
         }
         views[0].estimate.idle_at = now + MS * queue;
-        let id = Adaptive::default().pick(now, views.iter(), 7, 200).unwrap();
+        let id = Adaptive::default().pick(now, views.iter(), |_| true, 7, 200).unwrap();
         assert_eq!(id.index(), picked, "{queue} ms");
     }
 }
@@ -202,7 +202,8 @@ fn another_path_is_not_flooded_while_the_first_one_waits() {
         views[0].estimate.standing = MS * 20;
         views[0].tokens = Tokens::Spent;
         // 60 ms and the threshold of its rate are 32 packets.
-        let picked = (0..100).map(|_| s.pick(now, views.iter(), BULK, 1_000).unwrap().index());
+        let picked =
+            (0..100).map(|_| s.pick(now, views.iter(), |_| true, BULK, 1_000).unwrap().index());
         let given = picked.filter(|&i| i == 1).count();
         assert!(
             given > 20 && given < most && (most < 100 || given == 100),
@@ -222,7 +223,8 @@ fn a_burst_does_not_all_go_to_the_path_that_is_known_to_be_small() {
     }
     views[0].estimate.standing = MS * 20;
     let mut s = Adaptive::default();
-    let picked = (0..600).map(|_| s.pick(now, views.iter(), BULK, 1_000).unwrap().index());
+    let picked =
+        (0..600).map(|_| s.pick(now, views.iter(), |_| true, BULK, 1_000).unwrap().index());
     let given = picked.filter(|&i| i == 0).count();
     assert!((150..250).contains(&given), "{given}");
 }
@@ -261,7 +263,7 @@ fn a_small_fast_path_beside_a_large_one_is_left_to_sparse_flows() {
         let said = format!("{small} {measured}: {:?}", links.shares());
         assert_eq!(links.shares()[0] > 0.1, used, "{said}");
         let now = Time::from_millis(2_001);
-        let call = s.pick(now, views.iter(), 7, 200).unwrap();
+        let call = s.pick(now, views.iter(), |_| true, 7, 200).unwrap();
         assert_eq!(call.index(), usize::from(used && links.idle_at[0] > now + MS * 35), "{said}");
         // As good as alone: it is home again.
         views[1].estimate.random_loss = 0.05;
@@ -276,7 +278,7 @@ fn sparse_flows_go_where_they_arrive_first() {
     let mut s = Adaptive::default();
     let now = Time::from_millis(1_000);
     let pick = |s: &mut Adaptive, views: &[PathView], now| {
-        s.pick(now, views.iter(), 7, 200).unwrap().index()
+        s.pick(now, views.iter(), |_| true, 7, 200).unwrap().index()
     };
     assert_eq!(pick(&mut s, &views, now), 0);
     (views[0].estimate.at, views[0].estimate.idle_at) = (now, now + MS * 30);
@@ -343,7 +345,7 @@ fn a_delay_measured_long_ago_is_not_believed() {
     let pick = |s: &mut Adaptive, views: &mut [PathView], second: u64| {
         let now = Time::from_millis(second * 1_000);
         views[0].estimate.at = now;
-        s.pick(now, views.iter(), 1, 100).unwrap().index()
+        s.pick(now, views.iter(), |_| true, 1, 100).unwrap().index()
     };
     assert_eq!(pick(&mut s, &mut views, 1), 0);
     assert_eq!(pick(&mut s, &mut views, 50), 0);
@@ -356,7 +358,22 @@ fn a_packet_that_has_to_wait_is_not_counted() {
     views[0].tokens = Tokens::Spent;
     let (mut s, now) = (Adaptive::default(), Time::from_millis(1_000));
     for _ in 0..1_000 {
-        assert_eq!(s.pick(now, views.iter(), 7, 1_000), Some(views[0].id));
+        assert_eq!(s.pick(now, views.iter(), |_| true, 7, 1_000), Some(views[0].id));
     }
     assert_eq!(s.queue(now, &views[0]), Duration::ZERO);
+}
+
+/// The fastest path carries less than the other one: long packets pass it by, and change nothing for the rest.
+#[test]
+fn packets_that_do_not_fit_the_fastest_path_leave_it_known() {
+    let mut s = Adaptive::default();
+    let mut views = paths(&[(2_000_000, 5), (2_000_000, 60)]);
+    views[0].mtu = 1_196;
+    for i in 0..200u64 {
+        let now = Time::from_millis(1_000 + i);
+        let len = if i % 2 == 0 { 1_250 } else { 200 };
+        let picked = s.pick(now, views.iter(), |v| usize::from(v.mtu) >= len, 7, len).unwrap();
+        assert_eq!(picked, views[usize::from(len > 1_196)].id, "{i}");
+        assert_eq!((s.known, s.fastest), (0b11, Some(views[0].id)), "{i}");
+    }
 }
