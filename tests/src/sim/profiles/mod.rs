@@ -6,6 +6,7 @@ mod changes_report;
 mod crew;
 mod figures;
 mod grid;
+mod link_words;
 mod options;
 mod profile;
 mod random_networks;
@@ -18,7 +19,7 @@ use changes_report::changes_report;
 pub use figures::Figures;
 pub use options::{Options, Traffic};
 pub use profile::{PROFILES, Profile};
-pub use random_networks::{Outcome, random_network};
+pub use random_networks::{Outcome, network, random_network};
 pub use run::{
     Beside, BulkRun, LENGTH, STEADY_SHARE, Tunnel, WARM_UP, bulk, call_alone, steady, world,
 };

@@ -1,6 +1,7 @@
 //! What is asked of `mpt-lab profiles`.
 
-use super::{PROFILES, Profile};
+use super::{PROFILES, Profile, link_words};
+use crate::link::LinkProfile;
 use crate::sim::quic::Control;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
@@ -47,6 +48,16 @@ pub struct Options {
     /// Networks that nobody picked instead of the sixteen: two to four links, drawn anew for each seed.
     #[arg(long, conflicts_with_all = ["profiles", "changes"])]
     pub random: bool,
+    /// A network of these links instead of the sixteen: Mbit/s and ms of delay each, then if wanted its jitter, loss and queue in ms, as in
+    /// `50/15 5/60/±15/2%/300`.
+    #[arg(
+        long = "links",
+        value_name = "LINK",
+        num_args = 1..,
+        value_parser = link_words::parse,
+        conflicts_with_all = ["profiles", "changes", "random"]
+    )]
+    pub links: Vec<LinkProfile>,
     /// Prints what the adaptive scheduler believes in each tenth of a second of one run; no table.
     #[arg(long)]
     pub trace: bool,
@@ -132,6 +143,11 @@ impl Options {
             ))),
             alone => Ok(alone),
         }
+    }
+
+    /// Whether networks are not among the sixteen.
+    pub(super) fn has_other_networks(&self) -> bool {
+        self.random || !self.links.is_empty()
     }
 
     pub(super) fn time_limit(&self) -> Option<Duration> {

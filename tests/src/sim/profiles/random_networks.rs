@@ -124,17 +124,27 @@ fn world(links: &[LinkProfile], alone: Option<usize>, seed: u64) -> World {
 /// When it has no such link as is to be traced.
 pub(super) fn trace(options: &Options, traffic: Traffic) -> io::Result<()> {
     let seed = options.first;
-    let links = draw(seed);
+    let links = links(options, seed);
     let alone = options.traced_of(links.len())?;
     let rate = links.iter().map(rate).sum();
     trace_in(world(&links, alone, seed), rate, traffic, seed);
     Ok(())
 }
 
+/// Those that were asked for, or drawn by the seed.
+fn links(options: &Options, seed: u64) -> Vec<LinkProfile> {
+    if options.links.is_empty() { draw(seed) } else { options.links.clone() }
+}
+
 /// What this traffic makes of the network of that seed.
 #[must_use]
 pub fn random_network(traffic: Traffic, seed: u64) -> Outcome {
-    let links = draw(seed);
+    network(traffic, draw(seed), seed)
+}
+
+/// What this traffic makes of a network of these links.
+#[must_use]
+pub fn network(traffic: Traffic, links: Vec<LinkProfile>, seed: u64) -> Outcome {
     let alone = |path: usize| world(&links, Some(path), seed);
     let together = || world(&links, None, seed);
     let (margin, shares, said) = match (traffic, traffic.control()) {
@@ -187,9 +197,12 @@ pub(super) fn report(options: &Options) -> (String, Value) {
         .flat_map(|n| traffic.iter().map(move |t| (options.first + n, *t)))
         .collect();
     let crew = Crew::new(options.jobs, options.time_limit());
-    let results = crew.run(runs.len(), |i| random_network(runs[i].1, runs[i].0));
-    let mut text =
-        format!("Networks drawn by {} seeds from {} on.\n", options.seeds, options.first);
+    let results = crew.run(runs.len(), |i| {
+        let (seed, traffic) = runs[i];
+        network(traffic, links(options, seed), seed)
+    });
+    let networks = if options.random { "Networks drawn by" } else { "One network," };
+    let mut text = format!("{networks} {} seeds from {} on.\n", options.seeds, options.first);
     for ((seed, traffic), _) in runs.iter().zip(&results).filter(|(_, r)| r.is_none()) {
         let _ =
             writeln!(text, "Not finished: --random --traffic {} --first {seed}", traffic.name());

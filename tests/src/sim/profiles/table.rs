@@ -23,7 +23,7 @@ pub fn print(options: &Options) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if options.trace {
         for traffic in options.chosen_traffic() {
-            if options.random {
+            if options.has_other_networks() {
                 random_networks::trace(options, traffic)?;
                 continue;
             }
@@ -37,7 +37,7 @@ pub fn print(options: &Options) -> io::Result<()> {
     }
     let (text, json) = if options.changes {
         changes_report(options)
-    } else if options.random {
+    } else if options.has_other_networks() {
         random_networks::report(options)
     } else {
         let grid = Grid::run(options);
