@@ -6,6 +6,7 @@ use crate::Time;
 use crate::path::difference;
 use crate::schedule::PathView;
 use crate::schedule::floor::Cost;
+use std::time::Duration;
 
 /// Another path becomes the fastest when it is better by this, microseconds.
 const STAY: i64 = 2_000;
@@ -27,6 +28,9 @@ const MINOR_PART: u64 = 6;
 /// A path that brings less than this part of the strongest, and is faster, is left to sparse flows: a backlogged one would take its round trip
 /// for its own, and its losses, for a few per cent more. Once it was, it is until it brings half as much more.
 const SMALL_PART: u64 = 9;
+
+/// Between two bursts of a flow no packet is spread for up to so long.
+const LULL: Duration = Duration::from_secs(1);
 
 impl Adaptive {
     /// New estimates: once a report, not once a packet.
@@ -90,7 +94,8 @@ impl Adaptive {
         // What arrives no later by a path is not in anybody's way.
         let costly = self.eligible & !self.minor & !fastest.id.bit();
         let alone = if e.measured { e.rate } else { 0 };
-        let spread = spread && costly != 0;
+        // One that comes in bursts, since it has to wait for a slow path, is spread again and again.
+        let spread = now < self.spread_until + LULL && costly != 0;
         let costs = self.floor.costs(now, self.delivered, spread, (alone as f64, best as f64));
         if let Some(cost) = costs {
             let strongest = paths
