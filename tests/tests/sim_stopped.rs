@@ -84,3 +84,28 @@ fn a_stopped_receiver_leaves_no_queue_behind() {
 /// Of a bulk flow, and of thin ones.
 const GAPS: [Option<Duration>; 4] =
     [None, Some(Duration::from_millis(20)), Some(S), Some(Duration::from_secs(5))];
+
+/// Both ends call and answer calls meanwhile, and old calls wait in the sockets of the one that is stopped.
+#[test]
+fn an_end_that_was_stopped_for_long_is_back_in_both_directions() {
+    sweep("back", 4, |seed| {
+        for (stopped, stop) in [0, 1].into_iter().flat_map(|e| STOPS.map(|s| (e, s))) {
+            let mut w = world(&two(0), Tunnel::Adaptive, seed);
+            for (from, to) in [(0, 1), (1, 0)] {
+                w.stream(Traffic { flows: 1, bytes: 200, ..Traffic::new(from, to, 80e3) });
+            }
+            w.run(5 * S);
+            w.stop(stopped);
+            w.run(stop * S + 300 * MS);
+            w.go_on(stopped);
+            w.run(3 * S);
+            let missing = |w: &World| [0, 1].map(|i: usize| w.streams[i].missing());
+            let before = missing(&w);
+            w.run(20 * S);
+            let lost = [0, 1].map(|i: usize| missing(&w)[i].saturating_sub(before[i]));
+            assert!(lost.iter().all(|&n| n < 5), "end {stopped}, {stop} s: {lost:?} of 1 000");
+        }
+    });
+}
+
+const STOPS: [u32; 9] = [3, 12, 20, 25, 30, 40, 60, 150, 200];

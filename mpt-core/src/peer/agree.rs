@@ -96,9 +96,6 @@ impl Peer {
         config: &EndpointConfig,
         indices: &mut IndexTable<super::Indexed>,
     ) -> Result<Vec<u8>, DropReason> {
-        if !self.sessions.has_room(now) {
-            return Err(DropReason::HandshakeRate);
-        }
         let remote = incoming.hello().instance;
         // Anybody may send an old initiation again: what it says changes nothing before its keys are used.
         let local = match self.instance.is_used_up(remote, self.association) {

@@ -10,8 +10,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionId(pub u32);
 
-/// At most this many unconfirmed answers per peer: each costs a session's keys and 16 indices.
-const MAX_PENDING: usize = 4;
+/// At most this many unconfirmed answers per peer: each costs a session's keys and 16 indices, some 3 KB. So many may come at once when this end
+/// was stopped for a while, or when somebody sends again what was recorded.
+const MAX_PENDING: usize = 16;
 
 /// An unconfirmed answer is forgotten after this: by then its initiator has begun anew.
 const PENDING_LIFETIME: Duration = Duration::from_secs(15);
@@ -22,10 +23,6 @@ const UNUSED_AFTER: Duration = Duration::from_secs(4);
 
 /// What was sealed under the keys before these may still arrive for as long as a slow path takes.
 const PREVIOUS_LIFETIME: Duration = Duration::from_secs(30);
-
-/// An answer is not given up for another one before this: its initiator may be about to use it. Whoever sends old initiations again is not
-/// to push it out.
-const KEPT: Duration = Duration::from_secs(2);
 
 /// Initiations whose keys were used, or had their time, are remembered for this many agreements, one every two minutes:
 /// sent again by a stranger they are told from a late copy of a new one, and dropped.
@@ -142,14 +139,8 @@ impl Sessions {
         self.over.push_back(beginning(&ephemeral));
     }
 
-    /// Whether another answer may be given: if not, the peer is to ask again.
-    #[must_use]
-    pub fn has_room(&self, now: Time) -> bool {
-        self.pending.len() < MAX_PENDING
-            || self.pending.first().is_some_and(|oldest| now.since(oldest.since) >= KEPT)
-    }
-
-    /// Keeps an answer until its keys are used; the oldest makes room.
+    /// Keeps an answer until its keys are used; the oldest makes room, and is over: a copy of its initiation that comes by another path is not to
+    /// have another answer, and push out those that came after it.
     pub fn add_pending(&mut self, now: Time, slot: Slot, ephemeral: [u8; 32], response: Vec<u8>) {
         if self.pending.len() == MAX_PENDING {
             let oldest = self.pending.remove(0);

@@ -5,6 +5,7 @@ use super::association::ReceiveWorker;
 use super::delivery::outlet;
 use super::path_entry::outer_headers;
 use super::repair::RESCUE_TIME;
+use super::sessions::Slot;
 use super::waiting::Waiter;
 use super::{Attempt, Context, Origin, Outgoing, Path, Peer, agree};
 use crate::config::SchedulerKind;
@@ -22,6 +23,9 @@ use std::time::Duration;
 /// With a session but no path that answers, new keys are asked for after this long without a word:
 /// the peer may have been restarted and forgotten the old ones.
 const SILENCE: Duration = Duration::from_millis(400);
+
+/// Whoever answered us uses our new keys as soon as he hears of them. Nothing for this long, and he may have forgotten them.
+const UNHEARD: Duration = Duration::from_secs(3);
 
 /// Challenges sent at once: to the address in use and to the candidate.
 const MAX_CHALLENGES: usize = 2;
@@ -117,7 +121,7 @@ impl Peer {
         }
         match self.sessions.current() {
             None => true,
-            Some(slot) => slot.session.rekey_due(now) || self.silent(now),
+            Some(slot) => slot.session.rekey_due(now) || self.silent(now) || is_unheard(now, slot),
         }
     }
 
@@ -178,6 +182,12 @@ impl Peer {
         }
         attempt.on_copy_sent(now, self.last_heard);
     }
+}
+
+/// Whether the peer makes no use of the keys that we agreed on.
+fn is_unheard(now: Time, slot: &Slot) -> bool {
+    let since = now.since(slot.session.created());
+    slot.session.is_initiator() && slot.heard.is_none() && since >= UNHEARD
 }
 
 impl Peer {

@@ -103,12 +103,19 @@ impl Adaptive {
                 .filter(|v| v.estimate.measured && cost == Cost::Strongest)
                 .max_by_key(|v| v.estimate.rate)
                 .map(|v| v.id);
-            let others = paths.clone().filter(|v| Some(v.id) != strongest);
-            let slowest = others.filter(|v| costly & v.id.bit() != 0).max_by_key(|v| self.cost(v));
+            let others =
+                paths.clone().filter(|v| Some(v.id) != strongest && costly & v.id.bit() != 0);
+            let slowest = others.clone().max_by_key(|v| self.cost(v));
             if let Some(v) = slowest.filter(|v| !self.is_outgrown(now, v, fastest)) {
                 self.floor.begin_trial(now);
-                self.lanes[v.id.index()].rest.begin(now);
-                self.lanes[v.id.index()].admitted_until = now;
+                // With it those that are more like it than like the fastest: one after the other would take long.
+                let like_it = (self.cost(v) + self.cost(fastest)) / 2;
+                let costs = self.lanes.map(|lane| lane.cost);
+                for v in others.filter(|v| costs[v.id.index()] >= like_it) {
+                    let lane = &mut self.lanes[v.id.index()];
+                    lane.rest.begin(now);
+                    lane.admitted_until = now;
+                }
             }
         }
         self.end_rests(now, paths.clone(), fastest);

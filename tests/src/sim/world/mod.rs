@@ -269,9 +269,11 @@ impl World {
         self.ends[end].waiting.get_or_insert_default();
     }
 
-    /// It goes on, and finds what waits.
+    /// It goes on, and finds what waits, one socket after the other.
     pub fn go_on(&mut self, end: usize) {
-        for (meta, bytes) in self.ends[end].waiting.take().unwrap_or_default() {
+        let mut waiting = self.ends[end].waiting.take().unwrap_or_default();
+        waiting.sort_by_key(|(meta, _)| meta.socket.0);
+        for (meta, bytes) in waiting {
             self.inject(end, meta, &bytes);
         }
         self.ends[end].touched = true;
