@@ -65,7 +65,7 @@ enum PathCommand {
         /// What to set.
         #[arg(value_enum)]
         property: Property,
-        /// A weight, 1 to 10000; a rate limit, such as 20mbit, or off.
+        /// A weight, 1 to 10000, or auto for none; a rate limit, such as 20mbit, or off.
         #[arg(allow_negative_numbers = true)]
         value: String,
     },
@@ -148,9 +148,13 @@ impl Property {
     }
 }
 
-fn parse_weight(text: &str) -> Result<Weight, String> {
-    let number: u64 = text.parse().map_err(|_| "a weight is a whole number from 1 to 10000")?;
-    Weight::new(number).map_err(|e| e.to_string())
+fn parse_weight(text: &str) -> Result<Option<Weight>, String> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let wrong = "a weight is a whole number from 1 to 10000, or auto for none";
+    let number: u64 = text.parse().map_err(|_| wrong)?;
+    Weight::new(number).map(Some).map_err(|e| e.to_string())
 }
 
 /// What the words mean, and that values fit their properties.
@@ -236,6 +240,7 @@ mod tests {
             "status wan0 --watch",
             "status --json",
             "path set bridge-1 weight 3",
+            "path set bridge-1 weight auto",
             "path set bridge-1 weight 3 --tunnel wan0 --peer roof",
             "path set bridge-1 rate_limit 20mbit --peer roof",
             "path set bridge-1 rate_limit off",

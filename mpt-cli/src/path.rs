@@ -3,14 +3,15 @@
 use crate::client::{Client, ClientError, may_look, run_dir, running};
 use crate::command::PathArguments;
 use anyhow::{anyhow, bail};
-use mpt_core::control::{PathSelector, Request, Status};
+use mpt_core::control::{PathSelector, PathStatus, Request, Status};
 use mpt_core::{Rate, RateLimit, Weight};
 use std::io::Write;
 
 /// What to do to a path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change {
-    Weight(Weight),
+    /// Or none.
+    Weight(Option<Weight>),
     RateLimit(RateLimit),
     Enabled(bool),
 }
@@ -22,9 +23,10 @@ pub(crate) fn run(which: &PathArguments, change: Change) -> anyhow::Result<()> {
     };
     let found = select(which, &tunnels)?;
     let path = PathSelector { path: which.path.clone(), peer: Some(found.peer.to_owned()) };
-    let (request, done) = match change {
+    let (request, mut done) = match change {
         Change::Weight(weight) => {
-            let done = format!("weight {} -> {}", found.weight, weight.get());
+            let shown = weight.map_or_else(|| "auto".to_owned(), |w| w.get().to_string());
+            let done = format!("weight {} -> {shown}", found.weight);
             (Request::SetWeight { path, weight }, done)
         }
         Change::RateLimit(rate_limit) => {
@@ -37,8 +39,23 @@ pub(crate) fn run(which: &PathArguments, change: Change) -> anyhow::Result<()> {
         }
     };
     Client::connect(found.tunnel)?.ask(&request)?;
+    if matches!(change, Change::Weight(_)) {
+        done += &switched(&found, &Client::connect(found.tunnel)?.status()?);
+    }
     writeln!(std::io::stdout(), "{} ({}, peer {}): {done}", which.path, found.tunnel, found.peer)?;
     Ok(())
+}
+
+/// Whether paths are used by another scheduler now that one has a weight, or none has.
+fn switched(before: &Found<'_>, now: &Status) -> String {
+    let peer = now.peers.iter().find(|peer| peer.name == before.peer);
+    match peer.map(|peer| peer.scheduler.as_str()).filter(|&now| now != before.scheduler) {
+        Some("weighted") => "; paths are used by their weights now, not by what is measured \
+            (`weight auto` for each path that has one takes that back)"
+            .to_owned(),
+        Some(scheduler) => format!("; scheduler {} -> {scheduler}", before.scheduler),
+        None => String::new(),
+    }
 }
 
 /// What the tunnels that run here answered.
@@ -107,7 +124,9 @@ pub(crate) fn statuses() -> anyhow::Result<Answers> {
 struct Found<'a> {
     tunnel: &'a str,
     peer: &'a str,
+    scheduler: &'a str,
     weight: u16,
+    /// Set here or wished by the peer; not what is estimated.
     rate_limit: RateLimit,
 }
 
@@ -122,8 +141,9 @@ fn select<'a>(
             status.paths_named(&which.path).map(move |(peer, path)| Found {
                 tunnel,
                 peer: &peer.name,
+                scheduler: &peer.scheduler,
                 weight: path.weight,
-                rate_limit: path.rate_limit.map_or(RateLimit::Off, |bytes| {
+                rate_limit: set_limit(path).map_or(RateLimit::Off, |bytes| {
                     RateLimit::At(Rate::nearest_to_bytes(bytes as u64))
                 }),
             })
@@ -145,6 +165,10 @@ fn select<'a>(
             ))
         }
     }
+}
+
+fn set_limit(path: &PathStatus) -> Option<f64> {
+    path.rate_limit.filter(|_| path.rate_limit_source.as_deref() != Some("estimate"))
 }
 
 fn unknown(which: &PathArguments, tunnels: &[(String, Status)]) -> anyhow::Error {
@@ -174,7 +198,7 @@ fn unknown(which: &PathArguments, tunnels: &[(String, Status)]) -> anyhow::Error
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mpt_core::control::{PathStatus, PeerStatus};
+    use mpt_core::control::PeerStatus;
 
     fn tunnel(name: &str, peers: &[(&str, &[&str])]) -> (String, Status) {
         let peers = peers.iter().map(|(peer, paths)| PeerStatus {
@@ -211,6 +235,21 @@ mod tests {
         );
         let names: Vec<_> = answers.despite_troubles().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["wan2"]);
+    }
+
+    #[test]
+    fn an_estimate_is_no_limit_that_somebody_set_and_another_scheduler_is_told() {
+        let mut tunnels = [tunnel("wan0", &[("roof", &["lte"])])];
+        let path = &mut tunnels[0].1.peers[0].paths[0];
+        (path.rate_limit, path.rate_limit_source) = (Some(2e6), Some("estimate".to_owned()));
+        tunnels[0].1.peers[0].scheduler = "adaptive".to_owned();
+        let arguments = arguments("lte", None);
+        let found = select(&arguments, &tunnels).unwrap();
+        assert_eq!(found.rate_limit, RateLimit::Off);
+        let mut now = tunnels[0].1.clone();
+        assert_eq!(switched(&found, &now), "");
+        now.peers[0].scheduler = "weighted".to_owned();
+        assert!(switched(&found, &now).contains("`weight auto`"));
     }
 
     #[test]

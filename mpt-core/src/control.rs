@@ -18,8 +18,9 @@ pub enum Request {
         /// Which path.
         #[serde(flatten)]
         path: PathSelector,
-        /// 1 to 10 000.
-        weight: Weight,
+        /// 1 to 10 000; null for none: with `scheduler: auto` and no weight anywhere, paths are used by what is measured.
+        #[serde(deserialize_with = "Option::deserialize")]
+        weight: Option<Weight>,
     },
     /// Sets a path's rate limit; it counts from the next packet on.
     SetRateLimit {
@@ -439,7 +440,12 @@ mod tests {
         let Request::SetWeight { path, weight } = serde_json::from_str(line).unwrap() else {
             panic!("not a set-weight");
         };
-        assert_eq!((path.path.as_str(), path.peer, weight.get()), ("bridge-5180", None, 3));
+        let three = Weight::new(3).ok();
+        assert_eq!((path.path.as_str(), path.peer, weight), ("bridge-5180", None, three));
+        let ask = |weight| format!(r#"{{"command":"set-weight","path":"a"{weight}}}"#);
+        let none = serde_json::from_str::<Request>(&ask(r#","weight":null"#));
+        assert!(matches!(none.unwrap(), Request::SetWeight { weight: None, .. }));
+        assert!(serde_json::from_str::<Request>(&ask("")).is_err());
         let err = serde_json::from_str::<Request>(
             r#"{"command":"set-weight","path":"a","weight":10001}"#,
         );

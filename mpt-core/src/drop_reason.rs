@@ -23,6 +23,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// In front of TUN: its queue was full, as the daemon had no time to read it.
+    TunFull = "tun-full",
     /// From TUN: not an IPv4 or IPv6 packet, or its lengths do not add up.
     NotIp = "not-ip",
     /// From TUN: no peer's `allowed_ips` covers the destination.

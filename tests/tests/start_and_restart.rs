@@ -207,6 +207,9 @@ fn nothing_is_left_behind() {
 
     // Nothing is read anew: a supervisor is to start it again.
     let site = testbed.a();
+    // Who runs this under nohup has it ignored, which the daemon would respect.
+    // SAFETY: no handler is installed; nothing else here has to do with SIGHUP.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
     let mut command = site.tund(&["up"]);
     let mut daemon = command.arg(site.configuration_file()).spawn().unwrap();
     let socket = site.run_directory().join("mpt0.sock");

@@ -214,8 +214,9 @@ fn silence(peer: &PeerStatus) -> Option<String> {
     // An answer agreed the keys, and each path has been what it is for as long at least.
     let since = peer.paths.iter().map(|path| path.last_change).chain(peer.session_age);
     let since = since.fold(f64::INFINITY, f64::min);
-    (since >= LULL)
-        .then(|| format!("no path has answered for {}: nothing gets through", seconds(since)))
+    (since >= LULL).then(|| {
+        format!("no path has answered for {}: nothing is known to get through", seconds(since))
+    })
 }
 
 /// What was never held was not released either: then there is little to say.

@@ -46,10 +46,10 @@ impl Endpoint {
         self.drops.add(reason, count);
     }
 
-    /// Sets a path's weight, from the next packet on.
-    pub fn set_weight(&mut self, peer: PeerId, path: PathId, weight: Weight) {
+    /// Sets a path's weight, or takes it away, from the next packet on.
+    pub fn set_weight(&mut self, peer: PeerId, path: PathId, weight: impl Into<Option<Weight>>) {
         if let Some(p) = self.peers.get_mut(peer.0 as usize) {
-            p.set_weight(path, weight);
+            p.set_weight(path, weight.into());
             self.touch(peer);
         }
     }

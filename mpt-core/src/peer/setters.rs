@@ -92,18 +92,15 @@ impl Peer {
         }
     }
 
-    /// Sets a path's weight, from the next packet on.
-    pub fn set_weight(&mut self, id: PathId, weight: Weight) {
-        if let Some(path) = self.paths[id.index()].as_mut() {
-            path.weight = Some(weight);
-            // The peer learns the wish for the way back.
-            path.introduction = Introduction::Due;
-        }
+    /// Sets a path's weight, or takes it away, from the next packet on.
+    pub fn set_weight(&mut self, id: PathId, weight: Option<Weight>) {
+        let Some(path) = self.paths[id.index()].as_mut() else { return };
+        path.weight = weight;
+        // The peer learns the wish for the way back.
+        path.introduction = Introduction::Due;
         self.views_dirty = true;
-        for view in &mut self.views {
-            if view.id == id {
-                view.weight = weight;
-            }
+        for view in self.views.iter_mut().filter(|v| v.id == id) {
+            view.weight = path.effective_weight();
         }
     }
 

@@ -121,7 +121,9 @@ impl Peer {
         }
         match self.sessions.current() {
             None => true,
-            Some(slot) => slot.session.rekey_due(now) || self.silent(now) || is_unheard(now, slot),
+            Some(slot) => {
+                slot.session.rekey_due(now) || self.silent(now) || self.is_unheard(now, slot)
+            }
         }
     }
 
@@ -133,6 +135,14 @@ impl Peer {
             .current()
             .is_some_and(|slot| now.since(slot.session.created()) < SILENCE * 2);
         !usable && !young && now.since(self.last_heard) >= SILENCE
+    }
+
+    /// Whether the peer makes no use of the keys that we agreed on.
+    fn is_unheard(&self, now: Time, slot: &Slot) -> bool {
+        let trips = self.paths.iter().flatten().filter_map(|p| p.health.rtt().smoothed());
+        let long = UNHEARD.max(trips.min().unwrap_or_default() * 3);
+        let since = now.since(slot.session.created());
+        slot.session.is_initiator() && slot.heard.is_none() && since >= long
     }
 
     /// Whether there is anywhere to send an initiation. What the peer opened is its to open again,
@@ -182,12 +192,6 @@ impl Peer {
         }
         attempt.on_copy_sent(now, self.last_heard);
     }
-}
-
-/// Whether the peer makes no use of the keys that we agreed on.
-fn is_unheard(now: Time, slot: &Slot) -> bool {
-    let since = now.since(slot.session.created());
-    slot.session.is_initiator() && slot.heard.is_none() && since >= UNHEARD
 }
 
 impl Peer {

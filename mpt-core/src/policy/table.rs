@@ -173,7 +173,8 @@ impl PolicyTable {
         }
         if self.rules[self.own..].iter().any(|r| r.policy.name.as_deref() == Some(which)) {
             return Err(BadPolicy(format!(
-                "`{which}` is built in; `builtin_policies: off` in the configuration does without"
+                "`{which}` is built in: those that are added stand before it anyway, and `builtin_policies: off` in the \
+                 configuration does without"
             )));
         }
         let names: Vec<_> = self

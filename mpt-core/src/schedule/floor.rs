@@ -20,6 +20,10 @@ const CLEAR_WINDOW: Duration = Duration::from_secs(1);
 /// Spreading costs when less than this share of the best path's rate arrives.
 const SHARE: f64 = 0.95;
 
+/// Where a flow comes in bursts it is less than this, and very much more is to come in a trial: the flow may have no more to send in between,
+/// or not yet.
+const SHARE_OF_BURSTS: f64 = 0.65;
+
 /// What was under way when a path was given a rest comes within this time, …
 const SETTLES: Duration = Duration::from_millis(500);
 
@@ -54,6 +58,10 @@ const TRUST: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Floor {
     from: Option<(Time, u64)>,
+    /// Since then nothing was spread for a moment.
+    lulls: bool,
+    /// That was so when it was found last that spreading costs.
+    bursts: bool,
     /// What came last when packets were spread, bytes a second.
     spread: f64,
     /// What came while a path rested, if that was more.
@@ -90,6 +98,17 @@ pub(super) struct Rest {
     on_trial: bool,
 }
 
+/// How packets are spread now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Spread {
+    /// They are.
+    Now,
+    /// They were a moment ago, and may be again.
+    Lately,
+    /// They are not.
+    No,
+}
+
 /// Which path alone would do better.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Cost {
@@ -106,13 +125,14 @@ impl Floor {
         &mut self,
         now: Time,
         delivered: u64,
-        spread: bool,
+        spread: Spread,
         (fastest, strongest): (f64, f64),
     ) -> Option<Cost> {
-        if !spread || self.trial.is_some() {
+        if spread == Spread::No || self.trial.is_some() {
             self.from = None;
             return None;
         }
+        self.lulls = spread == Spread::Lately || self.lulls && self.from.is_some();
         let (from, before) = *self.from.get_or_insert((now, delivered));
         let span = now.since(from);
         if span < CLEAR_WINDOW {
@@ -123,9 +143,10 @@ impl Floor {
             return None;
         }
         self.from = Some((now, delivered));
-        let cost = if rate < fastest * SHARE {
+        let lulls = std::mem::take(&mut self.lulls);
+        let cost = if rate < fastest * if lulls { SHARE_OF_BURSTS } else { SHARE } {
             Cost::Fastest
-        } else if rate < strongest * SHARE {
+        } else if rate < strongest * SHARE && !lulls {
             Cost::Strongest
         } else {
             return None;
@@ -133,7 +154,7 @@ impl Floor {
         if now < self.trusted_until && rate > self.spread * WORSE {
             return None;
         }
-        self.spread = rate;
+        (self.spread, self.bursts) = (rate, lulls);
         Some(cost)
     }
 
@@ -157,7 +178,7 @@ impl Floor {
         let span = now.since(from).as_secs_f64().max(1e-3);
         let rate = delivered.saturating_sub(before) as f64 / span;
         self.trial = None;
-        if rate > self.spread * BETTER {
+        if rate > self.spread * if self.bursts { MUCH_BETTER } else { BETTER } {
             (self.resting, self.trusted_until) = (rate, Time::ZERO);
             let much = rate > self.spread * MUCH_BETTER;
             return Some(if much { Tried::MuchBetter } else { Tried::Better });
@@ -217,9 +238,28 @@ mod tests {
     fn found(rate: u64) -> Option<(u64, Cost)> {
         let mut floor = Floor::default();
         (0..20_000u64).step_by(20).find_map(|ms| {
-            let cost = floor.costs(Time::from_millis(ms), rate * ms / 1_000, true, (1e6, 2e6))?;
+            let cost =
+                floor.costs(Time::from_millis(ms), rate * ms / 1_000, Spread::Now, (1e6, 2e6))?;
             Some((ms, cost))
         })
+    }
+
+    fn now_if(spread: bool) -> Spread {
+        if spread { Spread::Now } else { Spread::No }
+    }
+
+    /// Spread for 300 of 500 ms, and lately in between.
+    #[test]
+    fn a_flow_in_bursts_is_to_have_two_thirds_of_the_best_path() {
+        for (rate, costs) in [(300_000u64, true), (600_000, true), (750_000, false)] {
+            let mut floor = Floor::default();
+            let found = (0..20_000u64).step_by(20).find(|ms| {
+                let spread = if ms % 500 < 300 { Spread::Now } else { Spread::Lately };
+                let delivered = rate * (ms / 500) / 2;
+                floor.costs(Time::from_millis(*ms), delivered, spread, (1e6, 9e6)).is_some()
+            });
+            assert_eq!(found.is_some_and(|ms| ms < 2_700), costs, "{rate}: {found:?}");
+        }
     }
 
     #[test]
@@ -244,7 +284,7 @@ mod tests {
                     rest.on_tried(now, tried);
                 }
                 let spread = rest.is_over(now);
-                if floor.costs(now, delivered, spread, (1e6, 1e6)).is_some() {
+                if floor.costs(now, delivered, now_if(spread), (1e6, 1e6)).is_some() {
                     floor.begin_trial(now);
                     rest.begin(now);
                     rests.push(ms);
@@ -267,7 +307,7 @@ mod tests {
                 assert_eq!(tried, Tried::MuchBetter);
                 rest.on_tried(now, tried);
             }
-            if floor.costs(now, delivered, rest.is_over(now), (1e6, 1e6)).is_some() {
+            if floor.costs(now, delivered, now_if(rest.is_over(now)), (1e6, 1e6)).is_some() {
                 floor.begin_trial(now);
                 rest.begin(now);
                 rests.push(ms);
@@ -291,7 +331,7 @@ mod tests {
             };
             delivered += 20 * rate;
             let _ = floor.tried(now, delivered);
-            if floor.costs(now, delivered, !trial, (1e6, 1e6)).is_some() {
+            if floor.costs(now, delivered, now_if(!trial), (1e6, 1e6)).is_some() {
                 floor.begin_trial(now);
                 asked.push(ms);
             }
@@ -306,7 +346,7 @@ mod tests {
             let now = Time::from_millis(ms + 100_000);
             delivered += 20 * if ms < 10_000 { 800 } else { 600 };
             let _ = floor.tried(now, delivered);
-            if floor.costs(now, delivered, true, (1e6, 1e6)).is_some() {
+            if floor.costs(now, delivered, Spread::Now, (1e6, 1e6)).is_some() {
                 floor.begin_trial(now);
                 asked.push(ms / 1_000);
             }

@@ -118,6 +118,9 @@ impl Daemon {
         }
         let refused = counted.refused - std::mem::replace(&mut self.refused_told, counted.refused);
         endpoint.count_drops(DropReason::TunWrite, refused);
+        let full = crate::tun::queue_drops(&self.name).unwrap_or(self.full_told);
+        let before = std::mem::replace(&mut self.full_told, full);
+        endpoint.count_drops(DropReason::TunFull, full.saturating_sub(before));
         let mut core = endpoint.status(now);
         drop(endpoint);
         for binding in &self.bindings {

@@ -107,6 +107,8 @@ struct Daemon {
     warnings: Vec<String>,
     /// Packets that TUN refused, as far as the endpoint has counted them.
     refused_told: u64,
+    /// What the kernel dropped in front of it, as far as that was counted.
+    full_told: u64,
     /// What the kernel refuses of rules and routes now.
     routing: Option<String>,
     mtu: u16,

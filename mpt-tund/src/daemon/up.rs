@@ -133,6 +133,7 @@ impl Daemon {
             workers,
             listening: Vec::new(),
             refused_told: 0,
+            full_told: 0,
             bindings,
             netlink,
             net,

@@ -8,9 +8,11 @@ mod device;
 mod offloads;
 mod owner;
 mod probe;
+mod queue_drops;
 mod steering;
 mod vnet_header;
 
 pub use device::{TunDevice, TunError, TunQueue};
 pub use offloads::Offloads;
+pub use queue_drops::queue_drops;
 pub use vnet_header::VNET_HEADER_LEN;

@@ -5,7 +5,7 @@ use super::{Adaptive, BELIEVED, CALM, micros};
 use crate::Time;
 use crate::path::difference;
 use crate::schedule::PathView;
-use crate::schedule::floor::Cost;
+use crate::schedule::floor::{Cost, Spread};
 use std::time::Duration;
 
 /// Another path becomes the fastest when it is better by this, microseconds.
@@ -94,8 +94,13 @@ impl Adaptive {
         // What arrives no later by a path is not in anybody's way.
         let costly = self.eligible & !self.minor & !fastest.id.bit();
         let alone = if e.measured { e.rate } else { 0 };
-        // One that comes in bursts, since it has to wait for a slow path, is spread again and again.
-        let spread = now < self.spread_until + LULL && costly != 0;
+        // A flow that has to wait for a slow path comes in bursts.
+        let spread = match spread {
+            _ if costly == 0 => Spread::No,
+            true => Spread::Now,
+            false if now < self.spread_until + LULL => Spread::Lately,
+            false => Spread::No,
+        };
         let costs = self.floor.costs(now, self.delivered, spread, (alone as f64, best as f64));
         if let Some(cost) = costs {
             let strongest = paths
