@@ -1,5 +1,6 @@
 //! One end of the tunnel: one static key, one TUN device, many peers.
 
+mod events;
 mod glance;
 mod handshake;
 mod policies;
@@ -86,9 +87,6 @@ pub struct Endpoint {
     tunnel_mtu: TunnelMtu,
     mtu: u16,
 }
-
-/// Of more events than this that nobody drained, the oldest that are told again, or stand in the status, are forgotten.
-const MAX_EVENTS: usize = 1_024;
 
 /// A peer that cannot be added.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -361,19 +359,6 @@ impl Endpoint {
         self.forget_events();
     }
 
-    /// Changes of state are kept: whoever drives this knows states by them alone.
-    fn forget_events(&mut self) {
-        let mut surplus = self.events.len().saturating_sub(MAX_EVENTS);
-        if surplus > 0 {
-            self.events.retain(|event| {
-                let passing = matches!(event, Event::ResolveRemote(..) | Event::Warning(_));
-                let forgotten = passing && surplus > 0;
-                surplus -= usize::from(forgotten);
-                !forgotten
-            });
-        }
-    }
-
     /// When [`handle_batch_end`](Self::handle_batch_end) wants to be called next, if nothing comes
     /// before: the earliest probe, report, packet that waits for a rate limit, marker, release or key change. Whichever worker calls it then does
     /// what all share; the others find it done.
@@ -407,18 +392,6 @@ impl Endpoint {
     #[must_use]
     pub fn has_queue(&self) -> bool {
         self.peers.iter().any(Peer::has_queue)
-    }
-
-    /// Whether [`poll_event`](Self::poll_event) has something to tell.
-    #[must_use]
-    pub fn has_events(&self) -> bool {
-        !self.events.is_empty()
-    }
-
-    /// What happened.
-    #[must_use]
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
     }
 
     /// Says goodbye to every peer, and delivers what is held.

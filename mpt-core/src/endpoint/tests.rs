@@ -1,5 +1,6 @@
 //! Two endpoints in virtual time.
 
+use super::events::MAX_EVENTS;
 use super::*;
 use crate::config::{
     CipherChoice, LocalEnd, MemoryLimits, MssClamp, PathConfig, Prefix, ProbeIntervals,
