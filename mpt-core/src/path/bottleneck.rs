@@ -15,6 +15,9 @@ const LEAST_DRAINING: f64 = 0.7;
 /// A path in which nothing stood for so long is not kept to anything: it is not full, or can do more.
 const FORGOTTEN: Duration = Duration::from_secs(1);
 
+/// A path of which nothing is told for so long is not kept to anything either.
+const SILENT: Duration = Duration::from_secs(10);
+
 /// A queue is gone long before it stood for this.
 const SUSPECT: Duration = Duration::from_secs(1);
 
@@ -88,6 +91,17 @@ impl Bottleneck {
     /// It is not kept to anything.
     pub fn release(&mut self) {
         *self = Self::default();
+    }
+
+    /// Time has passed, perhaps without a report. Of a path that carries nothing none tells that its queue is gone.
+    pub fn expire(&mut self, now: Time, capacity: f64) {
+        let quiet = self.queued.map_or(Duration::ZERO, |at| now.since(at));
+        if quiet >= SILENT {
+            self.release();
+        } else if quiet >= FORGOTTEN {
+            (self.stood, self.trial) = (None, None);
+            self.given = self.given.map(|given| given.max(capacity));
+        }
     }
 
     /// A report came.

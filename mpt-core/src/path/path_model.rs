@@ -174,7 +174,10 @@ impl PathModel {
         // Else those came that were overtaken, or the same report by another path.
         let own = sent.own;
         let joint = self.joint.on_report(now, worker, report.highest_seq, report.packets);
-        let Some(told) = report.delays else { return };
+        let Some(told) = report.delays else {
+            self.expire(now);
+            return;
+        };
 
         let busy = self.rate.capacity().is_none_or(|c| self.rate.latest() > LITTLE * c);
         if told.packets > 0 {
@@ -242,6 +245,7 @@ impl PathModel {
             at: now,
             idle_at: now + queue.saturating_sub(threshold / 2),
             rate: rate as u64,
+            capacity: self.rate.capacity().unwrap_or(0.0) as u64,
             measured: self.rate.is_measured()
                 || jitter > STEADY && self.loss.congestive() > OVERFLOW,
             delay: self.delay.base_micros(),
@@ -298,6 +302,11 @@ impl PathModel {
             Some(rate) => (rate * STARTUP_GAIN).max(first),
             None => first,
         }
+    }
+
+    /// Time has passed: what stood in its queue leaves, whether that is told or not.
+    pub fn expire(&mut self, now: Time) {
+        self.bottleneck.expire(now, self.rate.capacity().unwrap_or(0.0));
     }
 
     /// What the path is to be given at most, bytes a second of what reports count, so that what waits waits here and not in

@@ -144,6 +144,7 @@ mod tests {
             min_rtt: Duration::from_millis(srtt),
             limit: None,
             tokens: crate::schedule::Tokens::Spent,
+            wait: Duration::ZERO,
             estimate: Default::default(),
         };
         let views = [view(A, 40), view(B, 100)];

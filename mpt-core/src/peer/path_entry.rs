@@ -344,6 +344,15 @@ impl Path {
         self.follow_limits(now);
     }
 
+    /// Time has passed: a path of which nothing is told is not kept to what it was seen to deliver for ever.
+    pub fn expire_bottleneck(&mut self, now: Time) {
+        self.model.expire(now);
+        if self.estimated_limit.is_some() && self.model.bottleneck().is_none() {
+            self.estimated_limit = None;
+            self.follow_limits(now);
+        }
+    }
+
     /// Nothing is known of what the path delivers, and it is not kept to what was.
     pub fn forget_bottleneck(&mut self, now: Time) {
         self.model = PathModel::default();

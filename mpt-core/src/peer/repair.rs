@@ -347,6 +347,7 @@ mod tests {
                 srtt: Duration::from_millis(ms),
                 limit: None,
                 tokens: Tokens::Left,
+                wait: Duration::ZERO,
                 min_rtt: Duration::from_millis(ms),
                 estimate: Estimate::default(),
             };

@@ -26,6 +26,7 @@ use crate::repair::{Content, Handling, Kept};
 use crate::schedule::{Fastest, PathView, Pick, Prefer, Rank, Scheduler, Tokens};
 use crate::wire::{Beside, DATA_HEADER_LEN, DataHeader, HeaderFlags};
 use crate::{DropReason, Fragment, LaneRef, Outbox, PathId, PeerId, Time, WorkerId};
+use std::time::Duration;
 
 /// Units of the send time in the data header.
 const SEND_TIME_UNIT_MICROS: u64 = 100;
@@ -169,6 +170,8 @@ pub(super) struct Batch<'p> {
     tos: u8,
     flow: u64,
     pub(super) flags: HeaderFlags,
+    /// How long the packet has been waiting for tokens.
+    pub(super) waited: Duration,
     treatment: Treatment,
     prefer: Prefer,
     handling: Handling,
@@ -211,6 +214,7 @@ impl<'p> Batch<'p> {
             tos,
             flow,
             flags: HeaderFlags::NONE,
+            waited: Duration::ZERO,
             treatment,
             prefer: route::preference(peer.scheduler_kind),
             handling: route::handling(treatment),

@@ -15,7 +15,7 @@ use crate::control::QueueStatus;
 use crate::inner::{Segments, Split};
 use crate::policy::{Route, Treatment};
 use crate::queue::{Arrival, Counts, FairQueue};
-use crate::schedule::Tokens;
+use crate::schedule::{PathView, Tokens};
 use crate::wire::HeaderFlags;
 use crate::{DropReason, Outbox, Rate, Time, WorkerId};
 use std::time::Duration;
@@ -85,6 +85,7 @@ impl Peer {
 
     /// The queue comes with the first limit and goes with the last, once it is empty.
     pub(super) fn tick_limits(&mut self, now: Time) {
+        self.paths.iter_mut().flatten().for_each(|p| p.expire_bottleneck(now));
         let limited = self.paths.iter().flatten().any(|p| p.pacer.is_some());
         if !limited && self.shaper.queue.as_ref().is_none_or(|q| q.is_empty()) {
             if self.shaper.queue.take().is_some() {
@@ -171,6 +172,7 @@ impl Peer {
                 let protects = self.begin_protection(worker, treatment);
                 let mut batch = Batch::begin(self, now, worker, front.tos, front.flow, treatment);
                 batch.flags = front.flags;
+                batch.waited = now.since(front.since);
                 let sent = match batch.pick(front.len) {
                     Ok((path, fragment)) => {
                         batch.emit(path, fragment, front.len, out, |to| queue.copy_front(to))
@@ -230,8 +232,13 @@ impl Peer {
         let mut any = false;
         for view in &mut self.views {
             let path = self.paths[view.id.index()].as_mut();
-            let ready = path.and_then(|p| p.pacer.as_mut()).is_none_or(|p| p.ready(now).is_ok());
+            let mut pacer = path.and_then(|p| p.pacer.as_mut());
+            let ready = pacer.as_mut().is_none_or(|p| p.ready(now).is_ok());
             view.tokens = if ready { Tokens::Left } else { Tokens::Spent };
+            view.wait = match pacer {
+                Some(pacer) if !ready => pacer.wait(now),
+                _ => Duration::ZERO,
+            };
             any |= ready && Some(view.rank) == best;
         }
         any
@@ -248,7 +255,7 @@ impl Peer {
     /// none has.
     fn drain_rate(&self) -> Option<Rate> {
         let best = self.views.iter().map(|v| v.rank).min()?;
-        let limits = self.views.iter().filter(|v| v.rank == best).filter_map(|v| v.limit);
+        let limits = self.used().filter(|v| v.rank == best).filter_map(|v| v.limit);
         let bits: u64 = limits.map(Rate::bits_per_second).sum();
         (bits > 0).then(|| Rate::nearest_to_bits(bits))
     }
@@ -257,7 +264,8 @@ impl Peer {
     /// acknowledgements bring back here. A limit that somebody set is kept to as it is.
     fn bursts(&self, now: Time) -> Duration {
         let estimated = |p: &Path| matches!(p.limit(), Some((_, LimitSource::Estimate)));
-        let paths = || self.paths.iter().flatten().filter(|p| estimated(p));
+        let used = || self.used().filter_map(|v| self.paths[v.id.index()].as_deref());
+        let paths = || used().filter(|p| estimated(p));
         let most = paths().map(|p| p.model.delay().jitter()).max().unwrap_or_default();
         let late =
             if most < STEADY { Duration::ZERO } else { (most * BURST_JITTERS).min(MOST_BURST) };
@@ -268,6 +276,12 @@ impl Peer {
     }
 
     fn slowest_rtt(&self) -> Duration {
-        self.views.iter().map(|v| v.srtt).max().unwrap_or_default()
+        self.used().map(|v| v.srtt).max().unwrap_or_default()
+    }
+
+    /// The paths that a flow is spread over which fills one: for others nothing waits.
+    fn used(&self) -> impl Iterator<Item = &PathView> {
+        let over = self.scheduler.spreads_over().filter(|&over| over != 0);
+        self.views.iter().filter(move |v| over.is_none_or(|over| over & v.id.bit() != 0))
     }
 }

@@ -309,6 +309,7 @@ impl Peer {
                 srtt: path.health.rtt().smoothed().unwrap_or_default(),
                 limit: path.limit().map(|(rate, _)| rate),
                 tokens: Tokens::Left,
+                wait: Duration::ZERO,
                 min_rtt: path.health.rtt().min().unwrap_or_default(),
                 estimate: path.model.estimate(),
             })

@@ -107,6 +107,17 @@ impl Pacer {
         self.until
     }
 
+    /// How long it takes until a packet may go, if [`ready`](Self::ready) refused it at `now`: what is owed is paid first.
+    #[must_use]
+    pub fn wait(&self, now: Time) -> Duration {
+        if self.credit > 0 {
+            return Duration::ZERO;
+        }
+        let owed = (1 - self.credit).unsigned_abs().saturating_mul(1_000_000_000);
+        let paid = Duration::from_nanos(owed / self.rate.bytes_per_second().max(1));
+        self.until.since(now).max(paid)
+    }
+
     fn earn(&mut self, now: Time) -> Result<(), Time> {
         if now < self.until {
             return Err(self.until);

@@ -48,6 +48,15 @@ const TAIL: i64 = 2;
 /// something soon: all that those may not have yet would go there, and be lost.
 const MORE_THAN_ENOUGH: Duration = Duration::from_millis(60);
 
+/// A path that brings no more than this part of the fastest is not worth that a burst waits for it.
+const WEAK_PART: u64 = 3;
+
+/// A burst is no longer than this.
+const LONGEST_BURST: Duration = Duration::from_millis(150);
+
+/// What is later by less than this is not.
+const NOT_LONGER: Duration = Duration::from_millis(5);
+
 /// A flow is unanswered when nothing came back for so long at least since that is looked for.
 const WATCHED: Duration = Duration::from_millis(700);
 
@@ -94,6 +103,8 @@ pub struct Adaptive {
     /// Since when the fastest path's queue has been standing and short.
     modest_since: Option<Time>,
     delivered: u64,
+    /// Some path was in others' way until a moment before this.
+    costly_until: Time,
     floor: Floor,
     waits: Waits,
 }
@@ -130,7 +141,11 @@ impl Adaptive {
         let paths = all.filter(|v| fit(v));
         let fastest = paths.clone().find(|v| is_fastest(self, v));
         let fastest = fastest.or_else(|| paths.clone().min_by_key(|v| self.cost(v)))?;
-        let kind = self.flows.kind(now, flow, len);
+        let kind = self.flows.kind(now, flow, len, self.watches(now));
+        let stood = match kind {
+            Kind::Sparse => Duration::ZERO,
+            _ => self.waits.on_tokens(now, fastest.tokens == Tokens::Left),
+        };
         let picked = if kind == Kind::Sparse {
             let tail = |v: &PathView| match now.since(v.estimate.at) < BELIEVED {
                 true => micros(v.estimate.jitter) * TAIL,
@@ -141,17 +156,27 @@ impl Adaptive {
             };
             paths.clone().min_by_key(arrives)?.id
         } else if fastest.tokens == Tokens::Left
-            && now >= self.spread_until
+            && (now >= self.spread_until || kind == Kind::Young)
             && !self.bursts(now, fastest)
         {
             fastest.id
         } else {
-            let unanswered = kind == Kind::Unanswered && self.watches(now);
-            let over = match unanswered {
-                true => Over { paths: self.known, minor: 0, yields: false },
-                false => Over { paths: self.eligible, minor: self.minor, yields: true },
+            let over = match kind {
+                Kind::Unanswered => Over { paths: self.known, minor: 0, yields: false },
+                // It may be over before a slower path has delivered anything.
+                Kind::Young => {
+                    let others = self.eligible & !fastest.id.bit();
+                    Over { paths: self.eligible, minor: others, yields: true }
+                }
+                _ => Over { paths: self.eligible, minor: self.minor, yields: true },
             };
-            self.spread(now, paths.clone(), fastest, over)
+            let sooner = kind == Kind::Busy
+                && fastest.tokens == Tokens::Spent
+                && stood.max(self.waits.of_this(now)) < self.longer(paths.clone(), fastest);
+            match sooner {
+                true => fastest.id,
+                false => self.spread(now, paths.clone(), fastest, (over, len)),
+            }
         };
         // What is to wait will be asked for again.
         if paths.clone().any(|v| v.id == picked && v.tokens == Tokens::Spent) {
@@ -177,7 +202,7 @@ impl Adaptive {
 
     /// Whether the flow needs little.
     pub(super) fn is_sparse(&self, now: Time, flow: u64) -> bool {
-        self.flows.kind(now, flow, 0) == Kind::Sparse
+        self.flows.kind(now, flow, 0, false) == Kind::Sparse
     }
 
     /// When a packet sent now by this path would arrive, microseconds, beside the other paths.
@@ -208,7 +233,7 @@ impl Adaptive {
         self.lanes[v.id.index()].idle_at.since(now).max(foreign(now, v))
     }
 
-    /// How long the packet whose turn it is would wait for a path without tokens: for its own at least, and the longer, the longer it
+    /// How long the packet whose turn it is would wait for a path without tokens: for its own and what is owed at least, and the longer, the longer it
     /// has been waiting: what a limit is too small for goes by another path.
     fn until_tokens(&self, now: Time, v: &PathView, len: usize) -> Duration {
         let Some(limit) = v.limit.filter(|_| v.tokens == Tokens::Spent) else {
@@ -218,7 +243,7 @@ impl Adaptive {
         let own = Duration::from_nanos(
             bits.saturating_mul(1_000_000_000) / limit.bits_per_second().max(1),
         );
-        self.waits.of_this(now) + own
+        self.waits.of_this(now) + own.max(v.wait)
     }
 
     /// Whether the fastest path was given far too much at once, by what it is known to deliver.
@@ -232,6 +257,26 @@ impl Adaptive {
         bursts
     }
 
+    /// How much longer than by the fastest path a flow waits at least for what goes by another one, where the others bring little beside it. A
+    /// burst that the fastest has sent within that time is all there sooner if none of it goes elsewhere: a flow that had to wait for
+    /// something comes in such bursts.
+    fn longer<'v>(
+        &self,
+        paths: impl Iterator<Item = &'v PathView>,
+        fastest: &PathView,
+    ) -> Duration {
+        let mut least = micros(LONGEST_BURST);
+        for v in paths.filter(|v| v.id != fastest.id && self.eligible & v.id.bit() != 0) {
+            let (a, b) = (&fastest.estimate, &v.estimate);
+            if !a.measured || !b.measured || b.capacity > a.capacity / WEAK_PART {
+                return Duration::ZERO;
+            }
+            least = least.min(self.cost(v) - self.cost(fastest) + micros(b.jitter) * TAIL);
+        }
+        let least = Duration::from_micros(least.max(0).unsigned_abs());
+        if least < NOT_LONGER { Duration::ZERO } else { least }
+    }
+
     /// Of the paths `over` the fastest of those where next to nothing waits; else where the least does, unless that is more than enough. Then
     /// a flow that can wait does so for a path without tokens, if it comes no later by that; others go where the least waits all the same.
     fn spread<'v>(
@@ -239,9 +284,10 @@ impl Adaptive {
         now: Time,
         paths: impl Iterator<Item = &'v PathView>,
         fastest: &PathView,
-        over: Over,
+        (over, len): (Over, usize),
     ) -> PathId {
-        let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest));
+        let waits = self.until_tokens(now, fastest, len);
+        let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest) + waits);
         let mut quick: Option<(i64, PathId)> = None;
         let mut spent: Option<(i64, PathId)> = None;
         let mut short: Option<(u64, PathId)> = None;

@@ -10,8 +10,10 @@ pub struct Estimate {
     pub at: Time,
     /// When the path will have sent all that it was given until then.
     pub idle_at: Time,
-    /// What it takes, bytes a second.
+    /// What it may take, bytes a second: somewhat more than it did where nothing waits, so that more is found.
     pub rate: u64,
+    /// What it was seen to take, bytes a second.
+    pub capacity: u64,
     /// Whether that is its limit; else it may be more.
     pub measured: bool,
     /// Mean one-way delay when empty, microseconds plus a constant that all paths of a peer share.
@@ -37,6 +39,11 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// What it brings, bytes a second: where that is known it does not change with what waits.
+    pub(super) const fn brings(&self) -> u64 {
+        if self.measured { self.capacity } else { self.rate }
+    }
+
     /// Whether it was found to lose packets, so long ago that nobody knows.
     pub(super) fn is_loss_doubted(&self, now: Time) -> bool {
         self.loss_until.is_some_and(|until| now >= until)

@@ -48,6 +48,23 @@ impl Fastest {
         self.current
     }
 
+    /// Whether a packet that has `waited` for tokens arrives sooner by a path that has none yet than by `picked`, which has some. What a limit is
+    /// too small for goes by another path.
+    #[must_use]
+    pub fn is_worth_waiting(
+        views: &[PathView],
+        picked: PathId,
+        inner: usize,
+        prefer: Prefer,
+        waited: Duration,
+    ) -> bool {
+        let Some(picked) = views.iter().find(|v| v.id == picked) else { return false };
+        let spent = best(views, (inner, Tokens::Spent), prefer, None);
+        spent
+            .filter(|v| v.tokens == Tokens::Spent && v.rank == picked.rank)
+            .is_some_and(|v| waited + v.wait < expected(picked).saturating_sub(expected(v)) / 2)
+    }
+
     /// The path for the same packet's copy: the best one beside `first` that works; when all are suspected, which the loss of
     /// one that carried the reports about the others makes them for a moment, any. `tokens`: whether those of its limit may be spent.
     #[must_use]
@@ -101,6 +118,7 @@ mod tests {
             min_rtt: srtt,
             limit,
             tokens,
+            wait: Duration::ZERO,
             estimate,
         }
     }
@@ -126,6 +144,25 @@ mod tests {
         assert_eq!(second(&views, id(1).unwrap()), id(0));
         let views = [view(0, Rank::Unanswered, 40, 1), view(1, Suspected, 20, 2)];
         assert_eq!(second(&views, id(1).unwrap()), None);
+    }
+
+    #[test]
+    fn what_arrives_sooner_by_a_path_without_tokens_waits() {
+        let ms = Duration::from_millis;
+        let mut views = [view(0, Rank::Preferred, 20, 0), view(1, Rank::Preferred, 220, 0)];
+        (views[0].tokens, views[0].wait) = (Tokens::Spent, ms(3));
+        let far = Fastest::default().pick(&views, 100, Prefer::Soonest).unwrap();
+        assert_eq!(far.index(), 1);
+        let waits = |views: &[PathView], waited| {
+            Fastest::is_worth_waiting(views, far, 100, Prefer::Soonest, ms(waited))
+        };
+        assert!(waits(&views, 0) && waits(&views, 96) && !waits(&views, 97));
+        views[0].wait = ms(250);
+        assert!(!waits(&views, 0), "it owes much");
+        (views[0].wait, views[0].rank) = (ms(3), Rank::Suspected);
+        assert!(!waits(&views, 0));
+        (views[0].rank, views[0].tokens) = (Rank::Preferred, Tokens::Left);
+        assert!(!waits(&views, 0));
     }
 
     #[test]

@@ -20,6 +20,9 @@ const MOST: u32 = BURST + 62_500;
 /// A flow that was answered is so for this long: longer than the round trips of those that wait for answers.
 const ANSWERED: u32 = 700;
 
+/// A flow is young until it has sent so many bytes since it is busy: most of what people wait for on the web is shorter.
+const YOUNG: u32 = 256_000;
+
 /// A flow that waits for answers sends no more than a first window without any (RFC 6928; RFC 9002, section 7.2), however
 /// long that takes: whoever is busy for so long without one waits for none.
 const BUSY: u32 = 100;
@@ -29,6 +32,8 @@ const BUSY: u32 = 100;
 pub(super) enum Kind {
     /// To arrive soon.
     Sparse,
+    /// To be carried soon: it has only begun, and is perhaps over before a slower path has delivered anything.
+    Young,
     /// To be carried; it is answered, and may slow down when it is not carried well.
     Busy,
     /// To be carried as it comes: nothing comes back from where it goes, so nothing can tell it to slow down.
@@ -61,6 +66,8 @@ struct Bucket {
     level: u32,
     /// Busy since then.
     busy_since: u32,
+    /// Sent since then, bytes.
+    sent: u32,
     /// When something came back; 0: never.
     answered: u32,
 }
@@ -72,9 +79,9 @@ impl Default for FlowTable {
 }
 
 impl FlowTable {
-    /// What kind of flow a packet of `bytes` belongs to. It is not counted before it goes.
+    /// What kind of flow a packet of `bytes` belongs to. It is not counted before it goes. `watched`: answers are told.
     #[inline]
-    pub(super) fn kind(&self, now: Time, flow: u64, bytes: usize) -> Kind {
+    pub(super) fn kind(&self, now: Time, flow: u64, bytes: usize, watched: bool) -> Kind {
         let tick = tick(now);
         let bucket = match self.find(tick, flow) {
             Place::Own(at) | Place::Shared(at) => self.buckets[at],
@@ -82,11 +89,14 @@ impl FlowTable {
         };
         if bucket.filled(tick, bytes) <= BURST {
             Kind::Sparse
-        } else if bucket.filled(tick, 0) > BURST
+        } else if watched
+            && bucket.filled(tick, 0) > BURST
             && tick.wrapping_sub(bucket.busy_since) >= BUSY
             && (bucket.answered == 0 || tick.wrapping_sub(bucket.answered) >= ANSWERED)
         {
             Kind::Unanswered
+        } else if bucket.sent < YOUNG {
+            Kind::Young
         } else {
             Kind::Busy
         }
@@ -99,8 +109,9 @@ impl FlowTable {
         let bucket = self.bucket(tick, flow);
         let level = bucket.filled(tick, bytes);
         if bucket.filled(tick, 0) <= BURST && level > BURST {
-            bucket.busy_since = tick;
+            (bucket.busy_since, bucket.sent) = (tick, 0);
         }
+        bucket.sent = bucket.sent.saturating_add(bytes as u32);
         (bucket.at, bucket.level) = (tick, level);
     }
 
@@ -164,7 +175,7 @@ mod tests {
 
     /// A packet that goes at once; whether its flow is sparse.
     fn is_sparse(t: &mut FlowTable, now: Time, flow: u64, bytes: usize) -> bool {
-        let kind = t.kind(now, flow, bytes);
+        let kind = t.kind(now, flow, bytes, true);
         t.count(now, flow, bytes);
         kind == Kind::Sparse
     }
@@ -215,7 +226,7 @@ mod tests {
             for flow in [stream, transfer] {
                 t.count(now, flow, 1_400);
             }
-            let kind = |flow| t.kind(now, flow, 1_400);
+            let kind = |flow| t.kind(now, flow, 1_400, true);
             assert!(i > 1_100 || kind(stream) != Kind::Unanswered, "{i}");
             assert!(i < 1_150 || kind(stream) == Kind::Unanswered, "{i}");
             assert_ne!(kind(transfer), Kind::Unanswered, "{i}");
@@ -223,16 +234,16 @@ mod tests {
         let later = Time::from_millis(5_000);
         t.count(later, transfer, 40_000);
         t.count(later, transfer, 40_000);
-        assert_eq!(t.kind(later, transfer, 1_400), Kind::Busy);
+        assert_eq!(t.kind(later, transfer, 1_400, true), Kind::Young, "it begins anew");
     }
 
     #[test]
     fn what_waits_and_is_asked_for_again_counts_once() {
         let mut t = FlowTable::default();
         for i in 0..1_000u64 {
-            assert_eq!(t.kind(Time::from_millis(i), 7, 1_000), Kind::Sparse);
+            assert_eq!(t.kind(Time::from_millis(i), 7, 1_000, true), Kind::Sparse);
         }
         t.count(Time::from_millis(1_000), 7, 1_000);
-        assert_eq!(t.kind(Time::from_millis(1_000), 7, 1_000), Kind::Sparse);
+        assert_eq!(t.kind(Time::from_millis(1_000), 7, 1_000, true), Kind::Sparse);
     }
 }

@@ -16,6 +16,7 @@ fn views(weights: &[u64]) -> Vec<PathView> {
             srtt: Duration::from_millis(10),
             limit: None,
             tokens: Tokens::Left,
+            wait: Duration::ZERO,
             min_rtt: Duration::from_millis(10),
             estimate: Estimate::default(),
         })

@@ -56,6 +56,8 @@ pub struct PathView {
     pub limit: Option<Rate>,
     /// Whether that limit lets a packet go now.
     pub tokens: Tokens,
+    /// How long it takes until it does.
+    pub wait: Duration,
     /// The least round-trip time of the last minute.
     pub min_rtt: Duration,
     /// What else is estimated of it.

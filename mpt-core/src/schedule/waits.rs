@@ -6,6 +6,9 @@ use std::time::Duration;
 /// The longest wait is that of so long.
 const WINDOW: Duration = Duration::from_millis(100);
 
+/// What waited for less than this found tokens at once.
+const AT_ONCE: Duration = Duration::from_millis(2);
+
 /// The longest that one waited of late.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Waits {
@@ -13,6 +16,8 @@ pub(super) struct Waits {
     longest: Duration,
     /// The last one told, and when.
     last: (Time, Duration),
+    /// Since when packets that came found no tokens left on the fastest path.
+    spent_since: Option<Time>,
 }
 
 impl Waits {
@@ -23,6 +28,18 @@ impl Waits {
         if spread && (waited >= self.longest || now.since(self.at) >= WINDOW) {
             (self.at, self.longest) = (now, waited);
         }
+    }
+
+    /// The fastest path has tokens, or none: for how long it has had none without a break. While less than that
+    /// waits, it is a burst that comes and goes.
+    pub(super) fn on_tokens(&mut self, now: Time, left: bool) -> Duration {
+        if !left {
+            return now.since(*self.spent_since.get_or_insert(now));
+        }
+        if self.of_this(now) < AT_ONCE {
+            self.spent_since = None;
+        }
+        Duration::ZERO
     }
 
     /// How long the packet has been waiting whose turn it is.

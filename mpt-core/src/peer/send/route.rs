@@ -48,7 +48,15 @@ impl Batch<'_> {
     pub(super) fn route_pick(&mut self, inner: usize, outer: usize) -> Pick {
         let picked = match self.treatment.route {
             Route::Spread => None,
-            Route::Fastest | Route::Duplicate => self.fastest.pick(self.views, inner, self.prefer),
+            Route::Fastest | Route::Duplicate => {
+                let picked = self.fastest.pick(self.views, inner, self.prefer);
+                if picked.is_some_and(|id| {
+                    Fastest::is_worth_waiting(self.views, id, inner, self.prefer, self.waited)
+                }) {
+                    return Pick::Wait;
+                }
+                picked
+            }
             Route::Pinned(path) => {
                 let fits = |v: &&PathView| v.id == path && usize::from(v.mtu) >= inner;
                 match self.views.iter().find(fits) {

@@ -22,6 +22,7 @@ fn view(id: PathId, rank: Rank, srtt: u64) -> PathView {
         srtt: Duration::from_millis(srtt),
         limit: None,
         tokens: Default::default(),
+        wait: Duration::ZERO,
         min_rtt: Duration::from_millis(srtt),
         estimate: Default::default(),
     }

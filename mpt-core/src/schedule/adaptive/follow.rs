@@ -22,8 +22,10 @@ const LOSS_COST: f64 = 5e5;
 /// A path whose limit was not seen yet is taken for this part of the fastest at least.
 const UNKNOWN_PART: u64 = 24;
 
-/// A path that brings less than this part of the fastest is worth no waiting: it gets what would not arrive later by it.
+/// A path that brings less than this part of the fastest is worth no waiting: it gets what would not arrive later by it. Once it was, it does until
+/// it brings a fifth more.
 const MINOR_PART: u64 = 6;
+const NOT_MINOR_PART: u64 = 5;
 
 /// A path that brings less than this part of the strongest, and is faster, is left to sparse flows: a backlogged one would take its round trip
 /// for its own, and its losses, for a few per cent more. Once it was, it is until it brings half as much more.
@@ -46,7 +48,7 @@ impl Adaptive {
         // Two that are about as fast do not take turns.
         let cost = |v: &&PathView| {
             let burst = if v.estimate.measured {
-                BURST_BYTES * 1_000_000 / v.estimate.rate.max(1)
+                BURST_BYTES * 1_000_000 / v.estimate.brings().max(1)
             } else {
                 0
             };
@@ -60,7 +62,7 @@ impl Adaptive {
         for v in paths.clone() {
             let (lane, e) = (&mut self.lanes[v.id.index()], &v.estimate);
             if e.measured {
-                best = best.max(e.rate);
+                best = best.max(e.capacity);
             }
             if lane.at == e.at {
                 continue;
@@ -93,10 +95,13 @@ impl Adaptive {
         }
         // What arrives no later by a path is not in anybody's way.
         let costly = self.eligible & !self.minor & !fastest.id.bit();
-        let alone = if e.measured { e.rate } else { 0 };
+        let alone = if e.measured { e.capacity } else { 0 };
         // A flow that has to wait for a slow path comes in bursts.
+        if costly != 0 {
+            self.costly_until = now + LULL;
+        }
         let spread = match spread {
-            _ if costly == 0 => Spread::No,
+            _ if now >= self.costly_until => Spread::No,
             true => Spread::Now,
             false if now < self.spread_until + LULL => Spread::Lately,
             false => Spread::No,
@@ -106,7 +111,7 @@ impl Adaptive {
             let strongest = paths
                 .clone()
                 .filter(|v| v.estimate.measured && cost == Cost::Strongest)
-                .max_by_key(|v| v.estimate.rate)
+                .max_by_key(|v| v.estimate.capacity)
                 .map(|v| v.id);
             let others =
                 paths.clone().filter(|v| Some(v.id) != strongest && costly & v.id.bit() != 0);
@@ -125,13 +130,13 @@ impl Adaptive {
         }
         self.end_rests(now, paths.clone(), fastest);
         self.eligible = fastest.id.bit();
-        self.minor = 0;
-        let minor = fastest.estimate.rate / MINOR_PART;
+        let was_minor = std::mem::take(&mut self.minor);
         for v in paths.filter(|v| v.id != fastest.id && small & v.id.bit() == 0) {
             if self.helps(now, v, fastest) {
                 self.eligible |= v.id.bit();
-                let little =
-                    fastest.estimate.measured && v.estimate.measured && v.estimate.rate < minor;
+                let (a, b) = (&fastest.estimate, &v.estimate);
+                let part = if was_minor & v.id.bit() == 0 { MINOR_PART } else { NOT_MINOR_PART };
+                let little = a.measured && b.measured && b.capacity < a.capacity / part;
                 self.minor |= if little { v.id.bit() } else { 0 };
             }
         }
@@ -149,7 +154,7 @@ impl Adaptive {
             let delay = self.lanes[v.id.index()].delay;
             delay <= least + FAR && v.estimate.loss(now) < LOSSY
         };
-        let Some(strongest) = paths.clone().filter(good).max_by_key(|v| v.estimate.rate) else {
+        let Some(strongest) = paths.clone().filter(good).max_by_key(|v| v.estimate.brings()) else {
             return 0;
         };
         let small = |v: &PathView| {
@@ -157,7 +162,7 @@ impl Adaptive {
             let part = if was { SMALL_PART * 2 / 3 } else { SMALL_PART };
             v.estimate.measured
                 && self.cost(v) < self.cost(strongest)
-                && v.estimate.rate < strongest.estimate.rate / part
+                && v.estimate.capacity < strongest.estimate.brings() / part
         };
         paths.filter(|v| small(v)).fold(0, |bits, v| bits | v.id.bit())
     }

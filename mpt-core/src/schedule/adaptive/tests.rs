@@ -21,8 +21,10 @@ fn paths(of: &[(u64, i64)]) -> Vec<PathView> {
             min_rtt: MS * 2 * delay as u32,
             limit: None,
             tokens: Tokens::Left,
+            wait: Duration::ZERO,
             estimate: Estimate {
                 rate,
+                capacity: rate,
                 measured: true,
                 delay: Some(delay * 1_000 - 5_000_000),
                 threshold: MS * 4,
@@ -185,6 +187,46 @@ fn a_call_waits_in_a_short_queue_rather_than_for_late_packets() {
     }
 }
 
+/// After a stall a flow sends at once what it may: by the fastest path alone all of it is there sooner.
+#[test]
+fn a_burst_that_is_over_soon_waits_for_the_fastest_path() {
+    let mut views = paths(&[(1_000_000, 20), (300_000, 60)]);
+    let mut s = Adaptive::default();
+    let mut picks = |views: &[PathView], ms: u64, waited: u32| {
+        let now = Time::from_millis(1_000 + ms);
+        s.on_wait(now, MS * waited, true);
+        s.pick(now, views.iter(), |_| true, BULK, 1_000).unwrap().index()
+    };
+    // It is not young any more.
+    for v in &mut views {
+        v.estimate.at = Time::from_millis(1_000);
+    }
+    for packet in 0..300 {
+        picks(&views, packet, 0);
+    }
+    // It is 40 ms longer by the other one.
+    views[0].tokens = Tokens::Spent;
+    for burst in 4..8 {
+        assert_eq!(picks(&views, burst * 100, 0), 0);
+        assert_eq!(picks(&views, burst * 100 + 39, 30), 0);
+        views[0].tokens = Tokens::Left;
+        for _ in 0..10 {
+            picks(&views, burst * 100 + 40, 1);
+        }
+        views[0].tokens = Tokens::Spent;
+    }
+    // That does not end.
+    for ms in 0..60 {
+        let picked = picks(&views, 900 + ms, 10);
+        assert_eq!(picked, usize::from(ms >= 40), "{ms}");
+    }
+    // What has waited for so long already does not wait longer.
+    views[0].tokens = Tokens::Left;
+    picks(&views, 1_000, 0);
+    views[0].tokens = Tokens::Spent;
+    assert_eq!(picks(&views, 1_001, 41), 1);
+}
+
 /// What the first path has no tokens for would all go to the second one, which is known to carry no more, or shows it late.
 #[test]
 fn another_path_is_not_flooded_while_the_first_one_waits() {
@@ -201,6 +243,12 @@ fn another_path_is_not_flooded_while_the_first_one_waits() {
         }
         views[0].estimate.standing = MS * 20;
         views[0].tokens = Tokens::Spent;
+        // For a moment that may be a burst.
+        let _ = s.pick(now, views.iter(), |_| true, BULK, 1_000);
+        let now = now + MS * 11;
+        for v in &mut views {
+            (v.estimate.at, v.estimate.idle_at) = (now, now);
+        }
         // 60 ms and the threshold of its rate are 32 packets.
         let picked =
             (0..100).map(|_| s.pick(now, views.iter(), |_| true, BULK, 1_000).unwrap().index());
