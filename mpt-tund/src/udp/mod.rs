@@ -28,6 +28,7 @@
 
 mod address;
 mod cmsg;
+mod freebind;
 mod group;
 mod probe;
 mod receive;

@@ -1,8 +1,9 @@
 //! A UDP socket of a path, or of `listen`.
 
+use super::freebind::allow_absent;
 use super::receive::RecvBatch;
 use super::send::{Gso, SendError, send_lane};
-use super::spec::{Family, OpenError, Presence, SocketSpec};
+use super::spec::{Family, OpenError, SocketSpec};
 use super::sys::set_option;
 use super::{group, probe};
 use crate::net::interface_index;
@@ -281,13 +282,8 @@ fn configure(socket: &Socket, spec: &SocketSpec) -> Result<(), OpenError> {
     set_path_mtu_discovery(fd, spec.family, libc::IP_PMTUDISC_PROBE)
         .map_err(option("forbid fragments"))?;
     on(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, "ask for the kernel's drops")?;
-    if spec.presence == Presence::Later {
-        match spec.family {
-            Family::V4 => set_option(fd, libc::IPPROTO_IP, libc::IP_FREEBIND, 1),
-            Family::V6 => set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_FREEBIND, 1),
-        }
+    allow_absent(spec, |level, name| set_option(fd, level, name, 1))
         .map_err(option("bind a socket to an address that comes later"))?;
-    }
     enlarge_buffers(socket);
     Ok(())
 }
