@@ -26,8 +26,6 @@ pub struct LaneKey {
     /// The source address to use where the socket is not bound to one (a hub's answer leaves from the
     /// address that was addressed).
     pub source: Option<IpAddr>,
-    /// The IPv4 TOS or IPv6 traffic class byte: DSCP and ECN.
-    pub tos: u8,
     /// Whether the network may fragment.
     pub fragment: Fragment,
 }
@@ -46,8 +44,16 @@ pub struct Lane {
     pub key: LaneKey,
     /// Filled up to the last end; what is behind it is left from earlier batches.
     buf: Vec<u8>,
-    /// End offset of each datagram.
-    ends: Vec<u32>,
+    /// What is known of each datagram.
+    ends: Vec<End>,
+}
+
+/// Where a datagram of a lane ends, and what only concerns itself.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// Offset in the lane's buffer.
+    at: u32,
+    tos: u8,
 }
 
 impl Lane {
@@ -74,15 +80,25 @@ impl Lane {
     /// When there is none of that number.
     #[must_use]
     pub fn datagram(&self, i: usize) -> &[u8] {
-        &self.buf[self.start(i)..self.ends[i] as usize]
+        &self.buf[self.start(i)..self.end(i)]
+    }
+
+    /// The IPv4 TOS or IPv6 traffic class byte of datagram `i`: DSCP and ECN.
+    ///
+    /// # Panics
+    /// When there is none of that number.
+    #[must_use]
+    pub fn tos(&self, i: usize) -> u8 {
+        self.ends[i].tos
     }
 
     fn datagram_mut(&mut self, i: usize) -> &mut [u8] {
         let start = self.start(i);
-        &mut self.buf[start..self.ends[i] as usize]
+        let end = self.end(i);
+        &mut self.buf[start..end]
     }
 
-    /// The longest run of datagrams from number `first` on that can leave as one super-packet: all of one
+    /// The longest run of datagrams from number `first` on that can leave as one super-packet: all of one TOS and
     /// size, save the last, which may be shorter; at most `count` of them and `bytes` in all, but at
     /// least one.
     ///
@@ -91,42 +107,47 @@ impl Lane {
     #[must_use]
     pub fn run(&self, first: usize, count: usize, bytes: usize) -> Run<'_> {
         let start = self.start(first);
-        let size = self.ends[first] as usize - start;
+        let (size, tos) = (self.end(first) - start, self.ends[first].tos);
         let mut end = start + size;
         let mut n = 1;
         for &next in self.ends[first + 1..].iter().take(count.saturating_sub(1)) {
-            let len = next as usize - end;
-            if len > size || next as usize - start > bytes {
+            let at = next.at as usize;
+            let len = at - end;
+            if next.tos != tos || len > size || at - start > bytes {
                 break;
             }
-            end = next as usize;
+            end = at;
             n += 1;
             if len < size {
                 break;
             }
         }
-        Run { data: &self.buf[start..end], size, count: n }
+        Run { data: &self.buf[start..end], size, count: n, tos }
     }
 
     /// Bytes of all datagrams.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.ends.last().map_or(0, |&end| end as usize)
+        self.ends.last().map_or(0, |end| end.at as usize)
     }
 
     fn start(&self, i: usize) -> usize {
-        if i == 0 { 0 } else { self.ends[i - 1] as usize }
+        if i == 0 { 0 } else { self.end(i - 1) }
+    }
+
+    fn end(&self, i: usize) -> usize {
+        self.ends[i].at as usize
     }
 
     /// Appends a datagram of `len` bytes, whose content is not defined before it is written.
-    fn push(&mut self, len: usize) -> &mut [u8] {
+    fn push(&mut self, tos: u8, len: usize) -> &mut [u8] {
         let start = self.bytes();
         let end = start + len;
         if end > self.buf.len() {
             // Zeroed once for all batches, with room for the next ones.
             self.buf.resize(end.next_multiple_of(LANE_GROWTH), 0);
         }
-        self.ends.push(end as u32);
+        self.ends.push(End { at: end as u32, tos });
         &mut self.buf[start..end]
     }
 }
@@ -140,13 +161,15 @@ pub struct Run<'a> {
     pub size: usize,
     /// How many.
     pub count: usize,
+    /// The TOS or traffic class of all.
+    pub tos: u8,
 }
 
 /// The datagrams of one batch, by lane. The daemon hands it to the endpoint's `handle_*` calls,
 /// sends what [`lanes`](Self::lanes) holds and then calls [`clear`](Self::clear); buffers are kept.
 ///
 /// Lanes are to be sent in the order in which they stand: those of one path and destination that differ in
-/// TOS or fragmentation take turns as its datagrams did.
+/// fragmentation take turns as its datagrams did.
 #[derive(Debug, Default)]
 pub struct Outbox {
     lanes: Vec<Lane>,
@@ -241,11 +264,11 @@ impl Outbox {
         self.bytes = 0;
     }
 
-    /// Appends a datagram of exactly `len` bytes to the lane of `key` and returns it to be
-    /// filled in place. What stands there before is not defined.
-    pub fn push(&mut self, key: LaneKey, len: usize) -> &mut [u8] {
+    /// Appends a datagram of exactly `len` bytes, with its TOS or traffic class, to the lane of `key` and returns
+    /// it to be filled in place. What stands there before is not defined.
+    pub fn push(&mut self, key: LaneKey, tos: u8, len: usize) -> &mut [u8] {
         let lane = self.lane(key);
-        self.push_at(lane, len)
+        self.push_at(lane, tos, len)
     }
 
     /// The lane to which a datagram for `key` is to be appended.
@@ -262,10 +285,10 @@ impl Outbox {
     ///
     /// # Panics
     /// When the outbox was cleared since.
-    pub fn push_at(&mut self, lane: LaneRef, len: usize) -> &mut [u8] {
+    pub fn push_at(&mut self, lane: LaneRef, tos: u8, len: usize) -> &mut [u8] {
         self.datagrams += 1;
         self.bytes += len;
-        self.lanes[..self.used][lane.0].push(len)
+        self.lanes[..self.used][lane.0].push(tos, len)
     }
 
     /// The last datagram of `lane` is complete, but for this.
@@ -309,7 +332,6 @@ mod tests {
             socket: SocketId(0),
             destination: SocketAddr::from(([127, 0, 0, 1], port)),
             source: None,
-            tos: 0,
             fragment: Fragment::Never,
         }
     }
@@ -318,14 +340,14 @@ mod tests {
     fn datagrams_keep_their_order_within_a_lane() {
         let mut out = Outbox::new();
         for i in 0..6u8 {
-            out.push(key(u16::from(i % 2)), 3).fill(i);
+            out.push(key(u16::from(i % 2)), 0, 3).fill(i);
         }
         assert_eq!(out.lanes().len(), 2);
         let got: Vec<_> = out.lanes()[1].datagrams().map(<[u8]>::to_vec).collect();
         assert_eq!(got, [[1; 3], [3; 3], [5; 3]]);
         out.clear();
         assert!(out.is_empty() && out.lanes().is_empty());
-        out.push(key(9), 1);
+        out.push(key(9), 0, 1);
         assert_eq!(out.lanes()[0].datagram(0), [0]);
     }
 
@@ -333,7 +355,7 @@ mod tests {
     fn runs_are_of_one_size_but_the_last() {
         let mut out = Outbox::new();
         for len in [10, 10, 10, 4, 4, 7] {
-            out.push(key(1), len).fill(len as u8);
+            out.push(key(1), 0, len).fill(len as u8);
         }
         let lane = &out.lanes()[0];
         let run = |first, count, bytes| {
@@ -354,26 +376,46 @@ mod tests {
         let mut out = Outbox::new();
         let held = |out: &Outbox| out.lanes.iter().map(|l| l.buf.capacity()).sum::<usize>();
         for (lanes, bytes) in [(1, 140 << 10), (4, 140 << 10)] {
-            (0..lanes).for_each(|port| out.push(key(port), bytes).fill(1));
+            (0..lanes).for_each(|port| out.push(key(port), 0, bytes).fill(1));
             let before = held(&out);
             out.clear();
             assert_eq!(held(&out), before, "{lanes} lanes of a batch");
         }
-        (0..200).for_each(|port| out.push(key(port), 40 << 10).fill(1));
+        (0..200).for_each(|port| out.push(key(port), 0, 40 << 10).fill(1));
         out.clear();
         assert!(held(&out) <= LANES_KEEP * LEAST_KEEP && out.lanes.len() == LANES_KEEP);
     }
 
     #[test]
-    fn datagrams_of_a_path_keep_their_order_whatever_their_tos() {
+    fn datagrams_that_differ_in_tos_share_a_lane_and_end_a_run() {
         let mut out = Outbox::new();
-        for (i, tos) in [0, 0, 2, 0, 2, 2].into_iter().enumerate() {
-            out.push(LaneKey { tos, ..key(1) }, 1).fill(i as u8);
-            out.push(key(2), 1);
+        for i in 0..64u8 {
+            out.push(key(1), i % 2 * 2, 10).fill(i);
+        }
+        for (i, tos) in [0, 2, 2, 2, 0].into_iter().enumerate() {
+            out.push(key(2), tos, 10).fill(i as u8);
+        }
+        let [turns, rows] = out.lanes() else { panic!("{} lanes", out.lanes().len()) };
+        for i in 0..64 {
+            let run = turns.run(i, 64, 1_000);
+            assert_eq!((run.count, run.tos, run.data), (1, i as u8 % 2 * 2, &[i as u8; 10][..]));
+            assert_eq!(turns.tos(i), run.tos);
+        }
+        let run = |first| (rows.run(first, 64, 1_000).count, rows.run(first, 64, 1_000).tos);
+        assert_eq!([run(0), run(1), run(4)], [(1, 0), (3, 2), (1, 0)]);
+    }
+
+    #[test]
+    fn datagrams_of_a_path_keep_their_order_though_one_may_be_fragmented() {
+        let mut out = Outbox::new();
+        for i in 0..6u8 {
+            let fragment = if i == 2 { Fragment::Allow } else { Fragment::Never };
+            out.push(LaneKey { fragment, ..key(1) }, i, 1).fill(i);
+            out.push(key(2), 0, 1);
         }
         let path = out.lanes().iter().filter(|l| l.key.destination.port() == 1);
         let got: Vec<_> = path.flat_map(Lane::datagrams).map(|d| d[0]).collect();
         assert_eq!(got, [0, 1, 2, 3, 4, 5]);
-        assert_eq!(out.lanes().len(), 5);
+        assert_eq!(out.lanes().len(), 4);
     }
 }

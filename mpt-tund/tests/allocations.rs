@@ -42,12 +42,11 @@ async fn sending_and_receiving_do_not_allocate() {
         socket: SocketId(0),
         destination: server.local_address(),
         source: Some(address),
-        tos: 2,
         fragment: Fragment::Never,
     };
     let mut out = Outbox::new();
     for _ in 0..64 {
-        out.push(key, 1200);
+        out.push(key, 2, 1200);
     }
     let mut batch = RecvBatch::new(64, MAX_DATAGRAM);
     let before = COUNT.get();

@@ -130,8 +130,7 @@ fn answer(meta: &DatagramMeta, message: &[u8], out: &mut Outbox) {
         socket: meta.socket,
         destination: meta.source,
         source: meta.destination,
-        tos: 0,
         fragment: Fragment::Never,
     };
-    out.push(lane, message.len()).copy_from_slice(message);
+    out.push(lane, 0, message.len()).copy_from_slice(message);
 }

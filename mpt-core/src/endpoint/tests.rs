@@ -229,12 +229,15 @@ impl World {
                 socket: SocketId(socket as u16),
                 source,
                 destination: Some(destination.ip()),
-                ecn: lane.key.tos & 3,
+                ecn: 0,
             };
             let at = self.now + self.delay;
             let fits = |d: &&[u8]| d.len() + 28 <= self.mtus[number];
-            let datagrams = lane.datagrams().filter(fits);
-            self.wire.extend(datagrams.map(|d| Flight { at, to, meta, bytes: d.to_vec() }));
+            let datagrams = lane.datagrams().enumerate().filter(|(_, d)| fits(d));
+            self.wire.extend(datagrams.map(|(i, d)| {
+                let meta = DatagramMeta { ecn: lane.tos(i) & 3, ..meta };
+                Flight { at, to, meta, bytes: d.to_vec() }
+            }));
         }
     }
 
@@ -487,7 +490,6 @@ fn an_error_towards_an_address_that_is_only_a_candidate_is_not_the_paths() {
         socket: SocketId(0),
         destination: SocketAddr::from(([240, 0, 0, 1], 9)),
         source: None,
-        tos: 0,
         fragment: crate::Fragment::Never,
     };
     let error = SendError::Unreachable("no route".into());

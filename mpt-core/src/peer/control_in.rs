@@ -156,8 +156,8 @@ impl Peer {
             size: u16::try_from(len).unwrap_or(u16::MAX),
         };
         let lane = match path.remote.is_learned() && path.local.socket.is_some() {
-            true => Some(path.lane_by(meta.socket, meta.destination, self.id, meta.source, 0)),
-            false => path.lane(self.id, meta.source, 0),
+            true => Some(path.lane_by(meta.socket, meta.destination, self.id, meta.source)),
+            false => path.lane(self.id, meta.source),
         };
         let Some(lane) = lane else { return Ok(()) };
         self.send_echo(now, ours, echo, lane, out);

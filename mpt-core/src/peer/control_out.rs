@@ -26,7 +26,7 @@ impl Peer {
     ) {
         let Some(p) = self.paths[path.index()].as_mut() else { return };
         let Some(to) = to.or(p.remote.current()) else { return };
-        let Some(lane) = p.lane(self.id, to, 0) else { return };
+        let Some(lane) = p.lane(self.id, to) else { return };
         let working = p.health.usability(now) != Usability::No;
         let introduce = p.introduction.needed(now, working);
         let message = Probe {
@@ -143,7 +143,7 @@ impl Peer {
     ) -> usize {
         let Some(p) = self.paths[path.index()].as_ref() else { return 0 };
         let Some(to) = p.remote.current() else { return 0 };
-        let Some(lane) = p.lane(self.id, to, 0) else { return 0 };
+        let Some(lane) = p.lane(self.id, to) else { return 0 };
         self.seal_control(now, path, head, plaintext, 0, lane, out)
     }
 
@@ -160,7 +160,8 @@ impl Peer {
     ) -> usize {
         let Some(slot) = self.sessions.current_mut() else { return 0 };
         let len = CONTROL_HEADER_LEN + plaintext.len().max(padded) + CONTROL_TAG_LEN;
-        let datagram = out.push(lane, len);
+        let tos = self.paths[path.index()].as_ref().map_or(0, |p| p.tos(0));
+        let datagram = out.push(lane, tos, len);
         datagram[..2].copy_from_slice(&head);
         let (text, padding) = datagram[CONTROL_HEADER_LEN..].split_at_mut(plaintext.len());
         text.copy_from_slice(plaintext);

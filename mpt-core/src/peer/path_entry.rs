@@ -404,17 +404,16 @@ impl Path {
         news
     }
 
-    /// The lane of datagrams to `to`, with the inner packet's `tos` for what is copied from it. To another address than the
-    /// remote it leaves from where that called. `None` while the local end is gone, or of the other family: the daemon will see to that.
-    pub fn lane(&self, peer: PeerId, to: SocketAddr, inner_tos: u8) -> Option<LaneKey> {
+    /// The lane of datagrams to `to`; to others than the remote from where those called. `None`: the local end is gone, or of the other family.
+    pub fn lane(&self, peer: PeerId, to: SocketAddr) -> Option<LaneKey> {
         if let Some(heard) = self.local.heard.filter(|h| h.source == to)
             && self.remote.current() != Some(to)
         {
-            return Some(self.lane_by(heard.socket, heard.destination, peer, to, inner_tos));
+            return Some(self.lane_by(heard.socket, heard.destination, peer, to));
         }
         let fits = self.local.address.is_none_or(|own| own.is_ipv4() == to.is_ipv4());
         let socket = self.local.socket.filter(|_| fits)?;
-        Some(self.lane_by(socket, self.local.source, peer, to, inner_tos))
+        Some(self.lane_by(socket, self.local.source, peer, to))
     }
 
     /// The same by another socket, from another address.
@@ -424,15 +423,17 @@ impl Path {
         source: Option<IpAddr>,
         peer: PeerId,
         destination: SocketAddr,
-        inner_tos: u8,
     ) -> LaneKey {
-        let dscp = match self.dscp {
-            Dscp::Fixed(value) => value << 2,
-            Dscp::Copy => inner_tos & 0xfc,
-        };
-        let tos = dscp | inner_tos & 0x03;
-        let fragment = Fragment::Never;
-        LaneKey { peer: Some((peer, self.id)), socket, destination, source, tos, fragment }
+        let peer = Some((peer, self.id));
+        LaneKey { peer, socket, destination, source, fragment: Fragment::Never }
+    }
+
+    /// The TOS of a datagram by that of the inner packet, or 0.
+    pub fn tos(&self, inner: u8) -> u8 {
+        match self.dscp {
+            Dscp::Fixed(value) => value << 2 | inner & 0x03,
+            Dscp::Copy => inner,
+        }
     }
 
     /// Counts a datagram sent.

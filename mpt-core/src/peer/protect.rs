@@ -107,14 +107,14 @@ impl Peer {
         let Some(slot) = self.sessions.current_mut() else { return };
         let Some(path) = self.paths[id.index()].as_mut() else { return };
         let Some(remote) = path.remote.current() else { return };
-        let Some(lane) = path.lane(self.id, remote, 0) else { return };
+        let Some(lane) = path.lane(self.id, remote) else { return };
         let text = parity.bytes.len() + PARITY_HEADER_LEN
             - 2 * (crate::wire::MAX_COVERED - parity.covered.as_slice().len());
         let len = CONTROL_HEADER_LEN + text + CONTROL_TAG_LEN;
         if !path.remote.may_send(remote, len) {
             return;
         }
-        let datagram = out.push(lane, len);
+        let datagram = out.push(lane, path.tos(0), len);
         datagram[..2].copy_from_slice(&ControlHeader::head(MessageType::Parity, parity.worker));
         let written = parity.encode(&mut datagram[CONTROL_HEADER_LEN..CONTROL_HEADER_LEN + text]);
         debug_assert_eq!(written, Some(text));

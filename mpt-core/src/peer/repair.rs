@@ -228,8 +228,7 @@ impl Peer {
         let path = self.paths[path_id.index()].as_mut().ok_or(DropReason::NoPath)?;
         let remote = path.remote.current().ok_or(DropReason::NoPath)?;
         let len = DATA_HEADER_LEN + packet.len() + slot.session.data_tag_len();
-        let mut key =
-            path.lane(self.id, remote, inner_tos(packet.head())).ok_or(DropReason::NoPath)?;
+        let mut key = path.lane(self.id, remote).ok_or(DropReason::NoPath)?;
         let view = self.views.iter().find(|v| v.id == path_id);
         if view.is_some_and(|v| usize::from(v.mtu + path.mtu.withheld()) < packet.len()) {
             key.fragment = Fragment::Allow;
@@ -251,7 +250,7 @@ impl Peer {
             sequence,
         };
         let lane = out.lane(key);
-        let datagram = out.push_at(lane, len);
+        let datagram = out.push_at(lane, path.tos(inner_tos(packet.head())), len);
         header.encode(datagram);
         packet.write(&mut datagram[DATA_HEADER_LEN..][..packet.len()]);
         match slot.session.seal_later(path_id, worker, copy, pn) {

@@ -328,7 +328,7 @@ impl<'p> Batch<'p> {
         let lane = match *known {
             Some(lane) if fragment == Fragment::Never => lane,
             _ => {
-                let mut key = path.lane(self.peer, remote, self.tos).ok_or(DropReason::NoPath)?;
+                let mut key = path.lane(self.peer, remote).ok_or(DropReason::NoPath)?;
                 key.fragment = fragment;
                 let lane = out.lane(key);
                 // A lane that was opened for a fragment comes after the one known so far.
@@ -363,7 +363,7 @@ impl<'p> Batch<'p> {
             open_paths: self.numbers.open_paths.bitmap(),
             sequence,
         };
-        let datagram = out.push_at(lane, len);
+        let datagram = out.push_at(lane, path.tos(self.tos), len);
         header.encode(datagram);
         let packet = &mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner];
         write(packet);

@@ -182,12 +182,12 @@ impl Peer {
         let Some(attempt) = self.attempt.as_mut() else { return };
         for path in self.paths.iter_mut().flatten() {
             let Some(to) = path.remote.current() else { continue };
-            let Some(lane) = path.lane(self.id, to, 0) else { continue };
+            let Some(lane) = path.lane(self.id, to) else { continue };
             if !path.remote.may_send(to, attempt.message.len()) {
                 continue;
             }
             path.cookies.stamp(now, &mut attempt.message);
-            out.push(lane, attempt.message.len()).copy_from_slice(&attempt.message);
+            out.push(lane, path.tos(0), attempt.message.len()).copy_from_slice(&attempt.message);
             path.count_sent(now, attempt.message.len());
         }
         attempt.on_copy_sent(now, self.last_heard);

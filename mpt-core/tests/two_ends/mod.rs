@@ -185,9 +185,9 @@ impl TwoEnds {
                 socket,
                 source: address(from, usize::from(socket.0)),
                 destination: None,
-                ecn: lane.key.tos & 3,
+                ecn: 0,
             };
-            for datagram in lane.datagrams() {
+            for (i, datagram) in lane.datagrams().enumerate() {
                 let data = MessageType::of(datagram) == Some(MessageType::Data);
                 self.data_datagrams += usize::from(data);
                 if data && self.lose_each > 0 && self.data_datagrams.is_multiple_of(self.lose_each)
@@ -195,6 +195,7 @@ impl TwoEnds {
                     continue;
                 }
                 self.wire.extend_from_slice(datagram);
+                let meta = DatagramMeta { ecn: lane.tos(i) & 3, ..meta };
                 self.flights.push(Flight { to: 1 - from, meta, len: datagram.len() });
             }
         }

@@ -45,10 +45,10 @@ impl Control {
         self.len = len.min(Self::CAPACITY) as u8;
     }
 
-    /// Control messages for sending: the traffic class, and the source address where one is wanted.
-    pub(super) fn for_sending(destination: IpAddr, source: Option<IpAddr>, tos: u8) -> Self {
+    /// Control messages for sending: the traffic class, 0 here, and the source address where one is wanted.
+    pub(super) fn for_sending(destination: IpAddr, source: Option<IpAddr>) -> Self {
         let mut control = Self::EMPTY;
-        let tos = i32::from(tos).to_ne_bytes();
+        let tos = [0; 4];
         match destination {
             IpAddr::V4(_) => control.push(libc::IPPROTO_IP, libc::IP_TOS, &tos),
             IpAddr::V6(_) => control.push(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &tos),
@@ -69,6 +69,12 @@ impl Control {
             None => {}
         }
         control
+    }
+
+    /// The same with another traffic class, which stands first.
+    pub(super) fn with_tos(mut self, tos: u8) -> Self {
+        self.bytes[HEADER..HEADER + 4].copy_from_slice(&i32::from(tos).to_ne_bytes());
+        self
     }
 
     /// The same for several datagrams in one, of `size` bytes each but the last.
@@ -145,14 +151,16 @@ mod tests {
     #[test]
     fn what_is_written_can_be_read() {
         let source: IpAddr = "2001:db8::7".parse().unwrap();
-        let got = Control::for_sending(source, Some(source), 0xb9).received();
-        assert_eq!(got.destination, Some(source));
-        assert_eq!(got.tos, 0xb9);
+        let control = Control::for_sending(source, Some(source));
+        for tos in [0xb9, 0, 2] {
+            let got = control.with_tos(tos).received();
+            assert_eq!((got.destination, got.tos), (Some(source), tos));
+        }
     }
 
     #[test]
     fn damaged_lengths_end_the_reading() {
-        let mut control = Control::for_sending("10.0.0.1".parse().unwrap(), None, 3);
+        let mut control = Control::for_sending("10.0.0.1".parse().unwrap(), None).with_tos(3);
         control.bytes[0] = 1;
         assert_eq!(control.received(), Received::default());
         control.bytes[..WORD].fill(0xff);

@@ -117,10 +117,10 @@ fn exchange(gso: bool, gro: bool) -> io::Result<Received> {
         set_option(receiver.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1)?;
     }
     let to = receiver.local_addr()?;
-    let control = Control::for_sending(to.ip(), None, 0);
+    let control = Control::for_sending(to.ip(), None);
     let data: Vec<u8> = (0..COUNT).flat_map(datagram).collect();
     if gso {
-        let run = Run { data: &data, size: SIZE, count: COUNT };
+        let run = Run { data: &data, size: SIZE, count: COUNT, tos: 0 };
         send_runs(sender.as_fd(), &RawAddress::from(to), &control, &[run])?;
     } else {
         for i in 0..COUNT {

@@ -87,7 +87,7 @@ pub(super) fn send_lane(
 ) -> usize {
     let key = &lane.key;
     let destination = RawAddress::from(key.destination);
-    let control = Control::for_sending(key.destination.ip(), key.source, key.tos);
+    let control = Control::for_sending(key.destination.ip(), key.source);
     let fragments = key.fragment == Fragment::Allow;
     let mut next = start;
     let mut pending_errors = 0;
@@ -142,7 +142,7 @@ fn take_runs(
     last: usize,
     segments: usize,
 ) -> ([Run<'_>; sys::MAX_RUNS], usize) {
-    let mut runs = [Run { data: &[], size: 0, count: 0 }; sys::MAX_RUNS];
+    let mut runs = [Run { data: &[], size: 0, count: 0, tos: 0 }; sys::MAX_RUNS];
     let mut n = 0;
     while n < runs.len() && next < last {
         runs[n] = lane.run(next, segments.min(last - next), MAX_RUN_BYTES);

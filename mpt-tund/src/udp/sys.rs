@@ -131,10 +131,12 @@ pub(super) fn receive_many(
     Ok(got)
 }
 
-/// Runs of datagrams that one call sends: what a super-packet on each of 16 paths makes, and more.
-pub(super) const MAX_RUNS: usize = 16;
+/// Runs of datagrams that one call sends: as many as a batch has packets, which may all differ in size or TOS. The
+/// arrays for the call (14 KiB) stay on the stack.
+pub(super) const MAX_RUNS: usize = MAX_BATCH;
 
-/// Sends up to [`MAX_RUNS`] runs of datagrams to one destination. Does not wait. Returns how many runs the
+/// Sends up to [`MAX_RUNS`] runs of datagrams to one destination, `control` beside each but for the TOS and the size
+/// of segments, which are the run's. Does not wait. Returns how many runs the
 /// kernel took, at least one; the error is that of the first.
 pub(super) fn send_runs(
     fd: BorrowedFd<'_>,
@@ -147,17 +149,15 @@ pub(super) fn send_runs(
     let mut controls = [MaybeUninit::<Control>::uninit(); MAX_RUNS];
     let name = destination.bytes();
     let mut n = 0;
-    for (((vector, header), segmented), run) in
+    for (((vector, header), own), run) in
         vectors.iter_mut().zip(&mut headers).zip(&mut controls).zip(runs)
     {
         let data = run.data;
         let vector = vector
             .write(libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() });
-        let control = if run.count > 1 {
-            segmented.write(control.with_segments(run.size as u16)).bytes()
-        } else {
-            control.bytes()
-        };
+        let control = control.with_tos(run.tos);
+        let control = if run.count > 1 { control.with_segments(run.size as u16) } else { control };
+        let control = own.write(control).bytes();
         let header = header.write(empty_header());
         header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
         header.msg_hdr.msg_namelen = name.len() as libc::socklen_t;
@@ -168,7 +168,7 @@ pub(super) fn send_runs(
         n += 1;
     }
     // SAFETY: the first `n` headers are initialised; their pointers lead to `runs`, `destination`,
-    // `control`, `controls` and `vectors`, which outlive the call. The kernel only reads through
+    // `controls` and `vectors`, which outlive the call. The kernel only reads through
     // them; of the headers themselves it writes `msg_len`.
     let sent = unsafe {
         libc::sendmmsg(

@@ -118,10 +118,9 @@ fn send_one(socket: &PathSocket, destination: SocketAddr) {
         socket: SocketId(0),
         destination,
         source: None,
-        tos: 0,
         fragment: Fragment::Never,
     };
-    out.push(key, 100);
+    out.push(key, 0, 100);
     assert_eq!(socket.send(&out.lanes()[0], 0, |_, e| panic!("{e}")), 1);
 }
 

@@ -17,7 +17,6 @@ fn key(destination: SocketAddr) -> LaneKey {
         socket: SocketId(0),
         destination,
         source: None,
-        tos: 0,
         fragment: Fragment::Never,
     }
 }
@@ -58,8 +57,7 @@ async fn round_trip(local: &str, second: &str) {
     let second: IpAddr = second.parse().unwrap();
     let mut out = Outbox::new();
     for i in 0..150u8 {
-        let key = LaneKey { tos: 0xb8 | 2, ..key(SocketAddr::new(second, 4511)) };
-        out.push(key, 1200).fill(i);
+        out.push(key(SocketAddr::new(second, 4511)), 0xb8 | 2, 1200).fill(i);
     }
     assert_eq!(send(&client, &mut out), []);
     let mut batch = RecvBatch::new(64, MAX_DATAGRAM);
@@ -79,7 +77,7 @@ async fn round_trip(local: &str, second: &str) {
     assert!(server.receive(&mut batch).is_err() && batch.is_empty());
     // The answer leaves from the address that was addressed, though the socket is bound to none.
     out.clear();
-    out.push(LaneKey { source: Some(second), ..key(client.local_address()) }, 3000);
+    out.push(LaneKey { source: Some(second), ..key(client.local_address()) }, 0, 3000);
     assert_eq!(send(&server, &mut out), []);
     let mut batch = RecvBatch::new(64, 2048);
     receive(&client, &mut batch).await;
@@ -89,7 +87,7 @@ async fn round_trip(local: &str, second: &str) {
     // A source that is none of ours.
     let foreign: IpAddr = if second.is_ipv4() { "10.9.9.9" } else { "fd09::9" }.parse().unwrap();
     out.clear();
-    out.push(LaneKey { source: Some(foreign), ..key(client.local_address()) }, 10);
+    out.push(LaneKey { source: Some(foreign), ..key(client.local_address()) }, 0, 10);
     let expected = if second.is_ipv4() { SendError::Unreachable } else { SendError::SourceGone };
     assert_eq!(send(&server, &mut out), [(0, expected)]);
 }
@@ -108,6 +106,30 @@ fn batches_pass_with_tos_and_addresses_v6() {
 }
 
 #[test]
+fn datagrams_of_a_lane_have_their_own_tos() {
+    in_namespace(|| async {
+        for local in ["127.0.0.1", "::1"] {
+            let (server, client) = (open(&at(local, 0)), open(&at(local, 0)));
+            // In turn, and in rows that leave as super-packets.
+            let tos = |i: u8| if i < 64 { i % 2 * 2 } else { 0xb8 | (i / 8 % 4) };
+            let mut out = Outbox::new();
+            for i in 0..128 {
+                out.push(key(server.local_address()), tos(i), 1200).fill(i);
+            }
+            assert_eq!(out.lanes().len(), 1);
+            assert_eq!(send(&client, &mut out), []);
+            let mut batch = RecvBatch::new(64, MAX_DATAGRAM);
+            let mut got = Vec::new();
+            while got.len() < 128 {
+                receive(&server, &mut batch).await;
+                got.extend(batch.datagrams().map(|d| (d.data[0], d.data.len(), d.tos)));
+            }
+            assert_eq!(got, (0..128).map(|i| (i, 1200, tos(i))).collect::<Vec<_>>(), "{local}");
+        }
+    });
+}
+
+#[test]
 fn one_datagram_too_large_does_not_end_the_batch() {
     in_namespace(|| async {
         let far = Far::new().await;
@@ -121,7 +143,7 @@ fn one_datagram_too_large_does_not_end_the_batch() {
             let key = key(server.local_address());
             let mut out = Outbox::new();
             for (i, len) in [100, 1600, 200, 1601, 300].into_iter().enumerate() {
-                out.push(key, len).fill(i as u8);
+                out.push(key, 0, len).fill(i as u8);
             }
             let refused = [(1, SendError::TooLarge), (3, SendError::TooLarge)];
             assert_eq!(send(&client, &mut out), refused);
@@ -134,12 +156,12 @@ fn one_datagram_too_large_does_not_end_the_batch() {
             assert_eq!(lengths, [100, 200, 300]);
             // With fragments allowed it passes, and afterwards it is as before.
             let mut out = Outbox::new();
-            out.push(LaneKey { fragment: Fragment::Allow, ..key }, 5000);
+            out.push(LaneKey { fragment: Fragment::Allow, ..key }, 0, 5000);
             assert_eq!(send(&client, &mut out), []);
             receive(&server, &mut batch).await;
             assert_eq!(batch.datagrams().next().unwrap().data.len(), 5000);
             out.clear();
-            out.push(key, 5000);
+            out.push(key, 0, 5000);
             assert_eq!(send(&client, &mut out), [(0, SendError::TooLarge)]);
         }
     });
@@ -193,7 +215,7 @@ fn the_socket_bound_to_the_interface_gets_what_comes_in_there() {
             for (n, expected, other) in [(1, &path, &listening), (2, &listening, &path)] {
                 let client = far.enter(|| open(&at(&format!("10.{n}.0.2"), 0)));
                 let mut out = Outbox::new();
-                out.push(key(format!("10.{n}.0.1:4511").parse().unwrap()), 50);
+                out.push(key(format!("10.{n}.0.1:4511").parse().unwrap()), 0, 50);
                 assert_eq!(send(&client, &mut out), []);
                 receive(expected, &mut batch).await;
                 assert!(other.receive(&mut batch).is_err(), "one copy only");
@@ -230,7 +252,7 @@ fn buffers_are_large_and_overflows_counted() {
         let mut batch = RecvBatch::new(64, 2048);
         let mut out = Outbox::new();
         for _ in 0..60 {
-            out.push(key(server.local_address()), 1400);
+            out.push(key(server.local_address()), 0, 1400);
         }
         for _ in 0..400 {
             assert_eq!(send(&client, &mut out), []);
@@ -261,7 +283,7 @@ fn super_packets_are_one_call_and_one_buffer_and_can_be_done_without() {
             for i in 0..150u8 {
                 // The last one is shorter and ends its run.
                 let len = if i == 149 { 500 } else { 1300 };
-                out.push(key(server.local_address()), len).fill(i);
+                out.push(key(server.local_address()), 0, len).fill(i);
             }
             assert_eq!(send(&client, &mut out), []);
             let mut batch = RecvBatch::new(64, MAX_DATAGRAM);
@@ -291,7 +313,7 @@ fn what_is_about_order_reaches_the_worker_that_restores_it() {
         for kind in 0..=255u8 {
             for sender in 0..=15u8 {
                 let mut out = Outbox::new();
-                let datagram = out.push(key("127.0.0.1:4511".parse().unwrap()), 20);
+                let datagram = out.push(key("127.0.0.1:4511".parse().unwrap()), 0, 20);
                 datagram[..2].copy_from_slice(&[kind, sender << 4 | 1]);
                 let expected = ordered_worker(datagram).map_or(0, |w| usize::from(w.get()) % 3);
                 // What no end sends may go anywhere.
@@ -316,8 +338,8 @@ fn a_vanished_interface_is_an_error_of_the_datagram() {
         let socket = open(&spec);
         crate::lab::connect().link().del(index).execute().await.unwrap();
         let mut out = Outbox::new();
-        out.push(key("10.1.0.2:4511".parse().unwrap()), 50);
-        out.push(key("10.1.0.2:4511".parse().unwrap()), 50);
+        out.push(key("10.1.0.2:4511".parse().unwrap()), 0, 50);
+        out.push(key("10.1.0.2:4511".parse().unwrap()), 0, 50);
         let errors = send(&socket, &mut out);
         assert_eq!(errors.iter().map(|e| e.0).collect::<Vec<_>>(), [0, 1]);
         assert!(

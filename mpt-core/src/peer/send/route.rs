@@ -137,8 +137,7 @@ impl Batch<'_> {
         let Some(path) = self.paths[id.index()].as_mut() else { return };
         let Some(remote) = path.remote.current() else { return };
         let known = &mut self.lanes[id.index()];
-        let Some(lane) = known.or_else(|| Some(out.lane(path.lane(self.peer, remote, self.tos)?)))
-        else {
+        let Some(lane) = known.or_else(|| Some(out.lane(path.lane(self.peer, remote)?))) else {
             return;
         };
         *known = Some(lane);
@@ -154,7 +153,7 @@ impl Batch<'_> {
             sequence,
             ..*header
         };
-        let datagram = out.push_at(lane, len);
+        let datagram = out.push_at(lane, path.tos(self.tos), len);
         header.encode(datagram);
         write(&mut datagram[DATA_HEADER_LEN..DATA_HEADER_LEN + inner]);
         match slot.session.seal_later(id, self.worker, COPY, pn) {

@@ -40,8 +40,9 @@ impl World {
                 (i, DOWN, source, Some((self.lines[i].end, self.lines[i].socket, Bound::Yes)))
             }
         };
-        for datagram in lane.datagrams() {
-            (self.now.as_nanos(), key.destination, key.tos, datagram).hash(&mut self.digest);
+        for (i, datagram) in lane.datagrams().enumerate() {
+            let tos = lane.tos(i);
+            (self.now.as_nanos(), key.destination, tos, datagram).hash(&mut self.digest);
             let line = &mut self.lines[line];
             if MessageType::of(datagram) == Some(MessageType::Data) {
                 line.note_data(self.now, direction);
@@ -52,12 +53,12 @@ impl World {
                 continue;
             }
             let Some((to, socket, bound)) = route else { continue };
-            let marked = line.marks && key.tos & 3 != 0;
+            let marked = line.marks && tos & 3 != 0;
             let meta = DatagramMeta {
                 socket,
                 source,
                 destination: (bound == Bound::No).then_some(key.destination.ip()),
-                ecn: if marked { 3 } else { key.tos & 3 },
+                ecn: if marked { 3 } else { tos & 3 },
             };
             let now = self.now;
             if let Some(recording) = &mut self.recording {
