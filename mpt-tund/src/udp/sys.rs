@@ -170,18 +170,71 @@ pub(super) fn send_runs(
     // SAFETY: the first `n` headers are initialised; their pointers lead to `runs`, `destination`,
     // `controls` and `vectors`, which outlive the call. The kernel only reads through
     // them; of the headers themselves it writes `msg_len`.
-    let sent = unsafe {
-        libc::sendmmsg(
-            fd.as_raw_fd(),
-            headers.as_mut_ptr().cast(),
-            n as libc::c_uint,
-            (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
-        )
-    };
+    let sent = unsafe { sendmmsg(fd, headers.as_mut_ptr().cast(), n as libc::c_uint) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
+
+const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+
+/// # Safety
+/// `headers` points to `n` initialised headers, whose pointers and lengths are good.
+#[cfg(not(all(target_env = "musl", target_pointer_width = "64")))]
+unsafe fn sendmmsg(fd: BorrowedFd<'_>, headers: *mut libc::mmsghdr, n: libc::c_uint) -> i64 {
+    // SAFETY: as the caller promises.
+    unsafe { libc::sendmmsg(fd.as_raw_fd(), headers, n, SEND_FLAGS as _) }.into()
+}
+
+/// musl's own is a loop of `sendmsg` there, as two of a header's lengths are `int` for it and `size_t` for the
+/// kernel. The other half of these is padding, zero in [`empty_header`].
+///
+/// # Safety
+/// As above.
+#[cfg(any(test, all(target_env = "musl", target_pointer_width = "64")))]
+#[cfg_attr(test, allow(dead_code, reason = "where it is not musl's"))]
+unsafe fn sendmmsg_itself(fd: BorrowedFd<'_>, headers: *mut libc::mmsghdr, n: libc::c_uint) -> i64 {
+    // SAFETY: as the caller promises.
+    unsafe { libc::syscall(libc::SYS_sendmmsg, fd.as_raw_fd(), headers, n, SEND_FLAGS) as i64 }
+}
+#[cfg(all(target_env = "musl", target_pointer_width = "64"))]
+use sendmmsg_itself as sendmmsg;
 
 fn empty_header() -> libc::mmsghdr {
     // SAFETY: all zeros is a valid value: null pointers, zero lengths, no flags.
     unsafe { mem::zeroed() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, UdpSocket};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn the_system_call_itself_takes_the_headers_as_they_are() {
+        let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let name = RawAddress::from(receiver.local_addr().unwrap());
+        let control = Control::for_sending(Ipv4Addr::LOCALHOST.into(), None);
+        let texts = [*b"one", *b"two"];
+        let vector =
+            |text: &[u8; 3]| libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: 3 };
+        let mut vectors = [vector(&texts[0]), vector(&texts[1])];
+        let mut headers = [empty_header(), empty_header()];
+        for (header, vector) in headers.iter_mut().zip(&mut vectors) {
+            header.msg_hdr.msg_name = name.bytes().as_ptr().cast_mut().cast();
+            header.msg_hdr.msg_namelen = name.bytes().len() as libc::socklen_t;
+            header.msg_hdr.msg_control = control.bytes().as_ptr().cast_mut().cast();
+            header.msg_hdr.msg_controllen = control.bytes().len() as _;
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+        }
+        // SAFETY: both headers are initialised, and what they point to is alive.
+        let sent = unsafe { sendmmsg_itself(sender.as_fd(), headers.as_mut_ptr(), 2) };
+        assert_eq!(sent, 2);
+        for text in texts {
+            let mut buffer = [0; 8];
+            assert_eq!(receiver.recv(&mut buffer).unwrap(), 3);
+            assert_eq!(buffer[..3], text);
+        }
+    }
 }
