@@ -1,5 +1,7 @@
 //! What the kernel says beside an inner packet, and is told: checksums and segments.
 
+use super::InnerPacket;
+
 /// What is known of an inner packet's transport checksum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Checksum {
@@ -45,16 +47,21 @@ impl Offload {
     /// How many packets `packet` stands for.
     #[must_use]
     pub fn packets(&self, packet: &[u8]) -> u64 {
-        let transport = usize::from(self.transport);
-        let (header, size) = match self.segments {
-            Segments::One => return 1,
-            Segments::Tcp { size } => {
-                let offset = packet.get(transport + 12).map_or(5, |b| b >> 4);
-                (usize::from(offset) * 4, size)
-            }
-            Segments::Udp { size } => (8, size),
-        };
-        let payload = packet.len().saturating_sub(transport + header);
+        let (Segments::Tcp { size } | Segments::Udp { size }) = self.segments else { return 1 };
+        let payload = packet.len().saturating_sub(self.header_len(packet));
         payload.div_ceil(usize::from(size.max(1))).max(1) as u64
+    }
+
+    /// Bytes of all headers of the super-packet `packet`.
+    #[must_use]
+    pub fn header_len(&self, packet: &[u8]) -> usize {
+        let transport = match self.checksum {
+            Checksum::Partial => usize::from(self.transport),
+            _ => InnerPacket::parse(packet).map_or(0, |inner| inner.transport()),
+        };
+        match self.segments {
+            Segments::Udp { .. } => transport + 8,
+            _ => transport + packet.get(transport + 12).map_or(5, |b| usize::from(b >> 4)) * 4,
+        }
     }
 }

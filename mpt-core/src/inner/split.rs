@@ -1,6 +1,6 @@
 //! A super-packet cut into its segments, as a network card would (TSO, USO).
 
-use super::checksum::{fold, replace_u16};
+use super::checksum::{fold, pseudo_header, replace_u16};
 use super::{Checksum, InnerPacket, Offload, Segments, Version};
 use std::ops::Range;
 
@@ -32,7 +32,8 @@ pub struct Split {
     payload: usize,
     size: u16,
     tcp: bool,
-    /// The super-packet's partial checksum without its length: updated, so that a wrong one stays wrong.
+    /// The pseudo header's sum without its length: of a partial checksum what stands there, so that a wrong one stays
+    /// wrong.
     pseudo: u16,
 }
 
@@ -40,7 +41,8 @@ impl Split {
     /// Looks at the super-packet `packet`.
     ///
     /// # Errors
-    /// When it is none, or its headers do not add up; only TCP and UDP with partial checksums can be cut.
+    /// When it is none, or its headers do not add up; only TCP and UDP with partial checksums, or valid
+    /// ones, can be cut.
     pub fn new(
         packet: &[u8],
         offload: &Offload,
@@ -60,17 +62,18 @@ impl Split {
         let least = if tcp { TCP_HEADER } else { UDP_HEADER };
         let header = transport + length;
         let at = transport + if tcp { 16 } else { 6 };
-        let sound = size > 0
-            && length >= least
-            && header < packet.len()
-            && !inner.is_fragment()
-            && offload.checksum == Checksum::Partial
-            && usize::from(offload.transport) == transport;
+        let sound = size > 0 && length >= least && header < packet.len() && !inner.is_fragment();
         if !sound {
             return Err(BadSuperPacket);
         }
         let field = u16::from_be_bytes([packet[at], packet[at + 1]]);
         let whole = packet.len() - transport;
+        let field = match offload.checksum {
+            Checksum::Partial if usize::from(offload.transport) == transport => field,
+            // A network card joined them, and found all checksums right. Nothing gets one that had none.
+            Checksum::Valid if tcp || field != 0 => pseudo_header(inner, whole),
+            _ => return Err(BadSuperPacket),
+        };
         if !tcp && packet[transport + 4..transport + 6] != (whole as u16).to_be_bytes() {
             return Err(BadSuperPacket);
         }

@@ -169,6 +169,12 @@ fn headers_that_do_not_add_up_are_refused() {
     ] {
         assert!(Split::new(&packet, &bad, &inner).is_err(), "{bad:?}");
     }
+    let udp = Shape::udp(3_000);
+    let (mut packet_without, inner_udp) = (udp.full(), InnerPacket::parse(&udp.full()).unwrap());
+    let valid = Offload { checksum: Checksum::Valid, transport: 0, ..udp.offload(1_400) };
+    assert!(Split::new(&packet_without, &valid, &inner_udp).is_ok());
+    packet_without[26..28].fill(0);
+    assert!(Split::new(&packet_without, &valid, &inner_udp).is_err(), "without a checksum");
     let mut short = packet.clone();
     short[32] = 0x40;
     assert!(Split::new(&short, &good, &inner).is_err(), "a TCP header of 16 bytes");
