@@ -5,6 +5,8 @@ use super::{Checksum, InnerPacket, Version};
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
+const IPV6_HEADER: usize = 40;
+
 const FIN: u8 = 0x01;
 const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
@@ -24,7 +26,7 @@ pub(super) struct Candidate {
     /// Bytes behind them.
     pub(super) payload: usize,
     /// It carries something and nothing that concerns itself alone: no SYN, RST, URG, CWR, no pure ACK; its
-    /// UDP length is its own.
+    /// UDP length is its own; no IPv6 extension headers, behind which not every kernel cuts.
     pub(super) may_join: bool,
     /// PSH or FIN: nothing comes behind it.
     pub(super) ends_run: bool,
@@ -54,13 +56,15 @@ impl Candidate {
         } else {
             (usize::from(u16::from_be_bytes([rest[4], rest[5]])) == rest.len(), false)
         };
+        let version = inner.version();
+        let direct = version == Version::V4 || transport == IPV6_HEADER;
         Some(Self {
-            version: inner.version(),
+            version,
             tcp,
             transport,
             header: transport + length,
             payload,
-            may_join: may_join && payload > 0,
+            may_join: may_join && direct && payload > 0,
             ends_run,
             checksum: Checksum::Full,
         })
@@ -100,8 +104,8 @@ impl Candidate {
             Version::V4 => {
                 same(0..2) && same(6..10) && same(20..t) && follows_id(mine, count, theirs)
             }
-            // Version, class, label; next header, hop limit; extensions.
-            Version::V6 => same(0..4) && same(6..8) && same(40..t),
+            // Version, class, label; next header, hop limit.
+            Version::V6 => same(0..4) && same(6..8),
         };
         if !ip || !self.tcp {
             return ip;

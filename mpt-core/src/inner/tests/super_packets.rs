@@ -34,6 +34,15 @@ fn a_train_of_each_kind_is_one_super_packet() {
 }
 
 #[test]
+fn extension_headers_are_not_joined_and_ipv4_options_are() {
+    for shape in [Shape::tcp(0), Shape::udp(0)] {
+        let with = |v6| train(&Shape { v6, ip_options: true, ..shape.clone() }, 3);
+        assert_eq!(merged(&with(false)), [3]);
+        assert_eq!(merged(&with(true)), [1, 1, 1]);
+    }
+}
+
+#[test]
 fn what_differs_in_one_field_does_not_join() {
     let base = Shape { df: false, ..Shape::tcp(1_000) };
     let next = Shape { seq: 2_000, id: 101, ..base.clone() };

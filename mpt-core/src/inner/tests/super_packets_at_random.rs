@@ -68,6 +68,7 @@ proptest! {
     #[test]
     fn what_was_cut_is_joined_again(mut shape in shapes(), size in 100u16..3_000) {
         shape.flags &= !CWR;
+        shape.ip_options &= !shape.v6;
         let packet = shape.partial();
         let segments: Vec<_> =
             cut(&packet, &shape.offload(size)).into_iter().map(|s| (s, Checksum::Partial)).collect();
