@@ -143,8 +143,9 @@ impl Merger {
         self.runs.rotate_right(1);
         let run = &mut self.runs[0];
         run.give_out(emit);
-        run.buffer.reserve(HEADROOM + MAX_LEN);
+        // First of all: room is asked for behind what stands there.
         run.buffer.clear();
+        run.buffer.reserve(HEADROOM + MAX_LEN);
         run.buffer.resize(HEADROOM, 0);
         run.buffer.extend_from_slice(packet);
         run.closed = candidate.ends_run;
@@ -158,6 +159,14 @@ impl Merger {
         self.alone.resize(HEADROOM, 0);
         self.alone.extend_from_slice(packet);
         emit(&mut self.alone, &offload);
+    }
+}
+
+#[cfg(test)]
+impl Merger {
+    /// Bytes that its buffers take.
+    pub(super) fn memory(&self) -> usize {
+        self.runs.iter().map(|r| r.buffer.capacity()).sum::<usize>() + self.alone.capacity()
     }
 }
 

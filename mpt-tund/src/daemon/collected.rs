@@ -27,13 +27,15 @@ enum Place {
     Copies(usize),
 }
 
-/// Kept between batches; what was released at once beyond that is given back.
+/// Kept between batches, bytes of copies and packets; what was released at once beyond that is given back.
 const KEEP: usize = 256 * 1024;
+const KEEP_PACKETS: usize = 4_096;
 
 impl Collected {
     /// A new batch begins, whose datagrams lie in a buffer at these addresses.
     pub(super) fn begin(&mut self, batch: Range<usize>) {
         self.packets.clear();
+        self.packets.shrink_to(KEEP_PACKETS);
         self.copies.clear();
         self.copies.shrink_to(KEEP);
         self.batch = batch;
@@ -67,6 +69,16 @@ impl Deliver for Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_released_at_once_leaves_no_memory() {
+        let mut collected = Collected::default();
+        (0..100_000).for_each(|_| collected.deliver(PeerId(0), b"held", Checksum::Full));
+        collected.begin(0..0);
+        assert!(
+            collected.packets.capacity() <= KEEP_PACKETS && collected.copies.capacity() <= KEEP
+        );
+    }
 
     #[test]
     fn packets_of_the_batch_are_not_copied_and_all_keep_their_order() {

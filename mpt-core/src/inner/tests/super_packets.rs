@@ -127,6 +127,15 @@ fn acknowledgements_and_fragments_overtake_nothing() {
 }
 
 #[test]
+fn long_runs_leave_no_more_memory_than_they_need() {
+    let mut merger = Merger::new();
+    for packet in train(&Shape::tcp(0), 60).iter().cycle().take(600) {
+        merger.push(packet, Checksum::Partial, &mut |_, _| {});
+    }
+    assert_eq!(merger.memory(), HEADROOM + 65_535, "one flow takes one buffer");
+}
+
+#[test]
 fn what_is_not_to_be_joined_passes() {
     for tcp in [true, false] {
         let mut merger = Merger::new();
