@@ -17,6 +17,7 @@ mod log;
 mod machine;
 mod opening;
 mod plane;
+mod refusals;
 mod run;
 mod signals;
 mod sink;

@@ -13,6 +13,7 @@ use super::coalesce::Coalescing;
 use super::collected::Collected;
 use super::errors::SendErrors;
 use super::opening::{Opening, Step, meta};
+use super::refusals::{Refusals, Refused};
 use super::sink::Sink;
 use super::sockets::{Sockets, Taken};
 use super::stray::{Stray, Strays};
@@ -52,19 +53,22 @@ pub(super) enum Load {
     MoreToDo,
 }
 
-/// The endpoint, shared by all workers.
+/// The endpoint, shared by all workers, and what they found out about TUN.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Endpoint>>);
+pub(super) struct Shared {
+    endpoint: Arc<Mutex<Endpoint>>,
+    refusals: Refusals,
+}
 
 impl Shared {
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self(Arc::new(Mutex::new(endpoint)))
+        Self { endpoint: Arc::new(Mutex::new(endpoint)), refusals: Refusals::default() }
     }
 
     /// The endpoint, for calls of `worker`.
     pub(super) fn lock(&self, worker: WorkerId) -> MutexGuard<'_, Endpoint> {
         // A worker that panicked ends the daemon; until then the others go on.
-        let mut endpoint = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
         endpoint.as_worker(worker);
         endpoint
     }
@@ -234,6 +238,7 @@ impl Plane {
     }
 
     fn take_ready(&mut self) -> io::Result<Load> {
+        self.follow_refusals();
         let (mut received, mut read) = (true, true);
         for _ in 0..ROUNDS {
             received = self.receive();
@@ -366,19 +371,33 @@ impl Plane {
                 "the kernel refuses super-packets on {} that it said it takes: off",
                 self.tun.name()
             );
-            self.tun.set_offloads(proven);
-            self.sink.follow(&self.tun);
+            self.shared
+                .refusals
+                .add(Refused { tso: granted.tso && !proven.tso, uso: granted.uso && !proven.uso });
+            self.follow_refusals();
         }
     }
 
     /// Does without what the TUN device turned out not to take.
     fn step_down(&mut self) {
-        if self.sink.take_refused_super_packets() {
+        let refused = self.sink.take_refused();
+        if refused != Refused::default() {
             tracing::warn!(
-                "the kernel refuses super-packets on {}: packets are written one by one from now on",
+                tso = refused.tso,
+                uso = refused.uso,
+                "the kernel refuses super-packets on {}: such packets are written one by one from now on",
                 self.tun.name()
             );
-            self.tun.set_offloads(Offloads { tso: false, uso: false, ..self.tun.offloads() });
+            self.shared.refusals.add(refused);
+            self.follow_refusals();
+        }
+    }
+
+    /// Does without what any worker found to be refused.
+    fn follow_refusals(&mut self) {
+        let left = self.shared.refusals.without(self.tun.offloads());
+        if left != self.tun.offloads() {
+            self.tun.set_offloads(left);
             self.sink.follow(&self.tun);
         }
     }
