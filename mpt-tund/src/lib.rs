@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 mod daemon;
+mod memory;
 pub mod net;
 mod patience;
 pub mod tun;

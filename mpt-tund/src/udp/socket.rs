@@ -15,9 +15,16 @@ use std::net::{SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll};
 
-/// Buffer asked for in each direction, bytes. The default of 208 KiB drops silently in short bursts;
-/// 8 MiB hold about 60 ms at 1 Gbit/s.
-const BUFFER_BYTES: usize = 8 << 20;
+/// Most and least asked for as a buffer in each direction, bytes. The default of 208 KiB drops silently in short
+/// bursts; 8 MiB hold about 60 ms at 1 Gbit/s.
+const MOST_BUFFER: u64 = 8 << 20;
+const LEAST_BUFFER: u64 = 512 << 10;
+
+/// What is asked for on a machine with so many bytes of memory: a part in 128. The kernel grants twice as much, its own
+/// accounting counted, and a tunnel has a few sockets.
+fn buffer_bytes(memory: u64) -> usize {
+    (memory / 128).clamp(LEAST_BUFFER, MOST_BUFFER) as usize
+}
 
 /// A UDP socket, registered with the runtime.
 ///
@@ -316,12 +323,13 @@ fn set_path_mtu_discovery(
 /// namespace; what is granted in the end can be read from [`PathSocket::buffer_sizes`].
 fn enlarge_buffers(socket: &Socket) {
     let fd = socket.as_fd();
-    let bytes = BUFFER_BYTES as libc::c_int;
-    if set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes).is_err() {
-        let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+    // Without an answer as little as there may be.
+    let bytes = buffer_bytes(crate::memory::total().unwrap_or(0));
+    if set_option(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes as libc::c_int).is_err() {
+        let _ = socket.set_recv_buffer_size(bytes);
     }
-    if set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes).is_err() {
-        let _ = socket.set_send_buffer_size(BUFFER_BYTES);
+    if set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes as libc::c_int).is_err() {
+        let _ = socket.set_send_buffer_size(bytes);
     }
 }
 
@@ -358,4 +366,16 @@ fn scoped(spec: &SocketSpec) -> SocketAddr {
 
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_a_part_of_the_memory() {
+        let mib = |n: u64| buffer_bytes(n << 20) >> 10;
+        assert_eq!([0, 32, 64, 128, 512].map(mib), [512, 512, 512, 1_024, 4_096], "KiB");
+        assert_eq!([1_024, 1 << 20].map(mib), [8_192, 8_192]);
+    }
 }
