@@ -4,8 +4,9 @@ use super::address::RawAddress;
 use super::cmsg::Control;
 use super::sys;
 use mpt_core::{Fragment, Lane, Run};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 /// Why the kernel refused a datagram. Only a full socket buffer is not among them: that ends a batch.
@@ -49,18 +50,29 @@ const MAX_SEGMENTS: usize = 64;
 /// Most bytes of a super-packet: the largest UDP payload in IPv4.
 const MAX_RUN_BYTES: usize = 65_507;
 
-/// Whether runs of datagrams may leave as super-packets (UDP GSO). Stepped down once for good when the
-/// kernel refuses one whose datagrams it takes one by one.
+/// Whether runs of datagrams may leave as super-packets (UDP GSO). Stepped down for good where the kernel refuses one
+/// whose datagrams it takes one by one: for its destination, since the interface that leads there may be the reason.
 #[derive(Debug)]
-pub(super) struct Gso(Cell<bool>);
+pub(super) struct Gso {
+    on: Cell<bool>,
+    refused: RefCell<Vec<IpAddr>>,
+}
+
+/// With more destinations refused it is no interface's fault: off for all.
+const MOST_REFUSED: usize = 16;
 
 impl Gso {
     pub(super) const fn new(on: bool) -> Self {
-        Self(Cell::new(on))
+        Self { on: Cell::new(on), refused: RefCell::new(Vec::new()) }
     }
 
+    /// Whether it is used towards all destinations.
     pub(super) fn is_on(&self) -> bool {
-        self.0.get()
+        self.on.get() && self.refused.borrow().is_empty()
+    }
+
+    fn is_on_towards(&self, destination: IpAddr) -> bool {
+        self.on.get() && !self.refused.borrow().contains(&destination)
     }
 
     /// The kernel refused a run. `EINVAL`, `EIO` and `EMSGSIZE` may mean the datagrams or GSO itself: their
@@ -69,9 +81,14 @@ impl Gso {
         matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO | libc::EMSGSIZE))
     }
 
-    fn step_down(&self, error: &io::Error) {
-        if self.0.replace(false) {
+    fn step_down(&self, destination: IpAddr, error: &io::Error) {
+        let mut refused = self.refused.borrow_mut();
+        if refused.len() == MOST_REFUSED {
+            self.on.set(false);
             tracing::warn!(%error, "UDP GSO does not work on this socket: it is not used any more");
+        } else {
+            refused.push(destination);
+            tracing::warn!(%error, %destination, "UDP GSO does not work towards there: it is not used any more");
         }
     }
 }
@@ -83,21 +100,34 @@ pub(super) fn send_lane(
     lane: &Lane,
     start: usize,
     gso: &Gso,
+    on_error: impl FnMut(usize, SendError),
+) -> usize {
+    let destination = RawAddress::from(lane.key.destination);
+    let control = Control::for_sending(lane.key.destination.ip(), lane.key.source);
+    let send = |runs: &[Run<'_>]| sys::send_runs(fd, &destination, &control, runs);
+    send_lane_by(send, lane, start, gso, on_error)
+}
+
+/// The same by the call `send`.
+fn send_lane_by(
+    mut send: impl FnMut(&[Run<'_>]) -> io::Result<usize>,
+    lane: &Lane,
+    start: usize,
+    gso: &Gso,
     mut on_error: impl FnMut(usize, SendError),
 ) -> usize {
     let key = &lane.key;
-    let destination = RawAddress::from(key.destination);
-    let control = Control::for_sending(key.destination.ip(), key.source);
+    let towards = key.destination.ip();
     let fragments = key.fragment == Fragment::Allow;
     let mut next = start;
     let mut pending_errors = 0;
     // A run that was refused, whose datagrams are sent one by one: where it ends, and what was said.
     let mut doubted: Option<(usize, io::Error)> = None;
     while next < lane.len() {
-        let single = fragments || !gso.is_on() || doubted.is_some();
+        let single = fragments || !gso.is_on_towards(towards) || doubted.is_some();
         let last = doubted.as_ref().map_or(lane.len(), |(end, _)| *end);
         let (runs, n) = take_runs(lane, next, last, if single { 1 } else { MAX_SEGMENTS });
-        let result = sys::send_runs(fd, &destination, &control, &runs[..n]);
+        let result = send(&runs[..n]);
         match result {
             Ok(sent) => {
                 next += runs[..sent].iter().map(|r| r.count).sum::<usize>();
@@ -107,7 +137,7 @@ pub(super) fn send_lane(
                         doubted = Some((end, error));
                     } else {
                         // Each of them was taken alone.
-                        gso.step_down(&error);
+                        gso.step_down(towards, &error);
                     }
                 }
             }
@@ -168,5 +198,49 @@ impl SendError {
             libc::EPERM | libc::EACCES => Self::NotPermitted,
             _ => Self::Other(number),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpt_core::{LaneKey, Outbox, SocketId};
+
+    fn lane_to(destination: IpAddr) -> Outbox {
+        let mut out = Outbox::new();
+        let destination = (destination, 4511).into();
+        let fragment = Fragment::Never;
+        let key = LaneKey { peer: None, socket: SocketId(0), destination, source: None, fragment };
+        (0..6).for_each(|i| out.push(key, 0, 100).fill(i));
+        out
+    }
+
+    /// Datagrams in each run that was taken by a kernel which refuses super-packets or takes them.
+    fn taken(gso: &Gso, last: u8, refuses: bool) -> Vec<usize> {
+        let mut out = lane_to([10, 0, 0, last].into());
+        let mut taken = Vec::new();
+        let send = |runs: &[Run<'_>]| {
+            if refuses && runs[0].count > 1 {
+                return Err(io::Error::from_raw_os_error(libc::EIO));
+            }
+            taken.extend(runs.iter().map(|run| run.count));
+            Ok(runs.len())
+        };
+        let done = send_lane_by(send, &out.lanes()[0], 0, gso, |i, e| panic!("{i}: {e}"));
+        assert_eq!(done, 6);
+        taken
+    }
+
+    #[test]
+    fn one_interface_without_gso_does_not_take_it_from_the_others() {
+        let gso = Gso::new(true);
+        assert_eq!(taken(&gso, 1, true), [1; 6]);
+        assert_eq!(taken(&gso, 2, false), [6]);
+        assert_eq!(taken(&gso, 1, false), [1; 6], "not tried again");
+        assert!(!gso.is_on());
+        // Nor is there a list without end.
+        (3..=MOST_REFUSED as u8 + 2).for_each(|last| assert_eq!(taken(&gso, last, true), [1; 6]));
+        assert_eq!(taken(&gso, 2, false), [1; 6]);
+        assert_eq!(gso.refused.borrow().len(), MOST_REFUSED);
     }
 }
