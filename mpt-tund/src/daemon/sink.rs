@@ -32,7 +32,7 @@ pub(super) struct Sink {
     written: Written,
 }
 
-/// What was written to TUN.
+/// What TUN took, and what not.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Written {
     /// Packets, however many were written at once.
@@ -57,8 +57,6 @@ impl Sink {
     #[inline]
     pub(super) fn push(&mut self, tun: &impl Writer, packet: &[u8], checksum: Checksum) {
         let written = &mut self.written;
-        written.packets += 1;
-        written.bytes += packet.len() as u64;
         self.merger.push(packet, checksum, &mut |buffer, offload| {
             written.write(tun, buffer, offload);
         });
@@ -104,20 +102,23 @@ impl Written {
             result => result,
         };
         match result {
-            Ok(()) => {}
+            Ok(()) => self.take(&buffer[VNET_HEADER_LEN..], offload),
             Err(e)
                 if offload.segments != Segments::One && e.raw_os_error() == Some(libc::EINVAL) =>
             {
                 self.write_apart(tun, &buffer[VNET_HEADER_LEN..], offload);
             }
-            Err(error) => self.refuse(&error, 1),
+            Err(error) => self.refuse(&error, offload.packets(&buffer[VNET_HEADER_LEN..])),
         }
     }
 
     /// Writes the packets of a super-packet one by one.
     fn write_apart(&mut self, tun: &impl Writer, packet: &[u8], offload: &Offload) {
-        let Ok(inner) = InnerPacket::parse(packet) else { return };
-        let Ok(split) = Split::new(packet, offload, &inner) else { return };
+        let split = InnerPacket::parse(packet)
+            .ok()
+            .and_then(|inner| Split::new(packet, offload, &inner).ok());
+        // What was joined here can be cut.
+        let Some(split) = split else { return };
         let (header, size) = (split.header_len(), usize::from(split.segment_size()).max(1));
         let one = Offload { segments: Segments::One, ..*offload };
         let mut buffer = vec![0; VNET_HEADER_LEN + header + size];
@@ -126,14 +127,27 @@ impl Written {
             let range = at..(at + size).min(split.payload_len());
             let len = VNET_HEADER_LEN + header + range.len();
             split.write(packet, i as u16, range, &mut buffer[VNET_HEADER_LEN..len]);
-            if let Err(error) = tun.write(&mut buffer[..len], &one) {
-                taken = false;
-                self.refuse(&error, 1);
+            match tun.write(&mut buffer[..len], &one) {
+                Ok(()) => self.take(&buffer[VNET_HEADER_LEN..len], &one),
+                Err(error) => {
+                    taken = false;
+                    self.refuse(&error, 1);
+                }
             }
         }
         let kind =
             if split.is_tcp() { &mut self.super_packets.tso } else { &mut self.super_packets.uso };
         *kind |= taken;
+    }
+
+    /// Counts a super-packet as its packets, each with headers of its own.
+    fn take(&mut self, packet: &[u8], offload: &Offload) {
+        let count = offload.packets(packet);
+        self.packets += count;
+        self.bytes += packet.len() as u64;
+        if count > 1 {
+            self.bytes += (count - 1) * offload.header_len(packet) as u64;
+        }
     }
 
     fn refuse(&mut self, error: &io::Error, packets: u64) {
@@ -211,5 +225,21 @@ mod tests {
             tun.offloads.set(Offloads { uso: false, ..Offloads::ALL });
             sink.follow(&tun);
         }
+    }
+
+    #[test]
+    fn what_was_taken_and_what_was_refused_is_counted_in_packets() {
+        let counts = |tun: &Fake| {
+            let mut sink = Sink::new(tun);
+            push_three(&mut sink, tun, true);
+            let Written { packets, bytes, refused, .. } = sink.written();
+            (packets, bytes, refused)
+        };
+        let all = (3, 3 * packet(true, 0).len() as u64, 0);
+        assert_eq!(counts(&Fake::new(|_| None)), all, "joined");
+        let apart = Fake::new(|s| (*s != Segments::One).then_some(libc::EINVAL));
+        assert_eq!(counts(&apart), all, "one by one");
+        assert_eq!(counts(&Fake::new(|_| Some(libc::EIO))), (0, 0, 3), "the interface is down");
+        assert_eq!(counts(&Fake::new(|_| Some(libc::EINVAL))), (0, 0, 3));
     }
 }
