@@ -412,32 +412,17 @@ impl Plane {
         let mut full = 0;
         self.sockets.send(
             &mut self.out,
-            |key, len, error| {
+            |key, refused| {
                 let now = clock.now();
                 let mut endpoint = shared.lock(worker);
-                endpoint.count_drops(DropReason::SendFailed, 1);
+                endpoint.count_drops(DropReason::SendFailed, refused.len() as u64);
                 let Some((peer, path)) = key.peer else { return };
-                if errors.is_news(now, peer, path, error) {
-                    tracing::debug!(%error, ?peer, %path, len, "datagram refused");
-                }
-                let what = match error {
-                    udp::SendError::TooLarge => SendError::TooLarge { udp_len: len },
-                    udp::SendError::Unreachable
-                    | udp::SendError::InterfaceGone
-                    | udp::SendError::InterfaceDown
-                    | udp::SendError::SourceGone => SendError::Unreachable(error.to_string()),
-                    // Closed with its interface; a path that the peer opened may still point there.
-                    udp::SendError::NoSocket if worker == WorkerId::default() => {
-                        SendError::Unreachable(udp::SendError::InterfaceGone.to_string())
+                for &(len, error) in refused {
+                    if errors.is_news(now, peer, path, error) {
+                        tracing::debug!(%error, ?peer, %path, len, "datagram refused");
                     }
-                    // Another worker is told of it a moment after the endpoint.
-                    udp::SendError::NoSocket
-                    | udp::SendError::Refused
-                    | udp::SendError::QueueFull
-                    | udp::SendError::NotPermitted
-                    | udp::SendError::Other(_) => SendError::Passing,
-                };
-                endpoint.handle_send_error(now, key, what);
+                    endpoint.handle_send_error(now, key, meaning(error, len, worker));
+                }
             },
             |count| full += count,
         );
@@ -459,5 +444,26 @@ impl Plane {
         counters.offloads = Some(self.tun.offloads());
         counters.kernel_drops.clear();
         counters.kernel_drops.extend(self.sockets.kernel_drops());
+    }
+}
+
+/// What the endpoint is to know of it, that a datagram of `len` bytes was refused.
+fn meaning(error: udp::SendError, len: usize, worker: WorkerId) -> SendError {
+    match error {
+        udp::SendError::TooLarge => SendError::TooLarge { udp_len: len },
+        udp::SendError::Unreachable
+        | udp::SendError::InterfaceGone
+        | udp::SendError::InterfaceDown
+        | udp::SendError::SourceGone => SendError::Unreachable(error.to_string()),
+        // Closed with its interface; a path that the peer opened may still point there.
+        udp::SendError::NoSocket if worker == WorkerId::default() => {
+            SendError::Unreachable(udp::SendError::InterfaceGone.to_string())
+        }
+        // Another worker is told of it a moment after the endpoint.
+        udp::SendError::NoSocket
+        | udp::SendError::Refused
+        | udp::SendError::QueueFull
+        | udp::SendError::NotPermitted
+        | udp::SendError::Other(_) => SendError::Passing,
     }
 }

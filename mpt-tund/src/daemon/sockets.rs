@@ -1,9 +1,11 @@
 //! The daemon's UDP sockets: one for each distinct binding, shared by the paths that ask for it.
 
 use super::worker::Order;
-use crate::udp::{OpenError, PathSocket, PortHolder, RecvBatch, SocketSpec, UnwatchedSocket};
+use crate::udp::{
+    OpenError, PathSocket, PortHolder, RecvBatch, SendError, SocketSpec, UnwatchedSocket,
+};
 use mpt_core::control::SocketStatus;
-use mpt_core::{Outbox, SocketId};
+use mpt_core::{LaneKey, Outbox, SocketId};
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -210,24 +212,30 @@ impl Sockets {
         self.open.iter().map(|(&id, o)| (SocketId(id), u64::from(o.kernel_drops)))
     }
 
-    /// Sends all lanes and clears the outbox. `failed` is told of each datagram the kernel refused,
-    /// `full` of how many found no room.
+    /// Sends all lanes and clears the outbox. `failed` is told of the datagrams of a lane that the kernel refused, with
+    /// the length of each, `full` of how many found no room.
     pub fn send(
         &self,
         out: &mut Outbox,
-        mut failed: impl FnMut(&mpt_core::LaneKey, usize, crate::udp::SendError),
+        mut failed: impl FnMut(&LaneKey, &[(usize, SendError)]),
         mut full: impl FnMut(u64),
     ) {
+        // Takes no memory where nothing is refused.
+        let mut refused = Vec::new();
         for lane in out.lanes() {
             let Some(socket) = self.get(lane.key.socket) else {
-                for datagram in lane.datagrams() {
-                    failed(&lane.key, datagram.len(), crate::udp::SendError::NoSocket);
-                }
+                refused.extend(lane.datagrams().map(|d| (d.len(), SendError::NoSocket)));
+                failed(&lane.key, &refused);
+                refused.clear();
                 continue;
             };
             let next = socket.send(lane, 0, |i, error| {
-                failed(&lane.key, lane.datagram(i).len(), error);
+                refused.push((lane.datagram(i).len(), error));
             });
+            if !refused.is_empty() {
+                failed(&lane.key, &refused);
+                refused.clear();
+            }
             // UDP has no back-pressure to pass on: what does not fit is dropped, as a NIC would.
             if next < lane.len() {
                 full((lane.len() - next) as u64);
@@ -241,6 +249,30 @@ impl Sockets {
 mod tests {
     use super::*;
     use crate::udp::Family;
+
+    #[tokio::test]
+    async fn what_is_refused_of_a_lane_is_told_at_once() {
+        let mut sockets = Sockets::default();
+        let address = Some([127, 0, 0, 1].into());
+        let spec = SocketSpec { address, ..SocketSpec::any(Family::V4) };
+        let socket = sockets.obtain(&spec, None, 1, |_, _| {}).unwrap();
+        let gone = SocketId(socket.0 + 1);
+        let destination = ([127, 0, 0, 1], 9).into();
+        let fragment = mpt_core::Fragment::Never;
+        let mut out = Outbox::new();
+        for socket in [socket, gone] {
+            let key = LaneKey { peer: None, socket, destination, source: None, fragment };
+            // More than the loopback interface's MTU.
+            for len in [65_530, 100, 65_530, 65_531] {
+                out.push(key, 0, len).fill(0);
+            }
+        }
+        let mut told = Vec::new();
+        sockets.send(&mut out, |key, r| told.push((key.socket, r.to_vec())), |_| {});
+        let large = [65_530, 65_530, 65_531].map(|len| (len, SendError::TooLarge)).to_vec();
+        let all = [65_530, 100, 65_530, 65_531].map(|len| (len, SendError::NoSocket)).to_vec();
+        assert_eq!(told, [(socket, large), (gone, all)]);
+    }
 
     #[tokio::test]
     async fn the_others_close_what_is_bound_to_an_interface_that_is_gone() {
