@@ -57,21 +57,28 @@ pub fn encode(offload: &Offload, packet: &[u8], header: &mut [u8; VNET_HEADER_LE
     header.fill(0);
     let transport = usize::from(offload.transport);
     let v6 = packet.first().is_some_and(|b| b >> 4 == 6);
-    let (kind, size, tcp) = match offload.segments {
-        Segments::One => (GSO_NONE, 0, is_tcp(packet)),
-        Segments::Tcp { size } => (if v6 { GSO_TCPV6 } else { GSO_TCPV4 }, size, true),
-        Segments::Udp { size } => (GSO_UDP_L4, size, false),
+    let (kind, size) = match offload.segments {
+        Segments::One => (GSO_NONE, 0),
+        Segments::Tcp { size } => (if v6 { GSO_TCPV6 } else { GSO_TCPV4 }, size),
+        Segments::Udp { size } => (GSO_UDP_L4, size),
     };
     let mut put = |at: usize, value: u16| header[at..at + 2].copy_from_slice(&value.to_ne_bytes());
     if kind != GSO_NONE {
         // Only a hint how much to keep in one piece: the headers.
-        let transport_len =
-            if tcp { packet.get(transport + 12).map_or(20, |b| (b >> 4) * 4) } else { 8 };
+        let transport_len = match kind {
+            GSO_UDP_L4 => 8,
+            _ => packet.get(transport + 12).map_or(20, |b| (b >> 4) * 4),
+        };
         put(2, offload.transport + u16::from(transport_len));
         put(4, size);
     }
     match offload.checksum {
         Checksum::Partial => {
+            let tcp = match offload.segments {
+                Segments::One => is_tcp(packet),
+                Segments::Tcp { .. } => true,
+                Segments::Udp { .. } => false,
+            };
             put(6, offload.transport);
             put(8, if tcp { TCP_CHECKSUM } else { UDP_CHECKSUM });
             header[0] = NEEDS_CSUM;
