@@ -32,6 +32,7 @@ mod mtu_search;
 mod one_way_delay;
 mod overflow;
 mod own_queue;
+mod packet_size;
 mod path_health;
 mod path_model;
 mod prober;

@@ -8,6 +8,7 @@ use super::loss_kind::LossKind;
 use super::one_way_delay::{DelaySample, OneWayDelay};
 use super::overflow::Overflow;
 use super::own_queue::OwnQueue;
+use super::packet_size::PacketSize;
 use super::sent_log::SentLog;
 use super::told_delay::{CommonTurn, ToldDelay};
 use crate::schedule::Estimate;
@@ -89,6 +90,7 @@ pub struct PathModel {
     bottleneck: Bottleneck,
     bursts: Bursts,
     own: OwnQueue,
+    size: PacketSize,
     /// When the first report came.
     first: Option<Time>,
 }
@@ -165,6 +167,11 @@ impl PathModel {
         if report.packets < sent.packets || left_bytes < sent.resolved {
             return;
         }
+        // What a worker's first report tells may have come at any time.
+        if sent.packets > 0 {
+            let bytes = report.bytes.saturating_sub(sent.bytes);
+            self.size.on_arrived(now, report.packets - sent.packets, bytes);
+        }
         (sent.packets, sent.bytes, sent.resolved) = (report.packets, report.bytes, left_bytes);
         let since = report.highest_seq.wrapping_sub(sent.sequence) as i32;
         if since > 0 {
@@ -223,9 +230,8 @@ impl PathModel {
         self.follow_bottleneck(now, uncertain, srtt);
         let standing = self.delay.standing();
         let stands = standing > threshold;
-        let lost = joint.map_or((0.0, 0.0), |(highest, packets)| {
-            self.loss.on_report(now, highest, packets, stands)
-        });
+        let lost =
+            joint.map_or((0.0, 0.0), |joint| self.loss.on_report(now, told.at, joint, stands));
         self.overflow.on_report(now, lost, standing);
 
         let rate = self.usable_rate(srtt, standing < threshold / 2);
@@ -336,6 +342,12 @@ impl PathModel {
             self.delay.rebase(now);
             self.rate.restore(rate);
         }
+    }
+
+    /// The part that `headers` bytes a packet add to what it carries.
+    #[must_use]
+    pub fn share_of(&self, headers: u16) -> f64 {
+        self.size.share_of(headers)
     }
 
     /// If a queue stands that is long: the round trip through it.

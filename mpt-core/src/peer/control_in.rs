@@ -278,7 +278,7 @@ impl Peer {
             let srtt = path.health.rtt().smoothed();
             path.model.on_report(now, report.worker, r, srtt, &mut self.delay_turn);
             if self.scheduler.is_adaptive() {
-                path.follow_bottleneck(now, r);
+                path.follow_bottleneck(now);
             }
             if let Some(view) = self.views.iter_mut().find(|v| v.id == r.path) {
                 view.estimate = path.model.estimate();

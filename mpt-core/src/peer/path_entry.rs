@@ -11,7 +11,6 @@ use crate::path::{
 };
 use crate::queue::Pacer;
 use crate::schedule::Rank;
-use crate::wire::PathReport;
 use crate::{Fragment, LaneKey, PathId, PeerId, Rate, RateLimit, SocketId, Time, Weight, WorkerId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::RngCore;
@@ -336,9 +335,9 @@ impl Path {
     }
 
     /// A report told what the path delivers: it is kept to that, with the headers that reports do not count.
-    pub fn follow_bottleneck(&mut self, now: Time, report: &PathReport) {
+    pub fn follow_bottleneck(&mut self, now: Time) {
         let headers = self.remote.current().as_ref().map_or(0, outer_headers);
-        let part = f64::from(headers) * report.packets as f64 / report.bytes.max(1) as f64;
+        let part = self.model.share_of(headers);
         let limit = self.model.bottleneck().map(|rate| (rate * (1.0 + part) * 8.0) as u64);
         self.estimated_limit = limit.map(Rate::nearest_to_bits);
         self.follow_limits(now);

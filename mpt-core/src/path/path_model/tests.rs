@@ -94,3 +94,34 @@ fn a_queue_behind_jitter_is_predicted_from_what_was_sent() {
         assert!(off < 9 * MS, "{copies} copies: {off} µs off, the queue {longest}");
     }
 }
+
+/// The first worker sends 100 packets of 1 450 bytes a report, the second 1 000 of 88.
+#[test]
+fn headers_are_a_share_of_what_all_workers_send() {
+    let (mut model, mut turn) = (PathModel::default(), CommonTurn::default());
+    let path = PathId::new(0).unwrap();
+    let workers = [(0, 100u32, 1_450usize), (1, 1_000, 88)];
+    for round in 1..=100u32 {
+        let now = Time::from_millis(u64::from(round) * 20);
+        for (id, count, bytes) in workers {
+            let (worker, last) = (WorkerId::new(id).unwrap(), round * count);
+            for sequence in last - count + 1..=last {
+                model.on_sent(now, worker, sequence, bytes);
+            }
+            let report = PathReport {
+                path,
+                marker_epoch: None,
+                highest_seq: last,
+                highest_pn: PacketNumber(last.into()),
+                packets: last.into(),
+                bytes: u64::from(last) * bytes as u64,
+                since_highest: 0,
+                delays: None,
+            };
+            model.on_report(now, worker, &report, None, &mut turn);
+            let outer = 28.0 * 1_100.0 / (100.0 * 1_450.0 + 1_000.0 * 88.0);
+            let told = (1.0 + model.share_of(28)) / (1.0 + outer);
+            assert!(round < 50 || (0.97..1.03).contains(&told), "{round}, {id}: {told}");
+        }
+    }
+}
