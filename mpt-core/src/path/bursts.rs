@@ -5,7 +5,7 @@ use crate::Time;
 /// A path of so many times the rate that it delivers is not full.
 const HEADROOM: f64 = 2.0;
 
-/// What is left of what was counted with each report.
+/// What is left of what was counted with each round of reports.
 const KEPT: f64 = 0.7;
 
 /// The mean wait of packets behind those sent just before, if the path could do twice what it does. Delays that this
@@ -19,6 +19,8 @@ pub struct Bursts {
     at: Time,
     sum: f64,
     packets: f64,
+    /// When the peer made the last reports, by its clock.
+    told: Option<u32>,
 }
 
 impl Bursts {
@@ -33,12 +35,15 @@ impl Bursts {
         self.backlog += bytes as f64;
     }
 
-    /// A report came: the path delivers so many bytes a second. The mean wait lately, seconds.
-    pub fn on_report(&mut self, delivers: f64) -> f64 {
+    /// A report came that was made `at` a time of the peer's clock, one of a round of them with several workers: the path delivers so many
+    /// bytes a second. The mean wait lately, seconds.
+    pub fn on_report(&mut self, at: u32, delivers: f64) -> f64 {
         self.rate = delivers * HEADROOM;
         let mean = self.sum / self.packets.max(1.0) / self.rate.max(1.0);
-        self.sum *= KEPT;
-        self.packets *= KEPT;
+        if self.told.replace(at) != Some(at) {
+            self.sum *= KEPT;
+            self.packets *= KEPT;
+        }
         mean
     }
 }
@@ -47,16 +52,16 @@ impl Bursts {
 mod tests {
     use super::*;
 
-    /// Packets of 1 000 bytes, so many at once each 100 ms, for two seconds.
-    fn wait(at_once: u64) -> f64 {
+    /// Packets of 1 000 bytes, so many at once each 100 ms, for two seconds, and one each millisecond if `stream`.
+    fn wait(at_once: u64, workers: usize, stream: u64) -> f64 {
         let mut bursts = Bursts::default();
         let mut wait = 0.0;
         for tick in 0..2_000u64 {
             let now = Time::from_millis(tick);
-            let sent = if at_once == 1 { 1 } else { u64::from(tick % 100 == 0) * at_once };
+            let sent = stream + u64::from(tick % 100 == 0) * at_once;
             (0..sent).for_each(|_| bursts.on_sent(now, 1_000));
             if tick % 20 == 0 {
-                wait = bursts.on_report(1e6);
+                (0..workers).for_each(|_| wait = bursts.on_report(tick as u32, 1e6));
             }
         }
         wait
@@ -64,8 +69,13 @@ mod tests {
 
     #[test]
     fn a_burst_waits_for_itself_and_an_even_stream_does_not() {
-        assert!(wait(1) < 0.001, "{}", wait(1));
+        assert!(wait(0, 1, 1) < 0.001, "{}", wait(0, 1, 1));
         // 100 packets are gone after 50 ms.
-        assert!((wait(100) - 0.025).abs() < 0.003, "{}", wait(100));
+        assert!((wait(100, 1, 0) - 0.025).abs() < 0.003, "{}", wait(100, 1, 0));
+    }
+
+    #[test]
+    fn reports_of_several_workers_are_one_round() {
+        assert_eq!(wait(40, 4, 1), wait(40, 1, 1));
     }
 }

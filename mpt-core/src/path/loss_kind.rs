@@ -12,7 +12,7 @@ const AGES: Duration = Duration::from_millis(100);
 /// Fewer packets say nothing.
 const LEAST_PACKETS: f64 = 200.0;
 
-/// A late packet is missing for a while; what still is after so many reports is lost.
+/// A late packet is missing for a while; what still is after so many rounds of reports is lost.
 const SETTLED: usize = 8;
 
 /// What is taken for lost and comes after all is among the last losses that were counted: so many times as long as this.
@@ -77,10 +77,12 @@ pub struct LossKind {
     doubted: Option<f64>,
     doubts: u32,
     highest: Option<u32>,
-    /// Packets missing in all by the last reports: a ring.
+    /// Packets missing in all at the end of each of the last rounds, and now: a ring.
     missing: [i64; SETTLED],
-    next: usize,
-    /// Reports until losses are known of as many packets as there are.
+    round: usize,
+    /// When the peer made the reports of this round, by its clock: one for each of its sender's workers.
+    at: Option<u32>,
+    /// Rounds until losses are known of as many packets as there are.
     unsettled: usize,
     lost: i64,
     sent: i64,
@@ -116,9 +118,15 @@ impl Count {
 }
 
 impl LossKind {
-    /// The highest sequence that arrived, and how many packets in all; `stands`: a queue stands. Gives packets sent, and
-    /// those found lost, since the report before; fewer than none where more came than was still missing.
-    pub fn on_report(&mut self, now: Time, highest: u32, packets: u64, stands: bool) -> (f64, f64) {
+    /// The highest sequence that arrived, and how many packets in all, as the peer told `at` a time of its clock; `stands`: a queue
+    /// stands. Gives packets sent, and those found lost, since the report before; fewer than none where more came than was still missing.
+    pub fn on_report(
+        &mut self,
+        now: Time,
+        at: u32,
+        (highest, packets): (u32, u64),
+        stands: bool,
+    ) -> (f64, f64) {
         let packets = packets.min(MOST_PACKETS) as i64;
         let silent = self.heard.is_some_and(|at| now.since(at) >= FIRST_BELIEF);
         let doubted = self.believed_until().is_some_and(|until| now >= until);
@@ -126,10 +134,11 @@ impl LossKind {
         if doubted {
             self.doubt();
         }
+        let begins = self.at.replace(at) != Some(at);
         let Some(before) = self.highest.filter(|_| !silent && !doubted) else {
             // What is missing from before a silence was lost to an outage, or long ago.
-            (self.missing, self.next, self.lost, self.sent) = ([0; SETTLED], 0, 0, 0);
-            self.unsettled = SETTLED;
+            (self.missing, self.lost, self.sent) = ([0; SETTLED], 0, 0);
+            self.unsettled = SETTLED + 1;
             (self.counted, self.over_since) = Default::default();
             (self.highest, self.base) = (Some(highest), packets);
             return (0.0, 0.0);
@@ -146,8 +155,11 @@ impl LossKind {
             self.base -= missing;
             missing = 0;
         }
-        self.missing[self.next] = missing;
-        self.next = (self.next + 1) % SETTLED;
+        if begins {
+            self.round = (self.round + 1) % SETTLED;
+            self.unsettled = self.unsettled.saturating_sub(1);
+        }
+        self.missing[self.round] = missing;
         let settled = self.missing.iter().min().copied().unwrap_or(0);
         // Less than before where what was taken for lost has come: while a burst is under way, more is missing each time.
         let lost = settled - std::mem::replace(&mut self.lost, settled);
@@ -161,7 +173,6 @@ impl LossKind {
         let keep = 0.5f64.powf(age.as_secs_f64() / HALF_LIFE.as_secs_f64());
         count.aged = now;
         let counted = if self.unsettled > 0 { 0.0 } else { sent as f64 };
-        self.unsettled = self.unsettled.saturating_sub(1);
         count.sent = count.sent * keep + counted;
         count.lost = count.lost * keep + lost.max(0) as f64;
         self.book(now, stood, lost);
@@ -278,184 +289,4 @@ impl LossKind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loss_without_a_queue_is_random_and_lateness_is_no_loss() {
-        let mut l = LossKind::default();
-        let (mut highest, mut packets) = (u32::MAX - 3_000, 0);
-        let mut step = |l: &mut LossKind, i: u64, sent: u32, came: u64, stands: bool| {
-            highest = highest.wrapping_add(sent);
-            packets += came;
-            l.on_report(Time::from_millis(i * 20), highest, packets, stands);
-        };
-        for i in 0..100 {
-            // Fifty are late at any time.
-            step(&mut l, i, 100, if i == 1 { 50 } else { 100 }, false);
-        }
-        assert!(l.random() < 0.006, "{}", l.random());
-        let mut l = LossKind::default();
-        for i in 100..300 {
-            step(&mut l, i, 100, 99, false);
-        }
-        assert!((l.random() - 0.01).abs() < 0.001, "{}", l.random());
-        for i in 300..400 {
-            step(&mut l, i, 100, 94, true);
-        }
-        assert!((l.random() - 0.01).abs() < 0.001, "{}", l.random());
-        assert!((l.congestive() - 0.05).abs() < 0.006, "{}", l.congestive());
-    }
-
-    /// Nine in a hundred are lost for a minute, and then none, while a queue stands once a second.
-    #[test]
-    fn what_is_over_is_forgotten_though_queues_stand_again_and_again() {
-        let (mut l, mut packets, mut forgotten) = (LossKind::default(), 0, None);
-        for i in 0..4_000u64 {
-            packets += if i < 3_000 { 91 } else { 100 };
-            let stands = i % 50 == 0;
-            l.on_report(Time::from_millis(i * 20), (i as u32 + 1) * 100, packets, stands);
-            if i == 2_999 {
-                assert!((l.random() - 0.09).abs() < 0.005, "{}", l.random());
-            }
-            if i >= 3_000 && l.random() < NOTABLE {
-                forgotten = forgotten.or(Some((i - 3_000) * 20));
-            }
-        }
-        // By weight alone it would take 8 s at least.
-        assert!(forgotten.is_some_and(|ms| (5_000..6_000).contains(&ms)), "{forgotten:?}");
-    }
-
-    #[test]
-    fn what_comes_after_all_was_not_lost() {
-        let mut l = LossKind::default();
-        let (mut highest, mut packets) = (0, 0);
-        let mut step = |l: &mut LossKind, i: u64, sent: u32, came: u64, stands: bool| {
-            highest += sent;
-            packets += came;
-            l.on_report(Time::from_millis(i * 20), highest, packets, stands);
-        };
-        (0..20).for_each(|i| step(&mut l, i, 20, 20, false));
-        // A burst that grows: each report finds more of it under way.
-        (20..50).for_each(|i| step(&mut l, i, 4 * i as u32, 4 * i - 20, false));
-        assert!(l.random() > 0.05, "{}", l.random());
-        // Nothing more is sent, and the rest comes, though something stands in the queue by now.
-        (50..80).for_each(|i| step(&mut l, i, 0, 20, true));
-        (80..90).for_each(|i| step(&mut l, i, 0, 0, true));
-        assert!(l.random() < 0.008 && l.congestive() < 0.002, "{} {}", l.random(), l.congestive());
-        // What is really lost in the queue from then on stays.
-        (90..200).for_each(|i| step(&mut l, i, 100, 90, true));
-        assert!(l.congestive() > 0.08, "{}", l.congestive());
-    }
-
-    #[test]
-    fn what_was_on_its_way_before_a_silence_takes_nothing_back() {
-        let mut p = Path::new();
-        p.run(500, 1);
-        let before = p.loss();
-        assert!(before > 0.04, "{before}");
-        // Thirty are late when it falls silent, and come with what is sent after it.
-        p.highest += 30;
-        p.millis += 2_100;
-        p.run(1, 1);
-        p.packets += 30;
-        p.run(SETTLED as u64, 1);
-        p.run(100, 1);
-        assert!(p.loss() > before * 0.8, "{} after {before}", p.loss());
-    }
-
-    /// Reports every 20 ms on 20 packets each, of which some are lost.
-    struct Path {
-        l: LossKind,
-        millis: u64,
-        highest: u32,
-        packets: u64,
-    }
-
-    impl Path {
-        fn new() -> Self {
-            Self { l: LossKind::default(), millis: 0, highest: 0, packets: 0 }
-        }
-
-        fn run(&mut self, reports: u64, lost: u32) {
-            for _ in 0..reports {
-                self.millis += 20;
-                self.highest += 20;
-                self.packets += u64::from(20 - lost);
-                self.l.on_report(Time::from_millis(self.millis), self.highest, self.packets, false);
-            }
-        }
-
-        /// What is believed now.
-        fn loss(&self) -> f64 {
-            let now = Time::from_millis(self.millis);
-            self.l.believed_until().filter(|&until| now < until).map_or(0.0, |_| self.l.random())
-        }
-    }
-
-    #[test]
-    fn the_loss_of_a_path_that_carries_nothing_is_believed_for_longer_each_time_that_it_is_found() {
-        let mut p = Path::new();
-        p.run(200, 12);
-        for believed in [2, 4, 8, 16, 32, 32] {
-            assert!(p.loss() > 0.5, "{}", p.loss());
-            p.millis += believed * 1_000 - 20;
-            assert!(p.loss() > 0.5, "after {believed} s: {}", p.loss());
-            p.millis += 20;
-            assert_eq!(p.loss(), 0.0, "after {believed} s");
-            // What arrives first only tells where to begin.
-            p.run(1, 12);
-            assert_eq!(p.loss(), 0.0);
-            p.run(SETTLED as u64 + 4, 12);
-        }
-        p.millis += 32_000;
-        p.run(100, 0);
-        assert_eq!(p.loss(), 0.0);
-        // It was well: what is lost from now on is believed as in the beginning.
-        p.run(200, 12);
-        p.millis += 2_000;
-        assert_eq!(p.loss(), 0.0);
-    }
-
-    #[test]
-    fn probes_that_are_answered_make_it_doubtful_and_a_little_loss_stays_known() {
-        let mut p = Path::new();
-        p.run(200, 12);
-        // Where four of ten are answered, eleven in a row are one chance in 24 000.
-        for row in [30, 31, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] {
-            assert!(p.loss() > 0.5, "{}", p.loss());
-            p.l.on_probe_answered(row);
-        }
-        p.millis += 500;
-        p.l.on_probe_answered(11);
-        assert_eq!(p.loss(), 0.0);
-        p.run(400, 0);
-        for _ in 0..200 {
-            p.run(4, 0);
-            p.run(1, 1);
-        }
-        (0..500).for_each(|row| p.l.on_probe_answered(row));
-        p.millis += 50_000;
-        assert!((0.005..0.015).contains(&p.loss()), "{}", p.loss());
-    }
-
-    #[test]
-    fn loss_that_is_over_is_believed_for_a_few_hundred_packets_more() {
-        let mut p = Path::new();
-        p.run(500, 12);
-        assert!(p.loss() > 0.5, "{}", p.loss());
-        p.run(SETTLED as u64 + 26, 0);
-        assert!(p.loss() < 0.02, "{}", p.loss());
-    }
-
-    #[test]
-    fn what_an_outage_swallowed_is_no_random_loss() {
-        let mut p = Path::new();
-        p.run(200, 0);
-        // Sent, and nothing came back.
-        p.highest += 2_000;
-        p.millis += 3_000;
-        p.run(100, 0);
-        assert_eq!(p.loss(), 0.0);
-    }
-}
+mod tests;

@@ -210,7 +210,7 @@ impl PathModel {
         let (standing, uncertain) = (self.delay.standing(), self.delay.uncertain());
         let threshold = uncertain * 2;
         let latest = self.rate.latest().max(1.0);
-        let bursts = self.bursts.on_report(latest);
+        let bursts = self.bursts.on_report(told.at, latest);
         let bursts = if self.loss.congestive() > FULL { 0.0 } else { bursts };
         let none =
             if jitter > STEADY { bursts.max(LEAST_QUEUE / latest) } else { LEAST_OWN / latest };
