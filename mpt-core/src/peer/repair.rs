@@ -5,11 +5,11 @@ use super::association::{ReceiveWorker, SendWorker};
 use super::control_out::MAX_CONTROL;
 use super::path_entry::outer_headers;
 use super::send::send_time;
-use super::{Context, Peer};
+use super::{Context, Path, Peer};
 use crate::control::RepairStatus;
 use crate::id::MAX_PATHS;
 use crate::path::State;
-use crate::repair::{CAPABILITY, Repair, Repairer, Step};
+use crate::repair::{CAPABILITY, Load, Repair, Repairer, Step};
 use crate::schedule::{PathView, Rank};
 use crate::wire::{Abandon, Arrived, DATA_HEADER_LEN, DataHeader, PathGaps, Report};
 use crate::{DropReason, Fragment, Outbox, PacketNumber, PathId, Time, WorkerId};
@@ -41,8 +41,10 @@ impl Peer {
 
     /// Sends again what was lost, and what is under way on paths that failed.
     pub(super) fn tick_repair(&mut self, now: Time, out: &mut Outbox) {
-        for worker in (0..).map_while(WorkerId::new).take(self.send_workers.len()) {
-            self.strand(now, worker);
+        let workers = (0..).map_while(WorkerId::new).take(self.send_workers.len());
+        workers.clone().for_each(|worker| self.strand(worker));
+        self.share_pace(now);
+        for worker in workers {
             let mut abandon: Option<Abandon> = None;
             while let Some(step) = self.next_step(now, worker) {
                 let given_up = match step {
@@ -180,7 +182,7 @@ impl Peer {
     }
 
     /// What is under way on paths that bring nothing goes by another one.
-    fn strand(&mut self, now: Time, worker: WorkerId) {
+    fn strand(&mut self, worker: WorkerId) {
         let Some(repairer) = self.send_workers[usize::from(worker.get())].repairer.as_mut() else {
             return;
         };
@@ -195,14 +197,21 @@ impl Peer {
                 None => true,
             };
             if failed {
-                let (paths, views) = (&self.paths, &self.views);
-                repairer.on_path_failed(id, || {
-                    let traffic = paths.iter().flatten().map(|p| p.data_up.rate(now).bytes).sum();
-                    let working = views.iter().filter(|v| v.rank < Rank::Suspected);
-                    let limits = working.map(|v| v.limit.map(crate::Rate::bytes_per_second));
-                    (traffic, limits.sum::<Option<u64>>().filter(|&most| most > 0))
-                });
+                repairer.on_path_failed(id);
             }
+        }
+    }
+
+    /// The workers that rescue something do so at one pace together.
+    fn share_pace(&mut self, now: Time) {
+        let repairers = self.send_workers.iter_mut().filter_map(|w| w.repairer.as_mut());
+        let mut rescuing: Vec<_> = repairers.filter(|r| r.is_rescuing()).collect();
+        let count = rescuing.len();
+        for repairer in &mut rescuing {
+            if repairer.wants_load() {
+                repairer.set_load(load(now, &self.paths, &self.views));
+            }
+            repairer.share_pace(count);
         }
     }
 
@@ -287,6 +296,17 @@ impl ReceiveWorker {
     /// Whether the path's sequence lacks this number.
     pub(super) fn lacks(&self, path: PathId, sequence: u32) -> bool {
         self.gaps[path.index()].is_new(sequence)
+    }
+}
+
+/// The load, and what the paths that work can take.
+fn load(now: Time, paths: &[Option<Box<Path>>], views: &[PathView]) -> Load {
+    let working = || views.iter().filter(|v| v.rank < Rank::Suspected);
+    let limits = working().map(|v| v.limit.map(crate::Rate::bytes_per_second));
+    Load {
+        traffic: paths.iter().flatten().map(|p| p.data_up.rate(now).bytes).sum(),
+        capacity: working().map(|v| v.estimate).filter(|e| e.measured).map(|e| e.rate).sum(),
+        most: limits.sum::<Option<u64>>().filter(|&most| most > 0),
     }
 }
 

@@ -20,7 +20,7 @@
 //!
 //! A path that is suspected, down or without a local end reports nothing more. All of its flight that is not
 //! known to have arrived is *rescued*: the oldest first, as that is who everybody waits for, at a pace
-//! above that of all traffic, and apart from the budget, for it is no congestion; what is too old by its
+//! above that of all traffic, which the workers share, and apart from the budget, for it is no congestion; what is too old by its
 //! turn is abandoned. While no other path works, it waits for one.
 //!
 //! While a long queue stands, losses are left to the flows, one at a time, so that those which slow down for losses
@@ -48,7 +48,7 @@ pub use flight::{Fate, Flight};
 pub use gaps::{Gap, Gaps, Novelty};
 pub use handling::Handling;
 pub use large_loss::LargeLoss;
-pub use pace::Pace;
+pub use pace::{Load, Pace};
 pub use patience::Patience;
 pub use pauses::Pauses;
 pub use repairer::{Repairer, Step};

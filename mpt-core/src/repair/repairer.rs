@@ -1,7 +1,7 @@
 //! What one sending worker sends again, and what it abandons.
 
 use super::{
-    Budget, Content, Fate, Flight, Kept, LargeLoss, Pace, Sent, SentStore, Stored, Yielding,
+    Budget, Content, Fate, Flight, Kept, LargeLoss, Load, Pace, Sent, SentStore, Stored, Yielding,
 };
 use crate::control::RepairStatus;
 use crate::id::MAX_PATHS;
@@ -73,6 +73,8 @@ pub struct Repairer {
     deadline: Duration,
     patience: Duration,
     waits_for_pace: bool,
+    /// The load was not told since something was stranded.
+    wants_load: bool,
     stats: RepairStatus,
 }
 
@@ -94,6 +96,7 @@ impl Repairer {
             deadline: deadline.min(max_age),
             patience: INITIAL_PATIENCE,
             waits_for_pace: false,
+            wants_load: false,
             stats: RepairStatus::default(),
         }
     }
@@ -231,27 +234,45 @@ impl Repairer {
         self.large[path.index()].poll()
     }
 
-    /// The path brings nothing: what is under way there is to go by another one. `traffic` says the rate of all
-    /// traffic, bytes per second, and what the paths that work carry at most, if they have limits.
-    pub fn on_path_failed(&mut self, path: PathId, traffic: impl FnOnce() -> (u64, Option<u64>)) {
+    /// The path brings nothing: what is under way there is to go by another one.
+    pub fn on_path_failed(&mut self, path: PathId) {
         self.large[path.index()] = LargeLoss::default();
         let flight = &mut self.flights[path.index()];
         // Of what nobody remembers there may be much, if the peer never told what arrived.
         flight.forget_before(self.store.first());
-        if flight.is_empty() {
-            return;
-        }
-        let (traffic, most) = traffic();
-        self.pace.set_traffic(traffic, most);
         while let Some((pn, count)) = flight.pop() {
             // Whole entries: there may be tens of thousands of packets.
             self.store.change(pn, count, |pn, sent| {
                 sent.under_way = sent.under_way.saturating_sub(1);
                 if !sent.done && sent.under_way == 0 {
                     self.stranded.extend(pn..pn + u64::from(sent.count()));
+                    self.wants_load = true;
                 }
             });
         }
+    }
+
+    /// Whether something is to be rescued.
+    #[must_use]
+    pub fn is_rescuing(&self) -> bool {
+        !self.stranded.is_empty()
+    }
+
+    /// Whether [`set_load`](Self::set_load) is to be called.
+    #[must_use]
+    pub const fn wants_load(&self) -> bool {
+        self.wants_load
+    }
+
+    /// The load when something was stranded.
+    pub fn set_load(&mut self, load: Load) {
+        self.wants_load = false;
+        self.pace.set_load(load);
+    }
+
+    /// So many workers rescue something.
+    pub fn share_pace(&mut self, workers: usize) {
+        self.pace.share_among(workers);
     }
 
     /// What is to be done next. After [`Step::Resend`], [`on_copy`](Self::on_copy) has to follow.

@@ -77,6 +77,13 @@ fn steps(r: &mut Repairer, now: Time, views: &[PathView]) -> Vec<Step> {
     steps
 }
 
+/// `A` fails under so much traffic, bytes a second.
+fn fail(r: &mut Repairer, traffic: u64) {
+    r.on_path_failed(A);
+    assert!(r.is_rescuing() && r.wants_load());
+    r.set_load(Load { traffic, ..Default::default() });
+}
+
 fn resend(pn: u64, path: PathId) -> Step {
     Step::Resend { pn: PacketNumber(pn), path }
 }
@@ -129,7 +136,7 @@ fn what_was_sent_alike_parts_where_its_fates_do() {
         assert_eq!((sent.copy, bytes.head()), (u8::from(pn <= 20), &[pn as u8; 100][..]));
     }
     // What was under way on the path, and nothing else, goes by the other one when it fails.
-    r.on_path_failed(A, || (0, None));
+    fail(&mut r, 0);
     let only_b = [view(A, Rank::Suspected, 20), view(B, Rank::Preferred, 30)];
     let expected: Vec<_> = (31..=40).map(|pn| resend(pn, B)).collect();
     assert_eq!(steps(&mut r, ms(25), &only_b), expected);
@@ -188,18 +195,19 @@ fn what_is_under_way_on_a_failed_path_is_rescued_in_order() {
     let mut r = sent(100);
     r.on_arrived(ms(100), &arrived(A, 30, &[], 0));
     let views = [view(A, Rank::Suspected, 20), view(B, Rank::Preferred, 30)];
-    r.on_path_failed(A, || (1_000_000, None));
+    fail(&mut r, 1_000_000);
     let got = steps(&mut r, ms(100), &views);
     let want: Vec<_> = (31..=50).map(|seq| resend(2 * seq - 1, B)).collect();
     assert_eq!(got, want);
     assert_eq!((r.stats().rescued, r.stats().sent_again), (20, 0));
-    r.on_path_failed(A, || panic!("nothing is left there"));
+    r.on_path_failed(A);
+    assert!(!r.wants_load(), "nothing is left there");
 }
 
 #[test]
 fn a_rescue_waits_for_its_pace_and_for_a_path() {
     let mut r = sent(400);
-    r.on_path_failed(A, || (0, None));
+    fail(&mut r, 0);
     let none = [view(A, Rank::Suspected, 20)];
     assert_eq!(steps(&mut r, ms(400), &none), []);
     assert_eq!(r.poll_timeout(), None, "nothing to wait for but a path");
@@ -213,7 +221,7 @@ fn a_rescue_waits_for_its_pace_and_for_a_path() {
 #[test]
 fn what_is_too_old_is_abandoned_instead_of_rescued() {
     let mut r = sent(400);
-    r.on_path_failed(A, || (10_000_000, None));
+    fail(&mut r, 10_000_000);
     let got = steps(&mut r, ms(690), &both());
     // 500 ms less half a round trip of 20 ms.
     let oldest = got.iter().position(|s| matches!(s, Step::Resend { .. })).unwrap();
