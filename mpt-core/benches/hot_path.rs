@@ -105,6 +105,7 @@ fn numbers(c: &mut Criterion) {
         srtt: Duration::from_millis(20),
         limit: None,
         tokens: Default::default(),
+        wait: std::time::Duration::ZERO,
         min_rtt: Duration::from_millis(20),
         estimate: Default::default(),
     };

@@ -18,6 +18,7 @@ mod delivery;
 mod extra;
 mod own_instance;
 mod path_entry;
+mod path_limit;
 mod pauses;
 mod protect;
 mod receive;

@@ -8,7 +8,7 @@
 //! What is not data never waits, and neither does what is sent again; both are paid for.
 
 use super::absence::Absence;
-use super::path_entry::LimitSource;
+use super::path_limit::LimitSource;
 use super::send::Batch;
 use super::{Outgoing, Path, Peer};
 use crate::control::QueueStatus;
