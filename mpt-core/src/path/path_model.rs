@@ -58,6 +58,10 @@ const UNKNOWN: u32 = 24;
 const KNOWN_AFTER: [(u64, Duration); 2] =
     [(1_000, Duration::from_secs(1)), (200, Duration::from_millis(300))];
 
+/// What stands for so long, and is so much, is a queue whatever the jitter, once so many packets came: a slow path takes ten seconds for a thousand.
+const CERTAIN: (u64, Duration, Duration) =
+    (100, Duration::from_millis(400), Duration::from_millis(40));
+
 /// Without an answer yet.
 const NO_RTT: Duration = Duration::from_secs(1);
 
@@ -93,6 +97,8 @@ pub struct PathModel {
     size: PacketSize,
     /// When the first report came.
     first: Option<Time>,
+    /// Since when a long queue has been standing.
+    long_since: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -326,6 +332,12 @@ impl PathModel {
         let packets = self.workers.iter().fold(0u64, |all, w| all.saturating_add(w.packets));
         let (least, first) = KNOWN_AFTER[usize::from(self.delay.jitter() > STEADY)];
         let known = packets >= least && self.first.is_some_and(|at| now.since(at) >= first);
+        let (least, stood, long) = CERTAIN;
+        self.long_since = (self.delay.standing() >= long).then(|| self.long_since.unwrap_or(now));
+        let certain = self.long_since.is_some_and(|since| now.since(since) >= stood);
+        // Once it is kept to, nothing stands any more.
+        let kept = self.bottleneck.given().is_some();
+        let known = known || packets >= least && (certain || kept);
         let rate = self.rate.capacity().filter(|&r| self.rate.is_measured() && r < MOST_SHAPED);
         let Some(capacity) = rate.filter(|_| known) else {
             self.bottleneck.release();

@@ -125,3 +125,63 @@ fn headers_are_a_share_of_what_all_workers_send() {
         }
     }
 }
+
+/// A path of a megabit a second is given 1.3 of it: when it is kept to something, seconds.
+#[test]
+fn a_slow_path_is_kept_to_its_rate_before_a_thousand_packets() {
+    let (mut model, mut turn) = (PathModel::default(), CommonTurn::default());
+    let path = PathId::new(0).unwrap();
+    let (mut sequence, mut idle_at) = (0u32, 0u64);
+    let mut under_way: Vec<(u64, u32, u64)> = Vec::new();
+    let (mut packets, mut next, mut kept) = (0u64, 0, None);
+    for now in (0..8_000 * MS).step_by(1_000) {
+        let at = Time::from_micros(1_000 * MS + now);
+        let given = model.bottleneck().unwrap_or(162_500.0).min(162_500.0);
+        while next <= now {
+            sequence += 1;
+            model.on_sent(at, WorkerId::default(), sequence, 1_400);
+            idle_at = idle_at.max(now) + 11_200;
+            under_way.push((idle_at + 20 * MS, sequence, idle_at + 20 * MS - now));
+            next += (1_400e6 / given) as u64;
+        }
+        if now % (50 * MS) != 0 {
+            continue;
+        }
+        let (came, rest): (Vec<_>, Vec<_>) = under_way.iter().partition(|p| p.0 <= now);
+        under_way = rest;
+        let Some(last) = came.iter().map(|p| p.1).max() else { continue };
+        let least = came.iter().map(|p| p.2).min().unwrap();
+        let mean = came.iter().map(|p| p.2).sum::<u64>() / came.len() as u64;
+        packets += came.len() as u64;
+        let report = PathReport {
+            path,
+            marker_epoch: None,
+            highest_seq: last,
+            highest_pn: PacketNumber(last.into()),
+            packets,
+            bytes: packets * 1_400,
+            since_highest: 0,
+            delays: Some(DelayReport {
+                least: (least / 100) as u32,
+                jitter: 0,
+                mean: ((mean - least) / 100) as u16,
+                packets: came.len() as u16,
+                at: (now / 100) as u32,
+            }),
+        };
+        model.on_report(
+            at,
+            WorkerId::default(),
+            &report,
+            Some(Duration::from_millis(40)),
+            &mut turn,
+        );
+        if model.bottleneck().is_some() {
+            kept.get_or_insert(now / MS);
+        }
+        let queue = idle_at.saturating_sub(now) / MS;
+        // 8 000 bytes, which take 64 ms, are no queue yet, and what is tried beyond the rate is told late.
+        assert!(now < 4_000 * MS || queue < 150, "{queue} ms stand after {now} µs");
+    }
+    assert!(kept.is_some_and(|ms| ms < 2_500), "{kept:?}");
+}
