@@ -145,16 +145,21 @@ impl OpenPaths {
         self.close(path);
     }
 
-    /// The path is out of use, and nothing sent on it takes longer than `transit`: it is closed when that
-    /// has passed since its last packet, or by a marker before. What is still under way comes in order
+    /// The path is out of use, some path works `since` then, and what was sent here comes, or by another path, within `transit`: it is
+    /// closed when that has passed since its last packet, or by a marker before. What is still under way comes in order
     /// meanwhile, be it that an operator took the path out of use, or that only the way back failed.
-    pub fn on_path_left(&mut self, now: Time, path: PathId, transit: Duration) {
-        let at = self.paths[path.index()].last_data + transit;
+    pub fn on_path_left(&mut self, now: Time, path: PathId, since: Time, transit: Duration) {
+        let at = self.paths[path.index()].last_data.max(since) + transit;
         if at <= now {
             self.close(path);
         } else {
             self.paths[path.index()].abandoned_at = Some(at);
         }
+    }
+
+    /// No path works: those that were left are not closed, for what was sent there cannot come by another one yet.
+    pub fn on_none_works(&mut self) {
+        self.paths.iter_mut().for_each(|p| p.abandoned_at = None);
     }
 
     /// When [`poll_marker`](Self::poll_marker) wants to be called: a path has been idle for long
@@ -289,7 +294,7 @@ mod tests {
         let transit = Duration::from_millis(30);
         o.on_data(ms(0), A, pn(1));
         o.on_data(ms(0), B, pn(2));
-        o.on_path_left(ms(10), A, transit);
+        o.on_path_left(ms(10), A, ms(0), transit);
         let (path, marker) = o.poll_marker(ms(10)).unwrap();
         assert_eq!((path, marker.epoch, o.bitmap()), (A, 1, A.bit() | B.bit()));
         while o.poll_marker(ms(29)).is_some() {}
@@ -299,17 +304,34 @@ mod tests {
 
         // Used again meanwhile, it was not left.
         o.on_data(ms(40), A, pn(3));
-        o.on_path_left(ms(41), A, transit);
+        o.on_path_left(ms(41), A, ms(0), transit);
         o.on_data(ms(50), A, pn(4));
         o.on_data(ms(69), B, pn(5));
         while o.poll_marker(ms(70)).is_some() {}
         assert!(o.bitmap() & A.bit() != 0);
 
         // By its marker before.
-        o.on_path_left(ms(70), A, transit);
+        o.on_path_left(ms(70), A, ms(0), transit);
         o.on_marker_ack(A, 2);
         assert_eq!(o.bitmap() & A.bit(), 0);
-        o.on_path_left(ms(200), B, transit);
+        o.on_path_left(ms(200), B, ms(0), transit);
         assert_eq!((o.bitmap(), o.poll_timeout()), (0, None));
+    }
+
+    #[test]
+    fn a_path_that_was_left_stays_open_while_none_works() {
+        let mut o = OpenPaths::new();
+        let transit = Duration::from_millis(30);
+        o.on_data(ms(0), A, pn(1));
+        o.on_data(ms(0), B, pn(2));
+        o.on_path_left(ms(10), A, ms(0), transit);
+        o.on_none_works();
+        while o.poll_marker(ms(500)).is_some() {}
+        assert!(o.bitmap() & A.bit() != 0);
+        o.on_path_left(ms(510), A, ms(510), transit);
+        while o.poll_marker(ms(539)).is_some() {}
+        assert!(o.bitmap() & A.bit() != 0, "what was there is sent again now");
+        while o.poll_marker(ms(540)).is_some() {}
+        assert_eq!(o.bitmap() & A.bit(), 0);
     }
 }

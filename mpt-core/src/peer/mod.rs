@@ -147,6 +147,8 @@ pub struct Peer {
     last_heard: Time,
     /// Some path is usable, as the daemon was told.
     up: bool,
+    /// Since when some path has worked; nothing while none does.
+    works_since: Option<Time>,
     /// Why there is no session, or what the ends disagree on.
     why: Option<String>,
     refused: bool,
@@ -235,6 +237,7 @@ impl Peer {
             traffic_seen: false,
             last_heard: now,
             up: false,
+            works_since: None,
             why: None,
             refused: false,
             drops: DropCounters::default(),

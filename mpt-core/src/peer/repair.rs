@@ -189,6 +189,11 @@ impl Peer {
         let works = self.views.iter().any(|v| v.rank < Rank::Suspected);
         for id in PathId::all() {
             let state = self.paths[id.index()].as_ref().map(|p| p.health.state());
+            match state {
+                Some(State::Up | State::Disabled) => repairer.on_path_back(id),
+                Some(_) => repairer.on_path_out(id),
+                None => {}
+            }
             let failed = match state {
                 // What is under way on a path that an operator took out of use arrives all the same.
                 Some(State::Disabled) => false,

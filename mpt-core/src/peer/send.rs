@@ -346,7 +346,7 @@ impl<'p> Batch<'p> {
             FlowOrder::Free => self.numbers.predecessors.next_free(),
         };
         let sequence = self.numbers.open_paths.on_data(self.now, path_id, pn);
-        let congested = self.numbers.repairer.as_ref().is_some_and(|r| r.is_congested());
+        let congested = self.numbers.repairer.as_ref().is_some_and(|r| r.is_congested_for(inner));
         let mut flags =
             if congested { self.flags.with(HeaderFlags::UNREPAIRED) } else { self.flags };
         if cost.is_some() {

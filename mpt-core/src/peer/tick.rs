@@ -266,8 +266,9 @@ impl Peer {
                     tracing::info!(peer = %self.name, path = %path.name, %why, "path down");
                     path.mtu.pause();
                     let transit = path.patience().max(rescue);
+                    let since = if repairs { self.works_since.unwrap_or(now) } else { Time::ZERO };
                     for worker in &mut self.send_workers {
-                        worker.open_paths.on_path_left(now, id, transit);
+                        worker.open_paths.on_path_left(now, id, since, transit);
                     }
                     cx.events.push_back(Event::PathDown(self.id, id, why));
                 }
@@ -325,14 +326,19 @@ impl Peer {
             }
         }
         self.fitting = self.inner_mtu();
+        self.follow_works(now);
         let up = self.views.iter().any(|v| v.rank < Rank::Unanswered);
         if up {
             // What was tried on dead paths while there was nothing else will not come: nobody is to wait.
             for view in self.views.iter().filter(|v| v.rank == Rank::Unanswered) {
                 for worker in &mut self.send_workers {
-                    match worker.repairer {
-                        None => worker.open_paths.on_path_down(view.id),
-                        Some(_) => worker.open_paths.on_path_left(now, view.id, RESCUE_TIME),
+                    let open = &mut worker.open_paths;
+                    match (&worker.repairer, self.works_since) {
+                        (None, _) => open.on_path_down(view.id),
+                        (Some(_), Some(since)) => {
+                            open.on_path_left(now, view.id, since, RESCUE_TIME);
+                        }
+                        (Some(_), None) => {}
                     }
                 }
             }
@@ -342,6 +348,28 @@ impl Peer {
             let event = if up { Event::PeerUp(self.id) } else { Event::PeerDown(self.id) };
             tracing::info!(peer = %self.name, "peer {}", if up { "up" } else { "down" });
             cx.events.push_back(event);
+        }
+    }
+
+    /// What is under way on a path that went down is sent again once some path works; until then its bit stays.
+    fn follow_works(&mut self, now: Time) {
+        let works = self.views.iter().any(|v| v.rank < Rank::Suspected);
+        if works == self.works_since.is_some() {
+            return;
+        }
+        self.works_since = works.then_some(now);
+        if !self.repairs() {
+            return;
+        }
+        for worker in &mut self.send_workers {
+            if !works {
+                worker.open_paths.on_none_works();
+                continue;
+            }
+            for path in self.paths.iter().flatten().filter(|p| p.health.state() == State::Down) {
+                let transit = path.patience().max(RESCUE_TIME);
+                worker.open_paths.on_path_left(now, path.id, now, transit);
+            }
         }
     }
 

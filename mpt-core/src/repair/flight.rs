@@ -13,6 +13,8 @@ pub enum Fate {
     Arrived,
     /// It did not, and will not.
     Lost,
+    /// Nor this one, as the path was out of use when it was sent, or before it was known to have arrived.
+    Swallowed,
     /// The report reaches back less far than this.
     Unknown,
 }
@@ -21,6 +23,18 @@ pub enum Fate {
 #[derive(Debug, Default)]
 pub struct Flight {
     seals: VecDeque<Seals>,
+    outage: Outage,
+}
+
+/// Which seals an outage of the path may have swallowed.
+#[derive(Clone, Copy, Debug, Default)]
+enum Outage {
+    #[default]
+    None,
+    /// All of them.
+    Lasts,
+    /// Up to and with this number of the sequence.
+    Until(u32),
 }
 
 /// Consecutive numbers of the path sequence, and the packets, of consecutive numbers as well, that they carried.
@@ -63,6 +77,19 @@ impl Flight {
         self.seals.push_back(Seals { seq, pn, count: 1 });
     }
 
+    /// The path is out of use.
+    pub const fn begin_outage(&mut self) {
+        self.outage = Outage::Lasts;
+    }
+
+    /// It works, as far as is known.
+    pub fn end_outage(&mut self) {
+        if matches!(self.outage, Outage::Lasts) {
+            let last = self.seals.back().map(Seals::last);
+            self.outage = last.map_or(Outage::None, Outage::Until);
+        }
+    }
+
     /// Takes what a report settles, in order: `each` gets the first of some packets, how many they are, and the fate they share.
     pub fn settle(&mut self, gaps: &PathGaps, mut each: impl FnMut(u64, u32, Fate)) {
         let Some(newest) = self.seals.back().map(Seals::last) else { return };
@@ -75,7 +102,16 @@ impl Flight {
                 break;
             }
             let settled = gaps.settled.wrapping_sub(seals.seq).saturating_add(1);
-            let (fate, alike) = fate(gaps, seals.seq);
+            let (mut fate, mut alike) = fate(gaps, seals.seq);
+            match self.outage {
+                Outage::Until(last) if after(seals.seq, last) => self.outage = Outage::None,
+                Outage::Until(last) if fate == Fate::Lost => {
+                    fate = Fate::Swallowed;
+                    alike = alike.min(last.wrapping_sub(seals.seq).saturating_add(1));
+                }
+                Outage::Lasts if fate == Fate::Lost => fate = Fate::Swallowed,
+                _ => {}
+            }
             let count = seals.count.min(settled).min(alike);
             each(seals.pn, count, fate);
             seals.take(count);
@@ -178,6 +214,29 @@ mod tests {
         assert_eq!(f.seals.len(), 1);
         assert_eq!(f.pop(), Some((95, 6)));
         assert!(f.is_empty());
+    }
+
+    #[test]
+    fn what_was_sent_until_the_path_is_back_is_swallowed() {
+        let mut f = Flight::default();
+        (1..=10).for_each(|n| f.push(n, 100 + u64::from(n)));
+        f.begin_outage();
+        (11..=20).for_each(|n| f.push(n, 100 + u64::from(n)));
+        let lost = |f: &mut Flight, settled, first, last| {
+            let mut gaps = PathGaps::new(PathId::new(0).unwrap(), settled, 0);
+            assert!(gaps.add(first, last));
+            let mut got = Vec::new();
+            f.settle(&gaps, |pn, count, fate| got.push((pn, count, fate)));
+            got
+        };
+        use Fate::{Arrived, Lost, Swallowed};
+        assert_eq!(lost(&mut f, 6, 5, 6), [(101, 4, Arrived), (105, 2, Swallowed)]);
+        f.end_outage();
+        (21..=40).for_each(|n| f.push(n, 100 + u64::from(n)));
+        let expected = [(107, 1, Arrived), (108, 13, Swallowed), (121, 4, Lost), (125, 6, Arrived)];
+        assert_eq!(lost(&mut f, 30, 8, 24), expected);
+        f.end_outage();
+        assert_eq!(lost(&mut f, 40, 31, 40), [(131, 10, Lost)]);
     }
 
     #[test]

@@ -19,9 +19,10 @@
 //! copy is in a flight as well, so a lost copy is found as quickly.
 //!
 //! A path that is suspected, down or without a local end reports nothing more. All of its flight that is not
-//! known to have arrived is *rescued*: the oldest first, as that is who everybody waits for, at a pace
+//! known to have arrived is *rescued*: small packets first, then the oldest, as that is who everybody waits for, at a pace
 //! above that of all traffic, which the workers share, and apart from the budget, for it is no congestion; what is too old by its
-//! turn is abandoned. While no other path works, it waits for one.
+//! turn is abandoned. While no other path works, it waits for one; and what reports find lost, when the path is heard again, of all that it was
+//! sent until then, is rescued as well.
 //!
 //! While a long queue stands, losses are left to the flows, one at a time, so that those which slow down for losses
 //! do: see [`Yielding`].
@@ -40,6 +41,7 @@ mod pauses;
 mod repairer;
 mod sent;
 mod sent_store;
+mod stranded;
 mod whole;
 mod yielding;
 
@@ -54,6 +56,7 @@ pub use pauses::Pauses;
 pub use repairer::{Repairer, Step};
 pub use sent::Sent;
 pub use sent_store::{Content, Kept, SentStore, Stored};
+pub use stranded::Stranded;
 pub use whole::Segment;
 pub use yielding::Yielding;
 
@@ -66,6 +69,9 @@ pub enum Repair {
     #[default]
     Off,
 }
+
+/// Packets of at most so many bytes are small: those of calls, games and queries.
+pub const SMALL: usize = 400;
 
 /// Both ends repair: a capability in the handshake's hello.
 pub const CAPABILITY: u32 = 1;

@@ -1,7 +1,8 @@
 //! What one sending worker sends again, and what it abandons.
 
 use super::{
-    Budget, Content, Fate, Flight, Kept, LargeLoss, Load, Pace, Sent, SentStore, Stored, Yielding,
+    Budget, Content, Fate, Flight, Kept, LargeLoss, Load, Pace, Sent, SentStore, Stored, Stranded,
+    Yielding,
 };
 use crate::control::RepairStatus;
 use crate::id::MAX_PATHS;
@@ -66,7 +67,7 @@ pub struct Repairer {
     /// Packets lost by the way, with the path that lost them.
     lost: VecDeque<(u64, PathId)>,
     /// Packets that were under way on a path that failed.
-    stranded: VecDeque<u64>,
+    stranded: Stranded,
     /// A packet that was sent again just now goes on this path as well.
     second: Option<(u64, PathId)>,
     /// Nothing is rescued that was sent longer ago.
@@ -91,7 +92,7 @@ impl Repairer {
             yielding: Yielding::default(),
             pace: Pace::default(),
             lost: VecDeque::new(),
-            stranded: VecDeque::new(),
+            stranded: Stranded::default(),
             second: None,
             deadline: deadline.min(max_age),
             patience: INITIAL_PATIENCE,
@@ -112,8 +113,9 @@ impl Repairer {
         kept: Kept,
         content: Content<'_>,
     ) {
-        self.budget.earn(now);
-        let unrepaired = self.is_congested();
+        let len = content.len();
+        self.budget.earn(now, len);
+        let unrepaired = self.is_congested_for(len);
         self.store.push(now, pn, path, kept, unrepaired, content);
         self.flights[path.index()].push(seq, pn.0);
     }
@@ -164,6 +166,7 @@ impl Repairer {
             let mut flight = std::mem::take(&mut self.flights[index]);
             flight.settle(gaps, |pn, count, fate| match fate {
                 Fate::Lost => self.on_lost(now, (pn, count), gaps.path, arrived.resolved),
+                Fate::Swallowed => self.on_swallowed((pn, count), arrived.resolved),
                 Fate::Arrived => {
                     let large = &mut self.large[index];
                     self.store.change(pn, count, |_, sent| {
@@ -213,10 +216,10 @@ impl Repairer {
                 for _ in 0..count {
                     yielding.on_lost(now);
                     // When it goes on like that it is congestion.
-                    budget.spend(now);
+                    budget.charge(now);
                 }
             }
-            if budget.is_congested() || given_up {
+            if budget.is_congested_for(sent.len().into()) || given_up {
                 // The receiver knows, and does not wait.
                 (0..count).for_each(|_| budget.on_lost());
                 sent.done = true;
@@ -229,9 +232,38 @@ impl Repairer {
         });
     }
 
+    /// Of `count` packets from `pn` on a seal was lost to an outage: that is no congestion.
+    fn on_swallowed(&mut self, (pn, count): (u64, u32), resolved: PacketNumber) {
+        let Self { store, stranded, wants_load, stats, .. } = self;
+        store.part(resolved.0.saturating_add(1));
+        store.change(pn, count, |pn, sent| {
+            sent.under_way = sent.under_way.saturating_sub(1);
+            if sent.under_way > 0 || sent.done {
+                return;
+            }
+            if pn <= resolved.0 {
+                sent.done = true;
+                stats.abandoned += u64::from(sent.count());
+            } else {
+                stranded.add(pn, sent.count(), sent.len().into());
+                *wants_load = true;
+            }
+        });
+    }
+
     /// What is as long as this, bytes of an inner packet, does not seem to pass `path`, while shorter packets do; told once.
     pub fn poll_large_loss(&mut self, path: PathId) -> Option<usize> {
         self.large[path.index()].poll()
+    }
+
+    /// The path is suspected or worse, though what is under way there may have to wait for one that works.
+    pub const fn on_path_out(&mut self, path: PathId) {
+        self.flights[path.index()].begin_outage();
+    }
+
+    /// The path is up.
+    pub fn on_path_back(&mut self, path: PathId) {
+        self.flights[path.index()].end_outage();
     }
 
     /// The path brings nothing: what is under way there is to go by another one.
@@ -245,7 +277,7 @@ impl Repairer {
             self.store.change(pn, count, |pn, sent| {
                 sent.under_way = sent.under_way.saturating_sub(1);
                 if !sent.done && sent.under_way == 0 {
-                    self.stranded.extend(pn..pn + u64::from(sent.count()));
+                    self.stranded.add(pn, sent.count(), sent.len().into());
                     self.wants_load = true;
                 }
             });
@@ -313,6 +345,12 @@ impl Repairer {
         self.budget.is_congested() || self.yielding.is_on()
     }
 
+    /// The same for a packet of `len` bytes.
+    #[must_use]
+    pub const fn is_congested_for(&self, len: usize) -> bool {
+        self.budget.is_congested_for(len) || self.yielding.is_on()
+    }
+
     /// Counters.
     #[must_use]
     pub fn stats(&self) -> RepairStatus {
@@ -339,7 +377,7 @@ impl Repairer {
                 && elapsed <= self.patience
                 && age <= self.deadline
                 && sent.handling.allows(age + target.srtt / 2);
-            if in_time && sent.copy < LAST_COPY && self.budget.spend(now) {
+            if in_time && sent.copy < LAST_COPY && self.budget.spend(now, sent.len().into()) {
                 self.stats.sent_again += 1;
                 if sent.handling.is_twice() {
                     self.second = second(views, target, sent.len()).map(|path| (pn, path));
@@ -352,7 +390,7 @@ impl Repairer {
     }
 
     fn poll_stranded(&mut self, now: Time, views: &[PathView]) -> Option<Step> {
-        while let Some(&pn) = self.stranded.front() {
+        while let Some(pn) = self.stranded.front() {
             let Some(sent) = self.store.get_mut(pn).filter(|s| !s.done && s.under_way == 0) else {
                 self.stranded.pop_front();
                 continue;

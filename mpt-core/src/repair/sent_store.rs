@@ -54,6 +54,23 @@ pub enum Content<'a> {
     },
 }
 
+impl Content<'_> {
+    /// Bytes of the packet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Packet(packet) => packet.len(),
+            Self::Segment { len, .. } => usize::from(*len),
+        }
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// A packet that was sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Stored<'a> {

@@ -38,6 +38,11 @@ fn kept(handling: Handling) -> Kept {
 
 /// Sends packets 1, 2, … a millisecond apart, by `A` and `B` in turn.
 fn sent(packets: u64) -> Repairer {
+    sent_of::<100>(packets)
+}
+
+/// Of this length.
+fn sent_of<const LEN: usize>(packets: u64) -> Repairer {
     let mut r = Repairer::new(1 << 20, Duration::from_secs(1), 500 * MS);
     for pn in 1..=packets {
         let path = if pn % 2 == 1 { A } else { B };
@@ -48,7 +53,7 @@ fn sent(packets: u64) -> Repairer {
             seq,
             PacketNumber(pn),
             kept(Handling::NONE),
-            Content::Packet(&[pn as u8; 100]),
+            Content::Packet(&[pn as u8; LEN]),
         );
     }
     r
@@ -155,7 +160,7 @@ fn a_path_far_ahead_repairs_its_own_losses() {
 
 #[test]
 fn beyond_the_budget_losses_are_abandoned() {
-    let mut r = sent(1_000);
+    let mut r = sent_of::<500>(1_000);
     r.on_arrived(ms(1_000), &arrived(A, 500, &[(101, 500)], 0));
     let (again, left): (Vec<_>, Vec<_>) = steps(&mut r, ms(1_000), &both())
         .into_iter()
@@ -166,7 +171,7 @@ fn beyond_the_budget_losses_are_abandoned() {
 
 #[test]
 fn congestion_goes_on_while_much_is_lost_at_once() {
-    let mut r = sent(1_000);
+    let mut r = sent_of::<500>(1_000);
     r.on_arrived(ms(1_000), &arrived(A, 500, &[(101, 500)], 0));
     steps(&mut r, ms(1_000), &both());
     // Fifty packets each 10 ms, by one path; so many of them are lost, one after the other.
@@ -174,7 +179,7 @@ fn congestion_goes_on_while_much_is_lost_at_once() {
         let now = ms(1_000 + 10 * n);
         for i in 1..=50 {
             let (pn, seq) = (PacketNumber(1_000 + 50 * n + i), 500 + (50 * n + i) as u32);
-            r.on_sent(now, A, seq, pn, kept(Handling::NONE), Content::Packet(&[1; 100]));
+            r.on_sent(now, A, seq, pn, kept(Handling::NONE), Content::Packet(&[1; 500]));
         }
         let last = 550 + 50 * n as u32;
         let gaps = [(last - 20, last - 21 + lost)];
@@ -361,4 +366,33 @@ fn a_path_that_is_much_faster_gets_again_what_it_lost_once() {
         let target = target(&views, (A, copy), 100, 150 * MS).map(|v| v.id);
         assert_eq!(target, Some(picked), "{i}");
     }
+}
+
+/// An outage of both paths: what it swallowed is found by gaps when one is back, and is not charged.
+#[test]
+fn what_an_outage_swallowed_is_rescued_whatever_it_is() {
+    let mut r = sent_of::<500>(600);
+    [A, B].into_iter().for_each(|path| r.on_path_out(path));
+    r.on_path_back(A);
+    r.on_arrived(ms(610), &arrived(A, 300, &[(1, 300)], 0));
+    assert!(r.wants_load() && !r.is_congested());
+    r.set_load(Load { traffic: 1 << 30, ..Default::default() });
+    let views = [view(A, Rank::Preferred, 20), view(B, Rank::Suspected, 30)];
+    let got = steps(&mut r, ms(610), &views);
+    let again = got.iter().filter(|s| matches!(s, Step::Resend { .. })).count();
+    // The others are more than half a second old.
+    assert!((235..=240).contains(&again), "{again} of {}", got.len());
+    assert_eq!((r.stats().sent_again, r.is_congested()), (0, false));
+    // Sent after it was back, it is lost as anything else.
+    r.on_sent(
+        ms(620),
+        A,
+        5_000,
+        PacketNumber(601),
+        kept(Handling::NONE),
+        Content::Packet(&[1; 500]),
+    );
+    r.on_arrived(ms(650), &arrived(A, 5_000, &[(5_000, 5_000)], 0));
+    assert_eq!(steps(&mut r, ms(650), &views), [resend(601, A)]);
+    assert_eq!(r.stats().sent_again, 1);
 }
