@@ -2,20 +2,26 @@
 
 use crate::Time;
 
-/// Entries kept, 32 KiB. With one each millisecond of sending they reach back a second.
-const ENTRIES: usize = 1_024;
+/// Entries kept, 32 KiB: the newest of them a millisecond of sending apart, the others seven. Together they reach back four
+/// seconds, so that much may stand in a path's queue before nothing is learned of it any more.
+const ENTRIES: [usize; 2] = [512, 512];
 
 /// Packets sent within this time share an entry, nanoseconds.
-const SPACING: u64 = 1_000_000;
+const SPACING: [u64; 2] = [1_000_000, 7_000_000];
 
 /// What one worker sent over a path.
 #[derive(Clone, Debug)]
 pub(super) struct SentLog {
-    /// A ring.
-    entries: Vec<Entry>,
-    next: usize,
+    /// What leaves the first goes to the second.
+    rings: [Ring; 2],
     /// Packets and bytes so far.
     latest: Entry,
+}
+
+#[derive(Clone, Debug)]
+struct Ring {
+    entries: Vec<Entry>,
+    next: usize,
 }
 
 #[derive(Clone, Copy, Default, Debug)]
@@ -41,7 +47,8 @@ pub(super) struct Found {
 
 impl SentLog {
     pub(super) fn new() -> Self {
-        Self { entries: Vec::with_capacity(ENTRIES), next: 0, latest: Entry::default() }
+        let ring = |n| Ring { entries: Vec::with_capacity(n), next: 0 };
+        Self { rings: ENTRIES.map(ring), latest: Entry::default() }
     }
 
     /// Packet `sequence` of `bytes` leaves, and is expected to wait so many microseconds.
@@ -50,21 +57,18 @@ impl SentLog {
         let total = self.latest.bytes + bytes as u64;
         let waits = self.latest.waits + wait;
         self.latest = Entry { sequence, at: now.as_nanos(), bytes: total, waits };
-        let last = self.entries.get((self.next + ENTRIES - 1) % ENTRIES);
-        if last.is_some_and(|last| self.latest.at - last.at < SPACING) {
-            return;
+        let mut entry = self.latest;
+        for (i, ring) in self.rings.iter_mut().enumerate() {
+            match ring.push(entry, ENTRIES[i], SPACING[i]) {
+                Some(oldest) => entry = oldest,
+                None => return,
+            }
         }
-        if self.entries.len() < ENTRIES {
-            self.entries.push(self.latest);
-        } else {
-            self.entries[self.next] = self.latest;
-        }
-        self.next = (self.next + 1) % ENTRIES;
     }
 
     /// Whether nothing was sent yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.rings[0].entries.is_empty()
     }
 
     /// All bytes so far.
@@ -77,16 +81,14 @@ impl SentLog {
         Time::from_nanos(self.latest.at)
     }
 
-    /// Packet `sequence`, to a millisecond's accuracy.
+    /// Packet `sequence`, to a millisecond's accuracy, or, of half a second ago and more, to seven.
     pub(super) fn find(&self, sequence: u32) -> Option<Found> {
-        if self.entries.is_empty() || (self.latest.sequence.wrapping_sub(sequence) as i32) < 0 {
+        if self.is_empty() || (self.latest.sequence.wrapping_sub(sequence) as i32) < 0 {
             return None;
         }
         // From the newest back: reports speak of the last round trip.
-        let len = self.entries.len();
         let mut after = self.latest;
-        for i in 1..=len {
-            let e = self.entries[(self.next + len - i) % len];
+        for e in self.rings.iter().flat_map(Ring::newest) {
             let ahead = sequence.wrapping_sub(e.sequence) as i32;
             if ahead >= 0 {
                 let span = u64::from(after.sequence.wrapping_sub(e.sequence)).max(1);
@@ -97,9 +99,32 @@ impl SentLog {
                     waits: part(e.waits, after.waits),
                 });
             }
-            after = e;
+            after = *e;
         }
         None
+    }
+}
+
+impl Ring {
+    /// Keeps the entry, unless it is too close to the last one; gives what made room for it.
+    fn push(&mut self, entry: Entry, most: usize, spacing: u64) -> Option<Entry> {
+        let last = self.entries.get((self.next + most - 1) % most);
+        if last.is_some_and(|last| entry.at - last.at < spacing) {
+            return None;
+        }
+        let at = self.next;
+        self.next = (at + 1) % most;
+        if self.entries.len() < most {
+            self.entries.push(entry);
+            return None;
+        }
+        Some(std::mem::replace(&mut self.entries[at], entry))
+    }
+
+    /// The newest first.
+    fn newest(&self) -> impl Iterator<Item = &Entry> {
+        let (newer, older) = self.entries.split_at(self.next.min(self.entries.len()));
+        newer.iter().rev().chain(older.iter().rev())
     }
 }
 
@@ -108,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_when_and_how_much_within_a_millisecond() {
+    fn tells_when_and_how_much_for_four_seconds() {
         let mut log = SentLog::new();
         assert_eq!(log.find(1), None);
         for i in 0..20_000u64 {
@@ -120,6 +145,11 @@ mod tests {
             assert!(found.at.as_micros().abs_diff(i * 300) <= 1_200, "{i}: {found:?}");
             assert!(found.bytes.abs_diff((i + 1) * 1_000) <= 4_000, "{i}: {found:?}");
             assert!(found.waits.abs_diff((i + 1) * 3) <= 12, "{i}: {found:?}");
+        }
+        for i in [17_500u64, 12_345, 7_000] {
+            let found = log.find((i as u32).wrapping_sub(10_000)).unwrap();
+            assert!(found.at.as_micros().abs_diff(i * 300) <= 7_200, "{i}: {found:?}");
+            assert!(found.bytes.abs_diff((i + 1) * 1_000) <= 24_000, "{i}: {found:?}");
         }
         assert_eq!(log.find(0u32.wrapping_sub(10_000)), None, "too long ago");
         assert_eq!(log.find(10_000), None, "never sent");
