@@ -47,8 +47,9 @@ impl Path {
 
     /// Time has passed: a path of which nothing is told is not kept to what it was seen to deliver for ever.
     pub fn expire_bottleneck(&mut self, now: Time) {
+        let kept = self.model.bottleneck().is_some();
         self.model.expire(now);
-        if self.estimated_limit.is_some() && self.model.bottleneck().is_none() {
+        if kept && self.model.bottleneck().is_none() {
             self.estimated_limit = None;
             self.follow_limits(now);
         }

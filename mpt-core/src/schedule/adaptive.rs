@@ -118,6 +118,8 @@ struct Over {
     minor: u16,
     /// Whether it slows down for what waits.
     yields: bool,
+    /// Whether it has only begun: what it waits for the fastest path counts against that.
+    young: bool,
 }
 
 impl Adaptive {
@@ -162,13 +164,15 @@ impl Adaptive {
             fastest.id
         } else {
             let over = match kind {
-                Kind::Unanswered => Over { paths: self.known, minor: 0, yields: false },
+                Kind::Unanswered => {
+                    Over { paths: self.known, minor: 0, yields: false, young: false }
+                }
                 // It may be over before a slower path has delivered anything.
                 Kind::Young => {
                     let others = self.eligible & !fastest.id.bit();
-                    Over { paths: self.eligible, minor: others, yields: true }
+                    Over { paths: self.eligible, minor: others, yields: true, young: true }
                 }
-                _ => Over { paths: self.eligible, minor: self.minor, yields: true },
+                _ => Over { paths: self.eligible, minor: self.minor, yields: true, young: false },
             };
             let sooner = kind == Kind::Busy
                 && fastest.tokens == Tokens::Spent
@@ -286,7 +290,10 @@ impl Adaptive {
         fastest: &PathView,
         (over, len): (Over, usize),
     ) -> PathId {
-        let waits = self.until_tokens(now, fastest, len);
+        let waits = match over.young {
+            true => self.until_tokens(now, fastest, len),
+            false => Duration::ZERO,
+        };
         let at_fastest = self.cost(fastest) + micros(self.queue(now, fastest) + waits);
         let mut quick: Option<(i64, PathId)> = None;
         let mut spent: Option<(i64, PathId)> = None;
