@@ -2,7 +2,7 @@
 
 use super::crew::Crew;
 use super::options::{Options, Traffic};
-use super::{Beside, Figures, PROFILES, Profile, STEADY_SHARE, Tunnel, bulk, steady};
+use super::{Beside, Figures, PROFILES, Profile, STEADY_SHARE, Tunnel, bulk, steady, web};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -10,12 +10,22 @@ use std::time::Duration;
 const ALONE_SEEDS: u64 = 4;
 
 /// The figures of one run, by kind.
-const FIGURES: usize = 4;
+const FIGURES: usize = 6;
 pub(super) const GOODPUT: usize = 0;
 pub(super) const LOSS: usize = 1;
 pub(super) const DISORDER: usize = 2;
 pub(super) const P99: usize = 3;
-const NAMES: [&str; FIGURES] = ["goodput_mbit", "loss", "disorder", "p99_ms"];
+pub(super) const MEAN: usize = 4;
+pub(super) const P90: usize = 5;
+const NAMES: [&str; FIGURES] = ["goodput_mbit", "loss", "disorder", "p99_ms", "mean_ms", "p90_ms"];
+
+/// Those that a traffic has.
+const fn kinds(traffic: Traffic) -> &'static [usize] {
+    match traffic {
+        Traffic::Web => &[GOODPUT, MEAN, P90],
+        _ => &[GOODPUT, LOSS, DISORDER, P99],
+    }
+}
 
 type Sample = [f64; FIGURES];
 
@@ -44,7 +54,7 @@ impl Grid {
             for profile in options.chosen_profiles() {
                 let both = std::iter::once(Tunnel::Adaptive)
                     .chain((!options.no_weighted).then_some(Tunnel::Weighted));
-                let plain = matches!(traffic, Traffic::Cubic | Traffic::Bbr);
+                let plain = traffic.is_bulk() || traffic == Traffic::Web;
                 let alone = [Tunnel::Alone(0), Tunnel::Alone(1)];
                 for tunnel in alone.into_iter().filter(|_| plain).chain(both) {
                     let cell = Cell::new(profile, traffic, tunnel, options.seeds);
@@ -97,7 +107,8 @@ impl Grid {
     pub(super) fn json(&self) -> Value {
         let cells = self.cells.iter().map(|(cell, samples)| {
             let runs = samples.iter().map(|(seed, sample)| {
-                let figures = NAMES.iter().zip(sample).map(|(k, v)| ((*k).to_owned(), json!(v)));
+                let kinds = kinds(cell.traffic).iter();
+                let figures = kinds.map(|&k| (NAMES[k].to_owned(), json!(sample[k])));
                 let mut run: serde_json::Map<String, Value> = figures.collect();
                 run.insert("seed".to_owned(), json!(seed));
                 Value::Object(run)
@@ -140,15 +151,18 @@ impl Cell {
 
     fn sample(&self, seed: u64) -> Sample {
         let Self { profile, traffic, tunnel, .. } = self;
-        let Some(control) = traffic.control() else {
+        if *traffic == Traffic::Web {
+            let run = web(profile, *tunnel, seed);
+            return [run.goodput / 1e6, 0.0, 0.0, 0.0, millis(run.mean()), millis(run.within(0.9))];
+        }
+        let Some(flow) = traffic.flow() else {
             let a = steady(profile, *tunnel, STEADY_SHARE, seed);
-            return [0.0, a.loss(), a.disorder(), millis(a.delay(0.99))];
+            return [0.0, a.loss(), a.disorder(), millis(a.delay(0.99)), 0.0, 0.0];
         };
-        let called = matches!(traffic, Traffic::CallBbr | Traffic::CallCubic);
-        let beside = if called { Beside::Call } else { Beside::Nothing };
-        let run = bulk(profile, *tunnel, control, beside, seed);
+        let beside = if traffic.is_call() { Beside::Call } else { Beside::Nothing };
+        let run = bulk(profile, *tunnel, flow, beside, seed);
         let call = run.call.unwrap_or_default();
-        [run.goodput / 1e6, call.loss(), call.disorder(), millis(call.delay(0.99))]
+        [run.goodput / 1e6, call.loss(), call.disorder(), millis(call.delay(0.99)), 0.0, 0.0]
     }
 }
 

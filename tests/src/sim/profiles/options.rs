@@ -1,6 +1,6 @@
 //! What is asked of `mpt-lab profiles`.
 
-use super::{PROFILES, Profile, link_words};
+use super::{Flow, PROFILES, Profile, link_words};
 use crate::link::LinkProfile;
 use crate::sim::quic::Control;
 use clap::builder::PossibleValuesParser;
@@ -24,7 +24,7 @@ pub struct Options {
     /// Only these profiles.
     #[arg(long = "profile", value_name = "NAME", num_args = 1.., value_parser = names())]
     pub profiles: Vec<String>,
-    /// Only these traffics.
+    /// Only these traffics; all but `tcp` and `web` when none is named.
     #[arg(long = "traffic", value_enum, num_args = 1..)]
     pub traffic: Vec<Traffic>,
     /// Runs at the same time; by default as many as there are processors.
@@ -83,27 +83,50 @@ pub enum Traffic {
     CallCubic,
     /// A call beside a bulk flow with BBR.
     CallBbr,
+    /// A bulk flow with CUBIC as a kernel's TCP sends it: unpaced.
+    Tcp,
+    /// Short connections of that TCP beside a bulk flow of it.
+    Web,
 }
 
 impl Traffic {
     /// All there are.
-    pub const ALL: [Self; 5] =
-        [Self::Cubic, Self::Bbr, Self::Steady, Self::CallCubic, Self::CallBbr];
+    pub const ALL: [Self; 7] = [
+        Self::Cubic,
+        Self::Bbr,
+        Self::Steady,
+        Self::CallCubic,
+        Self::CallBbr,
+        Self::Tcp,
+        Self::Web,
+    ];
 
     /// The bulk flow in it.
     #[must_use]
-    pub const fn control(self) -> Option<Control> {
+    pub const fn flow(self) -> Option<Flow> {
         match self {
-            Self::Cubic | Self::CallCubic => Some(Control::Cubic),
-            Self::Bbr | Self::CallBbr => Some(Control::Bbr),
+            Self::Cubic | Self::CallCubic => Some(Flow::Quic(Control::Cubic)),
+            Self::Bbr | Self::CallBbr => Some(Flow::Quic(Control::Bbr)),
+            Self::Tcp | Self::Web => Some(Flow::Tcp),
             Self::Steady => None,
         }
+    }
+
+    /// Whether a call is beside it.
+    #[must_use]
+    pub const fn is_call(self) -> bool {
+        matches!(self, Self::CallCubic | Self::CallBbr)
+    }
+
+    /// Whether it is run when none is named.
+    const fn is_usual(self) -> bool {
+        !matches!(self, Self::Tcp | Self::Web)
     }
 
     /// Whether the bulk flow is what is judged.
     #[must_use]
     pub const fn is_bulk(self) -> bool {
-        matches!(self, Self::Cubic | Self::Bbr)
+        matches!(self, Self::Cubic | Self::Bbr | Self::Tcp)
     }
 
     /// Its name on the command line.
@@ -115,6 +138,8 @@ impl Traffic {
             Self::Steady => "steady",
             Self::CallCubic => "call-cubic",
             Self::CallBbr => "call-bbr",
+            Self::Tcp => "tcp",
+            Self::Web => "web",
         }
     }
 }
@@ -127,7 +152,10 @@ impl Options {
     }
 
     pub(super) fn chosen_traffic(&self) -> impl Iterator<Item = Traffic> {
-        let wanted = |t: &Traffic| self.traffic.is_empty() || self.traffic.contains(t);
+        let wanted = |t: &Traffic| match self.traffic.is_empty() {
+            true => t.is_usual(),
+            false => self.traffic.contains(t),
+        };
         Traffic::ALL.into_iter().filter(wanted)
     }
 

@@ -5,9 +5,10 @@ use super::crew::Crew;
 use super::grid::millis;
 use super::options::{Options, Traffic};
 use super::run::{bulk_in, call_in, steady_in, world_over};
-use super::table::{CALL_EXTRA, DISORDER_GOAL, OF_BEST, fine, percent};
+use super::table::{CALL_EXTRA, DISORDER_GOAL, OF_BEST, WEB_OF_BEST, fine, percent};
 use super::trace::trace_in;
-use super::{Beside, Figures, STEADY_SHARE};
+use super::web_run::{WebRun, web_in};
+use super::{Beside, Figures, Flow, STEADY_SHARE};
 use crate::link::{LinkProfile, QueueLimit};
 use crate::sim::world::World;
 use mpt_core::config::SchedulerKind;
@@ -104,7 +105,8 @@ pub struct Outcome {
     pub links: Vec<LinkProfile>,
     /// What is to be judged, in whatever its goal is counted: the larger, the better; below 0 is a goal missed.
     pub margin: f64,
-    /// Of bulk flows: of the best link alone, and of the sum; of constant streams: lost, and out of order.
+    /// Of bulk flows: of the best link alone, and of the sum; of constant streams: lost, and out of order; of short
+    /// connections: their mean time and the flow's goodput, of the best link alone.
     pub shares: [f64; 2],
     /// For people.
     pub said: String,
@@ -147,20 +149,31 @@ pub fn random_network(traffic: Traffic, seed: u64) -> Outcome {
 pub fn network(traffic: Traffic, links: Vec<LinkProfile>, seed: u64) -> Outcome {
     let alone = |path: usize| world(&links, Some(path), seed);
     let together = || world(&links, None, seed);
-    let (margin, shares, said) = match (traffic, traffic.control()) {
-        (Traffic::Cubic | Traffic::Bbr, Some(control)) => {
-            let rate = |world: World| bulk_in(world, control, Beside::Nothing, seed).goodput / 1e6;
+    let (margin, shares, said) = match (traffic, traffic.flow()) {
+        (Traffic::Web, _) => {
+            let each: Vec<WebRun> =
+                (0..links.len()).map(|path| web_in(alone(path), seed)).collect();
+            compare_web(&each, &web_in(together(), seed))
+        }
+        (Traffic::Cubic | Traffic::Bbr | Traffic::Tcp, Some(flow)) => {
+            let run = |world: World| bulk_in(world, flow, Beside::Nothing, seed);
+            let rate = |world: World| run(world).goodput / 1e6;
             let each: Vec<f64> = (0..links.len()).map(|path| rate(alone(path))).collect();
-            let both = rate(together());
+            let run = run(together());
+            let both = run.goodput / 1e6;
             let best = each.iter().copied().fold(0.0, f64::max);
             let of_best = both / best.max(0.001);
             let of_sum = both / each.iter().sum::<f64>().max(0.001);
             let each: Vec<String> = each.iter().map(|e| format!("{e:.1}")).collect();
-            let said = format!("{both:.1} Mbit/s; alone {}", each.join(", "));
+            let mut said = format!("{both:.1} Mbit/s; alone {}", each.join(", "));
+            if flow == Flow::Tcp {
+                let (lost, timeouts) = (run.achieved.lost, run.achieved.timeouts);
+                let _ = write!(said, "; lost {lost}, timeouts {timeouts}");
+            }
             (of_best - OF_BEST, [of_best, of_sum], said)
         }
-        (_, Some(control)) => {
-            let call = bulk_in(together(), control, Beside::Call, seed).call.unwrap_or_default();
+        (_, Some(flow)) => {
+            let call = bulk_in(together(), flow, Beside::Call, seed).call.unwrap_or_default();
             let own = (0..links.len()).map(|path| millis(call_in(alone(path)).delay(0.99)));
             let own = own.fold(f64::INFINITY, f64::min);
             let p99 = millis(call.delay(0.99));
@@ -188,6 +201,28 @@ pub fn network(traffic: Traffic, links: Vec<LinkProfile>, seed: u64) -> Outcome 
         }
     };
     Outcome { seed, traffic, links, margin, shares, said }
+}
+
+/// Each link alone and all of them: margin, shares and words.
+fn compare_web(each: &[WebRun], all: &WebRun) -> (f64, [f64; 2], String) {
+    let least = |time: fn(&WebRun) -> f64| each.iter().map(time).fold(f64::INFINITY, f64::min);
+    let [mean, p90]: [fn(&WebRun) -> f64; 2] = [|r| millis(r.mean()), |r| millis(r.within(0.9))];
+    let best = each.iter().map(|r| r.goodput / 1e6).fold(0.001, f64::max);
+    let of_mean = mean(all) / least(mean).max(0.001);
+    let of_flow = all.goodput / 1e6 / best;
+    let mut said = format!(
+        "mean {:.0} ms ({of_mean:.2} of the best), p90 {:.0} ({:.2}), flow {:.1} Mbit/s ({of_flow:.2})",
+        mean(all),
+        p90(all),
+        p90(all) / least(p90).max(0.001),
+        all.goodput / 1e6
+    );
+    said += "; alone";
+    for run in each {
+        let _ = write!(said, " {:.0}, {:.0}, {:.1};", mean(run), p90(run), run.goodput / 1e6);
+    }
+    let _ = write!(said, " unfinished {}", all.unfinished());
+    (WEB_OF_BEST - of_mean, [of_mean, of_flow], said)
 }
 
 /// Text and JSON.
@@ -225,6 +260,14 @@ fn one_traffic(traffic: Traffic, outcomes: &[&Outcome], text: &mut String) -> st
         let [best, sum] =
             [0, 1].map(|i| Figures(outcomes.iter().map(|o| o.shares[i]).collect()).mean());
         writeln!(text, "in the mean {best:.2} of the best link alone, {sum:.2} of the sum")?;
+    }
+    if traffic == Traffic::Web {
+        let [time, flow] =
+            [0, 1].map(|i| Figures(outcomes.iter().map(|o| o.shares[i]).collect()).mean());
+        writeln!(
+            text,
+            "of the best link alone in the mean {time:.2} of its time, {flow:.2} of its flow"
+        )?;
     }
     for outcome in outcomes.iter().take(WORST) {
         let links: Vec<String> = outcome.links.iter().map(describe).collect();

@@ -2,8 +2,9 @@
 
 use super::Profile;
 use crate::link::LinkProfile;
-use crate::sim::quic::{Achieved, Bulk, Control};
+use crate::sim::quic::{self, Achieved, Control};
 use crate::sim::steady::{Arrived, Steady};
+use crate::sim::tcp;
 use crate::sim::world::{Far, World};
 use mpt_core::config::{CipherChoice, SchedulerKind};
 use mpt_core::{PathId, Time, Weight};
@@ -111,23 +112,53 @@ pub enum Beside {
     Call,
 }
 
+/// Who sends a bulk flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow {
+    /// quinn, which paces.
+    Quic(Control),
+    /// A TCP with CUBIC, which does not.
+    Tcp,
+}
+
+impl From<Control> for Flow {
+    fn from(control: Control) -> Self {
+        Self::Quic(control)
+    }
+}
+
 /// A bulk flow.
 #[must_use]
 pub fn bulk(
     profile: &Profile,
     tunnel: Tunnel,
-    control: Control,
+    flow: impl Into<Flow>,
     beside: Beside,
     seed: u64,
 ) -> BulkRun {
-    bulk_in(world(profile, tunnel, seed), control, beside, seed)
+    bulk_in(world(profile, tunnel, seed), flow.into(), beside, seed)
+}
+
+/// A bulk flow begins.
+pub(super) fn add_bulk(world: &mut World, flow: Flow, seed: u64) -> Rc<RefCell<Achieved>> {
+    match flow {
+        Flow::Quic(control) => {
+            let (flow, achieved) = quic::Bulk::new(world.now, (0, 1), 0, control, seed);
+            world.hosts.push(Box::new(flow));
+            achieved
+        }
+        Flow::Tcp => {
+            let (flow, achieved) = tcp::Bulk::new(world.now, (0, 1), 0);
+            world.hosts.push(Box::new(flow));
+            achieved
+        }
+    }
 }
 
 /// A bulk flow in this world.
-pub(super) fn bulk_in(mut world: World, control: Control, beside: Beside, seed: u64) -> BulkRun {
+pub(super) fn bulk_in(mut world: World, flow: Flow, beside: Beside, seed: u64) -> BulkRun {
     let (began, counts) = (world.now, world.now + WARM_UP);
-    let (flow, achieved) = Bulk::new(world.now, (0, 1), 0, control, seed);
-    world.hosts.push(Box::new(flow));
+    let achieved = add_bulk(&mut world, flow, seed);
     let call = (beside == Beside::Call).then(|| add_call(&mut world, counts));
     world.run(WARM_UP);
     let before = achieved.borrow().bytes;

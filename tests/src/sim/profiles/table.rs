@@ -1,8 +1,8 @@
 //! The comparison as tables in Markdown: means over seeds, the worst seed, and the share of seeds that miss the goal.
 
-use super::grid::{DISORDER, GOODPUT, Grid, LOSS, P99, millis};
+use super::grid::{DISORDER, GOODPUT, Grid, LOSS, MEAN, P90, P99, millis};
 use super::options::{Options, Traffic};
-use super::{Figures, Profile, Tunnel, call_alone, changes_report, random_networks, trace};
+use super::{Figures, Flow, Profile, Tunnel, call_alone, changes_report, random_networks, trace};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -11,6 +11,9 @@ pub(super) const OF_BEST: f64 = 0.98;
 
 /// A call's 99th percentile is to be no more than this above what it has alone by the better path, milliseconds.
 pub(super) const CALL_EXTRA: f64 = 30.0;
+
+/// Short connections are to take no more than this part of what they take over the better path alone, each beside a bulk flow.
+pub(super) const WEB_OF_BEST: f64 = 1.1;
 
 /// Where links reorder, this share may.
 pub(super) const DISORDER_GOAL: f64 = 1e-4;
@@ -60,7 +63,10 @@ fn tables(options: &Options, grid: &Grid) -> String {
     }
     for traffic in options.chosen_traffic() {
         let _ = match traffic {
-            Traffic::Cubic | Traffic::Bbr => bulk_table(options, grid, traffic, &mut text),
+            Traffic::Cubic | Traffic::Bbr | Traffic::Tcp => {
+                bulk_table(options, grid, traffic, &mut text)
+            }
+            Traffic::Web => web_table(options, grid, &mut text),
             Traffic::Steady => steady_table(options, grid, &mut text),
             Traffic::CallCubic | Traffic::CallBbr => call_table(options, grid, traffic, &mut text),
         };
@@ -74,8 +80,11 @@ fn bulk_table(
     traffic: Traffic,
     text: &mut String,
 ) -> std::fmt::Result {
-    let name = traffic.name();
-    writeln!(text, "\nOne QUIC bulk flow, {name}: Mbit/s read by the application.\n")?;
+    let sender = match traffic.flow() {
+        Some(Flow::Tcp) => "TCP bulk flow, cubic, unpaced".to_owned(),
+        _ => format!("QUIC bulk flow, {}", traffic.name()),
+    };
+    writeln!(text, "\nOne {sender}: Mbit/s read by the application.\n")?;
     writeln!(
         text,
         "| profile | A | B | both (worst) | of best (worst; below {OF_BEST}) | of sum (goal; below) | weights |"
@@ -154,7 +163,10 @@ fn call_table(
     traffic: Traffic,
     text: &mut String,
 ) -> std::fmt::Result {
-    let control = traffic.control().map(|c| c.to_string()).unwrap_or_default();
+    let control = match traffic.flow() {
+        Some(Flow::Quic(control)) => control.to_string(),
+        _ => String::new(),
+    };
     writeln!(text, "\nA call beside a bulk flow, {control}: one way, ms.\n")?;
     writeln!(
         text,
@@ -185,6 +197,42 @@ fn call_table(
             fine(lost.greatest()),
             flow.mean(),
         )?;
+    }
+    Ok(())
+}
+
+fn web_table(options: &Options, grid: &Grid, text: &mut String) -> std::fmt::Result {
+    writeln!(
+        text,
+        "\nShort TCP connections of 20, 60 and 150 kB beside a bulk flow of the same TCP: until the last byte came, ms.\n"
+    )?;
+    writeln!(
+        text,
+        "| profile | mean: A, B | both (worst) | of the better | p90: A, B | both (worst) | of the better | flow, Mbit/s: A, B | both | of the better | weights: mean, p90, flow |"
+    )?;
+    writeln!(text, "|---|---|---|---|---|---|---|---|---|---|---|")?;
+    for profile in options.chosen_profiles() {
+        let figures = |tunnel, kind| grid.figures(&profile, Traffic::Web, tunnel, kind);
+        let alone = |kind| [0, 1].map(|path| figures(Tunnel::Alone(path), kind).mean());
+        write!(text, "| {} |", profile.name)?;
+        for kind in [MEAN, P90] {
+            let ([a, b], both) = (alone(kind), figures(Tunnel::Adaptive, kind));
+            let (mean, ratio) = (both.mean(), both.mean() / a.min(b));
+            write!(text, " {a:.0}, {b:.0} | {mean:.0} ({:.0}) | {ratio:.2} |", both.greatest())?;
+        }
+        let ([a, b], both) = (alone(GOODPUT), figures(Tunnel::Adaptive, GOODPUT).mean());
+        write!(text, " {a:.1}, {b:.1} | {both:.1} | {:.2} |", both / a.max(b))?;
+        let weights = |kind| figures(Tunnel::Weighted, kind).mean();
+        match options.no_weighted {
+            true => writeln!(text, "  |")?,
+            false => writeln!(
+                text,
+                " {:.0}, {:.0}, {:.1} |",
+                weights(MEAN),
+                weights(P90),
+                weights(GOODPUT)
+            )?,
+        }
     }
     Ok(())
 }

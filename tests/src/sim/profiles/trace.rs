@@ -1,9 +1,11 @@
 //! What the sending end believes of its paths in each tenth of a second of a run, beside what the traffic achieves.
 
-use super::run::{add_call, add_steady, world};
+use super::run::{add_bulk, add_call, add_steady, world};
+use super::web_run::add_web;
 use super::{LENGTH, Profile, STEADY_SHARE, Traffic, Tunnel};
-use crate::sim::quic::{Achieved, Bulk};
+use crate::sim::quic::Achieved;
 use crate::sim::steady::Arrived;
+use crate::sim::tcp::Fetched;
 use crate::sim::world::World;
 use mpt_core::MAX_PATHS;
 use std::cell::RefCell;
@@ -14,6 +16,7 @@ use std::time::Duration;
 enum Carried {
     Bulk { achieved: Rc<RefCell<Achieved>>, bytes: u64 },
     Steady { name: &'static str, arrived: Rc<RefCell<Arrived>>, packets: usize },
+    Web { fetched: Rc<RefCell<Vec<Fetched>>>, done: usize },
 }
 
 impl Carried {
@@ -38,6 +41,12 @@ impl Carried {
                 );
                 *packets = a.delays.len();
             }
+            Self::Web { fetched, done } => {
+                let fetched = fetched.borrow();
+                let all = fetched.iter().filter(|f| f.took.is_some()).count();
+                print!(" web {:2} done, {:2} open", all - *done, fetched.len() - all);
+                *done = all;
+            }
         }
     }
 }
@@ -56,10 +65,9 @@ pub fn trace(profile: &Profile, tunnel: Tunnel, traffic: Traffic, seed: u64) {
 pub(super) fn trace_in(mut world: World, rate: f64, traffic: Traffic, seed: u64) {
     let began = world.now;
     let mut carried = Vec::new();
-    match traffic.control() {
-        Some(control) => {
-            let (flow, achieved) = Bulk::new(began, (0, 1), 0, control, seed);
-            world.hosts.push(Box::new(flow));
+    match traffic.flow() {
+        Some(flow) => {
+            let achieved = add_bulk(&mut world, flow, seed);
             carried.push(Carried::Bulk { achieved, bytes: 0 });
         }
         None => {
@@ -67,9 +75,12 @@ pub(super) fn trace_in(mut world: World, rate: f64, traffic: Traffic, seed: u64)
             carried.push(Carried::Steady { name: "stream", arrived, packets: 0 });
         }
     }
-    if matches!(traffic, Traffic::CallCubic | Traffic::CallBbr) {
+    if traffic.is_call() {
         let arrived = add_call(&mut world, began);
         carried.push(Carried::Steady { name: "call", arrived, packets: 0 });
+    }
+    if traffic == Traffic::Web {
+        carried.push(Carried::Web { fetched: add_web(&mut world), done: 0 });
     }
     let mut before = [0; MAX_PATHS];
     for tick in 1..=LENGTH.as_millis() / 100 {

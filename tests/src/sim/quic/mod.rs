@@ -78,10 +78,24 @@ pub struct Achieved {
     pub packets: u64,
     /// Taken for lost.
     pub lost: u64,
+    /// Retransmission timeouts; quinn does not count them.
+    pub timeouts: u64,
     /// The client's smoothed round trip.
     pub rtt: Duration,
     /// Bytes read in each tenth of a second.
     pub timeline: Vec<u64>,
+}
+
+impl Achieved {
+    /// The application has read some more.
+    pub(crate) fn note_read(&mut self, now: Time, bytes: u64) {
+        self.bytes += bytes;
+        let slot = (now.as_micros() / 100_000) as usize;
+        if self.timeline.len() <= slot {
+            self.timeline.resize(slot + 1, 0);
+        }
+        self.timeline[slot] += bytes;
+    }
 }
 
 /// The flow.
@@ -202,13 +216,7 @@ impl Bulk {
             bytes += chunk.bytes.len() as u64;
         }
         let _ = chunks.finalize();
-        let mut achieved = self.achieved.borrow_mut();
-        achieved.bytes += bytes;
-        let slot = (now.as_micros() / 100_000) as usize;
-        if achieved.timeline.len() <= slot {
-            achieved.timeline.resize(slot + 1, 0);
-        }
-        achieved.timeline[slot] += bytes;
+        self.achieved.borrow_mut().note_read(now, bytes);
     }
 
     fn note(&self) {
