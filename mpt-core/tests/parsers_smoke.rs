@@ -159,7 +159,8 @@ fn written(encode: impl Fn(&mut [u8]) -> Option<usize>) -> Vec<u8> {
 #[test]
 fn probe() {
     let plain = Probe { token: 7, disabled: true, mtu_probe: true, open: None };
-    let open = Open { weight: 2, priority: 1, rate_limit: 2_500_000, name: "bridge-ü" };
+    let caller = PathId::new(3);
+    let open = Open { weight: 2, priority: 1, rate_limit: 2_500_000, name: "bridge-ü", caller };
     let opening = Probe { open: Some(open), ..plain };
     let valid = [plain, opening].map(|p| written(|b| p.encode(b)));
     smoke("probe", &valid, |bytes| {

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "part of tests")]
 
-use mpt_core::DatagramMeta;
-use mpt_core::config::PathConfig;
+use mpt_core::config::{LocalEnd, PathConfig};
+use mpt_core::{DatagramMeta, PathId};
 use mpt_lab::link::LinkProfile;
 use mpt_lab::sim::sweep::sweep;
 use mpt_lab::sim::world::{Far, Traffic, Way, World};
@@ -106,6 +106,44 @@ fn all_paths_roam_at_once() {
                 if seed % 2 == 0 { w.rebind(line) } else { w.readdress(line) }
             }
             assert_recovers(&mut w, true);
+        });
+    }
+}
+
+#[test]
+fn an_address_that_the_peer_declared_dead_is_left_with_the_first_answer() {
+    for paths in [&[link(5), link(25)][..], &[link(10), link(15)][..]] {
+        sweep("both addresses go, and others come", 10, |seed| {
+            let mut w = busy(seed, paths, Far::Hub);
+            let gone = |w: &mut World, path: u8| {
+                w.lines[usize::from(path)].cut(Way::Both);
+                w.operate(0, |endpoint, now, peer| {
+                    let local = LocalEnd::Gone { why: "no address".to_owned() };
+                    endpoint.set_local(now, peer, PathId::new(path).unwrap(), local);
+                });
+            };
+            gone(&mut w, 0);
+            // The hub opens them in the order in which they come.
+            let first = |w: &World| {
+                let paths = w.ends[1].peer(w.now).paths;
+                paths.into_iter().find(|p| p.name == "path-0").unwrap()
+            };
+            let told = |w: &World| first(w).why.contains("peer");
+            w.run_until(200 * MS, told).expect("the other path tells");
+            gone(&mut w, 1);
+            w.run(60 * MS);
+            let since = w.now;
+            for line in 0..2 {
+                w.lines[line].mend();
+                w.readdress(line);
+            }
+            let public = Some(w.lines[0].public.to_string());
+            let moved = w.run_until(S, |w| first(w).remote == public);
+            let after = moved.unwrap().since(since);
+            assert!(after < 100 * MS, "one challenge, not three rounds: {after:?}");
+            w.run(S);
+            let after = down_again(&w, 0, since);
+            assert!(after < 350 * MS, "{after:?}");
         });
     }
 }

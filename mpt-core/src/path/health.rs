@@ -61,6 +61,7 @@ pub(super) struct Health {
 enum Fault {
     Unanswered,
     Local,
+    Remote,
     Other,
 }
 
@@ -161,6 +162,7 @@ impl Health {
         }
         self.fault = match reason {
             DownReason::Local(_) => Fault::Local,
+            DownReason::Remote => Fault::Remote,
             DownReason::ProbesMissed | DownReason::NoProgress => Fault::Unanswered,
             _ => Fault::Other,
         };
@@ -286,6 +288,11 @@ impl Health {
     /// Down for want of answers, and nothing else.
     pub(super) fn is_unanswered(&self) -> bool {
         self.state == State::Down && self.fault == Fault::Unanswered
+    }
+
+    /// Down as the peer says that its side is.
+    pub(super) fn is_down_for_peer(&self) -> bool {
+        self.state == State::Down && self.fault == Fault::Remote
     }
 
     fn judge_disabled(&mut self, now: Time) {

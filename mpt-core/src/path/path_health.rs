@@ -226,6 +226,12 @@ impl PathHealth {
         self.health.is_unanswered()
     }
 
+    /// Whether it is down as the peer says that its side is.
+    #[must_use]
+    pub fn is_down_for_peer(&self) -> bool {
+        self.health.is_down_for_peer()
+    }
+
     /// An operator took the path out of use here, or back. Slow probes go on: they carry the word.
     pub fn set_disabled(&mut self, now: Time, disabled: bool) {
         if self.health.is_disabled_here() != disabled {

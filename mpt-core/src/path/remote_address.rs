@@ -47,6 +47,8 @@ pub struct RemoteAddress {
     candidate: Option<Candidate>,
     rejected: Option<(SocketAddr, Time)>,
     told: Option<SocketAddr>,
+    /// When somebody answered at an address in use.
+    answered: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +92,15 @@ impl RemoteAddress {
     #[must_use]
     pub fn new(tokens: TokenSource, configured: Option<SocketAddr>) -> Self {
         let current = configured.map(|address| Known { address, budget: Budget::Validated });
-        Self { tokens, configured, current, candidate: None, rejected: None, told: configured }
+        Self {
+            tokens,
+            configured,
+            current,
+            candidate: None,
+            rejected: None,
+            told: configured,
+            answered: None,
+        }
     }
 
     /// Whether nobody configured it: it is where the peer calls from.
@@ -112,6 +122,13 @@ impl RemoteAddress {
         if self.current() != Some(address) {
             self.current = Some(Known { address, budget: Budget::Validated });
             self.candidate = None;
+        }
+    }
+
+    /// A learned address counts no more: another process of the peer calls, which the next authentic packet tells of.
+    pub fn forget_learned(&mut self) {
+        if self.is_learned() {
+            (self.current, self.candidate, self.rejected) = (None, None, None);
         }
     }
 
@@ -152,16 +169,23 @@ impl RemoteAddress {
     }
 
     /// An echo of one of the path's ordinary probes came from `source`.
-    pub fn on_answer(&mut self, source: SocketAddr) {
+    pub fn on_answer(&mut self, now: Time, source: SocketAddr) {
         if let Some(current) = &mut self.current
             && current.address == source
         {
             current.budget = Budget::Validated;
+            self.answered = Some(now);
         }
     }
 
+    /// Whether somebody answered at the address in use after `since`.
+    #[must_use]
+    pub fn answered_since(&self, since: Time) -> bool {
+        self.answered.is_some_and(|at| at > since)
+    }
+
     /// An echo brought `token` from `source`. Returns whether it was one of ours. `silent`: the path is down as nobody
-    /// answers at the present address, which had its chance then.
+    /// answers at the present address, which had its chance then, or as the peer said that its side is down.
     pub fn on_challenge_answered(
         &mut self,
         now: Time,
@@ -184,7 +208,7 @@ impl RemoteAddress {
         if rounds.iter().any(|r| r.to_current == Some(token)) {
             let old = self.current.map(|known| known.address);
             if Some(source) == old {
-                self.on_answer(source);
+                self.on_answer(now, source);
                 self.reject(now);
             }
             return true;

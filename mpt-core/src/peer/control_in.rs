@@ -1,18 +1,16 @@
 //! Control datagrams from the peer.
 
 use super::association::ReceiveWorker;
-use super::path_entry::Origin;
 use super::sessions::{SessionId, Standing};
-use super::{Context, DatagramMeta, Peer};
+use super::{Context, DatagramMeta, Path, Peer};
 use crate::order;
 use crate::path::Freshness;
 use crate::repair::Novelty;
 use crate::schedule::PathView;
 use crate::wire::{
-    Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Open, Parity, Pause, Probe,
-    Report,
+    Abandon, Arrived, Close, ControlHeader, Echo, Marker, MessageType, Parity, Pause, Probe, Report,
 };
-use crate::{DropReason, Outbox, PathId, Rate, Time, Weight, is_shown};
+use crate::{DropReason, Outbox, PathId, Time};
 use std::time::Duration;
 
 /// What nobody told of for so long carries nothing, and has no queue.
@@ -134,7 +132,7 @@ impl Peer {
         cx: &mut Context<'_>,
     ) -> Result<(), DropReason> {
         let ours = match probe.open.as_ref() {
-            Some(open) => self.match_path(now, theirs, open, meta, cx),
+            Some(open) => self.match_path(now, theirs, open, newest, meta, cx),
             None => self.remote_paths[theirs.index()],
         };
         // Not introduced yet: the peer repeats its introduction until an echo says it is known.
@@ -164,60 +162,6 @@ impl Peer {
         Ok(())
     }
 
-    /// Our path for the peer's path `theirs`: by name, else by address pair, else a new one. A name that came to another path's socket,
-    /// from that one's remote, is no better than the addresses: the names are crossed between the ends.
-    fn match_path(
-        &mut self,
-        now: Time,
-        theirs: PathId,
-        open: &Open<'_>,
-        meta: &DatagramMeta,
-        cx: &mut Context<'_>,
-    ) -> Option<PathId> {
-        // It goes to logs and terminals.
-        let name: String = open.name.chars().filter(|&c| is_shown(c)).collect();
-        let free = |remote_id: Option<PathId>| remote_id.is_none_or(|id| id == theirs);
-        let known = || self.paths.iter().flatten().filter(|p| free(p.remote_id));
-        let named = known().find(|p| p.name == name);
-        let elsewhere = named.is_some_and(|p| {
-            !p.remote.is_learned() && p.local.socket.is_some_and(|s| s != meta.socket)
-        });
-        let between = || {
-            known().find(|p| {
-                p.remote.current() == Some(meta.source) && p.local.socket == Some(meta.socket)
-            })
-        };
-        let found = named.filter(|_| !elsewhere).or_else(between).or(named).map(|p| p.id);
-        let ours = match found {
-            Some(id) => id,
-            None => self.open_path(now, open, name, cx)?,
-        };
-        // The peer's number may have meant another path before it was restarted or reconfigured.
-        if let Some(before) = self.remote_paths[theirs.index()].filter(|&p| p != ours)
-            && let Some(p) = self.paths[before.index()].as_mut()
-        {
-            p.remote_id = None;
-        }
-        self.remote_paths[theirs.index()] = Some(ours);
-        let path = self.paths[ours.index()].as_mut()?;
-        path.remote_id = Some(theirs);
-        let wish = Weight::new(u64::from(open.weight)).ok();
-        if path.wished_weight != wish {
-            path.wished_weight = wish;
-            self.views_dirty = true;
-        }
-        let wish = Some(open.rate_limit).filter(|bytes| *bytes > 0).map(Rate::nearest_to_bytes);
-        if path.wished_limit != wish {
-            path.wished_limit = wish;
-            path.follow_limits(now);
-            self.views_dirty = true;
-        }
-        if path.origin == Origin::Opened {
-            path.priority = open.priority;
-        }
-        Some(ours)
-    }
-
     fn on_echo(
         &mut self,
         now: Time,
@@ -229,7 +173,7 @@ impl Peer {
     ) {
         for path in self.paths.iter_mut().flatten() {
             let mtu = path.mtu.on_echo(echo.token);
-            let silent = path.health.is_unanswered();
+            let silent = is_nobody_there(path);
             let challenge = path.remote.on_challenge_answered(now, echo.token, meta.source, silent);
             let sent = path.health.probe_sent(echo.token);
             let probe = path.health.on_echo(now, echo.token);
@@ -239,7 +183,7 @@ impl Peer {
             path.count_received(now, len);
             path.remote.on_authenticated(now, meta.source, len, newest);
             if probe {
-                path.remote.on_answer(meta.source);
+                path.remote.on_answer(now, meta.source);
                 let rtt = path.health.rtt();
                 let longer =
                     rtt.latest().zip(rtt.min()).map_or(Duration::ZERO, |(now, min)| now - min);
@@ -351,23 +295,6 @@ impl Peer {
         self.why = Some("the peer closed the tunnel; waiting for it to come back".to_owned());
     }
 
-    /// Opens a path that only the peer configures.
-    fn open_path(
-        &mut self,
-        now: Time,
-        open: &Open<'_>,
-        name: String,
-        cx: &mut Context<'_>,
-    ) -> Option<PathId> {
-        let id = PathId::all().find(|id| self.paths[id.index()].is_none())?;
-        tracing::info!(peer = %self.name, path = name, "path opened by the peer");
-        let (intervals, key) = (cx.config.probe, &self.config.public_key);
-        let path = super::Path::opened(now, id, name, open.priority, intervals, key, cx.rng);
-        self.paths[id.index()] = Some(Box::new(path));
-        self.views_dirty = true;
-        Some(id)
-    }
-
     fn count_received(&mut self, now: Time, theirs: PathId, len: usize) {
         if let Some(ours) = self.remote_paths[theirs.index()]
             && let Some(path) = self.paths[ours.index()].as_mut()
@@ -375,4 +302,12 @@ impl Peer {
             path.count_received(now, len);
         }
     }
+}
+
+/// Whether the path is down as nobody answers at the peer's address, or as the peer itself says that its side is down, and nobody
+/// has answered there since.
+fn is_nobody_there(path: &Path) -> bool {
+    let since = path.health.changed();
+    let left = path.health.is_down_for_peer() && !path.remote.answered_since(since);
+    left || path.health.is_unanswered()
 }

@@ -28,7 +28,10 @@ impl Peer {
         let Some(to) = to.or(p.remote.current()) else { return };
         let Some(lane) = p.lane(self.id, to) else { return };
         let working = p.health.usability(now) != Usability::No;
-        let introduce = p.introduction.needed(now, working);
+        // Who was called says whose path this is, and nothing before it knows.
+        let caller = p.remote_id.filter(|_| p.remote.is_learned());
+        let introduce =
+            (caller.is_some() || !p.remote.is_learned()) && p.introduction.needed(now, working);
         let message = Probe {
             token: probe.token,
             disabled: p.health.is_disabled(),
@@ -38,6 +41,7 @@ impl Peer {
                 priority: p.priority,
                 rate_limit: p.wish_for_limit(),
                 name: p.name.as_str(),
+                caller,
             }),
         };
         let mut buf = [0; MAX_CONTROL];

@@ -17,6 +17,7 @@ mod delay_tally;
 mod delivery;
 mod extra;
 mod own_instance;
+mod pairing;
 mod path_entry;
 mod path_limit;
 mod pauses;

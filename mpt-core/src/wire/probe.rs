@@ -10,11 +10,12 @@ pub const MAX_NAME: usize = 64;
 const OPEN: u8 = 1;
 const DISABLED: u8 = 2;
 const MTU: u8 = 4;
+const CALLED: u8 = 8;
 
 /// Asks for an echo. Padded with zeros where it asks about the MTU.
 ///
 /// `token u64 | flags u8 | [open]`; flags: 1 open follows, 2 the sender has disabled this path, 4 asks
-/// about the MTU.
+/// about the MTU, 8 the open part ends with the receiver's number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Probe<'a> {
     /// Unpredictable; the echo brings it back.
@@ -29,7 +30,7 @@ pub struct Probe<'a> {
 
 /// Introduces a path: how the sender calls it, and what it wishes for the way back.
 ///
-/// `weight u16 | priority u16 | rate limit u64 | length u8 | name`
+/// `weight u16 | priority u16 | rate limit u64 | length u8 | name | [caller u8]`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Open<'a> {
     /// Weight wished for; 0: none.
@@ -40,6 +41,8 @@ pub struct Open<'a> {
     pub rate_limit: u64,
     /// The sender's name for the path, at most [`MAX_NAME`] bytes.
     pub name: &'a str,
+    /// The receiver's number for the path, where it was the receiver who introduced it: the sender only answers.
+    pub caller: Option<PathId>,
 }
 
 impl<'a> Probe<'a> {
@@ -51,7 +54,8 @@ impl<'a> Probe<'a> {
         w.u64(self.token)?;
         w.u8(flag(self.open.is_some(), OPEN)
             | flag(self.disabled, DISABLED)
-            | flag(self.mtu_probe, MTU))?;
+            | flag(self.mtu_probe, MTU)
+            | flag(self.open.is_some_and(|open| open.caller.is_some()), CALLED))?;
         if let Some(open) = &self.open {
             if open.name.len() > MAX_NAME {
                 return None;
@@ -61,6 +65,9 @@ impl<'a> Probe<'a> {
             w.u64(open.rate_limit)?;
             w.u8(open.name.len() as u8)?;
             w.bytes(open.name.as_bytes())?;
+            if let Some(caller) = open.caller {
+                w.u8(caller.get())?;
+            }
         }
         Some(w.len())
     }
@@ -71,7 +78,10 @@ impl<'a> Probe<'a> {
         let mut r = Reader::new(message);
         let token = r.u64()?;
         let flags = r.u8()?;
-        let open = if flags & OPEN != 0 { Some(Open::read(&mut r)?) } else { None };
+        let mut open = if flags & OPEN != 0 { Some(Open::read(&mut r)?) } else { None };
+        if let Some(open) = open.as_mut().filter(|_| flags & CALLED != 0) {
+            open.caller = Some(PathId::new(r.u8()?)?);
+        }
         Some(Self { token, disabled: flags & DISABLED != 0, mtu_probe: flags & MTU != 0, open })
     }
 }
@@ -88,7 +98,7 @@ impl<'a> Open<'a> {
         }
         // A name goes to logs and terminals: no control characters.
         let name = std::str::from_utf8(name).ok().filter(|n| !n.chars().any(char::is_control))?;
-        Some(Self { weight, priority, rate_limit, name })
+        Some(Self { weight, priority, rate_limit, name, caller: None })
     }
 }
 

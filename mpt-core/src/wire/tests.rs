@@ -53,11 +53,22 @@ fn vectors() {
         token: 0x0102_0304_0506_0708,
         disabled: false,
         mtu_probe: false,
-        open: Some(Open { weight: 2, priority: 1, rate_limit: 2_500_000, name: "dsl" }),
+        open: Some(Open {
+            weight: 2,
+            priority: 1,
+            rate_limit: 2_500_000,
+            name: "dsl",
+            caller: None,
+        }),
     };
     let bytes = encoded(|b| probe.encode(b));
     assert_vector(&bytes, "01020304050607080100020001 00000000002625a0 03 64736c");
     assert_eq!(Probe::decode(&bytes), Some(probe));
+    let answer = probe.open.map(|open| Open { caller: Some(path(3)), ..open });
+    let answer = Probe { open: answer, ..probe };
+    let bytes = encoded(|b| answer.encode(b));
+    assert_vector(&bytes, "01020304050607080900020001 00000000002625a0 03 64736c 03");
+    assert_eq!(Probe::decode(&bytes), Some(answer));
 
     let echo = Echo { token: 1, introduced: true, disabled: true, path: Some(path(3)), size: 1472 };
     let bytes = encoded(|b| echo.encode(b));
@@ -239,7 +250,8 @@ fn whole_and_nothing_but<'a, T: PartialEq + std::fmt::Debug>(
 #[test]
 fn a_message_lacks_nothing_and_what_follows_is_ignored() {
     let mut buf = Vec::new();
-    let open = Open { weight: 2, priority: 1, rate_limit: 3, name: "zu Hause" };
+    let caller = PathId::new(9);
+    let open = Open { weight: 2, priority: 1, rate_limit: 3, name: "zu Hause", caller };
     let probe = Probe { token: 7, disabled: true, mtu_probe: true, open: Some(open) };
     whole_and_nothing_but(&mut buf, |b| probe.encode(b), Probe::decode, probe);
     let mut buf = Vec::new();
@@ -318,7 +330,7 @@ fn later_fields_are_ignored() {
 
 #[test]
 fn a_name_with_control_characters_is_refused() {
-    let open = Open { weight: 0, priority: 0, rate_limit: 0, name: "a\u{1b}[2J" };
+    let open = Open { weight: 0, priority: 0, rate_limit: 0, name: "a\u{1b}[2J", caller: None };
     let probe = Probe { token: 1, disabled: false, mtu_probe: false, open: Some(open) };
     assert_eq!(Probe::decode(&encoded(|b| probe.encode(b))), None);
     let long = "x".repeat(MAX_NAME + 1);
@@ -377,10 +389,12 @@ proptest! {
         disabled: bool,
         mtu_probe: bool,
         open in proptest::option::of((any::<[u16; 2]>(), any::<u64>(), "[a-zä€ 0-9.-]{0,20}")),
+        caller in proptest::option::of(0u8..16),
         padding in 0usize..1500,
     ) {
+        let caller = caller.and_then(PathId::new);
         let open = open.as_ref().map(|&([weight, priority], rate_limit, ref name)| Open {
-            weight, priority, rate_limit, name,
+            weight, priority, rate_limit, name, caller,
         });
         let probe = Probe { token, disabled, mtu_probe, open };
         let mut buf = vec![0; 100 + padding];

@@ -63,7 +63,7 @@ fn learned(seed: u8, address: SocketAddr) -> RemoteAddress {
     assert_eq!(remote.current(), None);
     remote.on_authenticated(at(0), address, PROBE, Freshness::Newest);
     assert_eq!(remote.poll_change(), Some(address));
-    remote.on_answer(address);
+    remote.on_answer(at(0), address);
     remote
 }
 
@@ -190,9 +190,9 @@ fn three_times_what_came_until_somebody_answers() {
     assert_eq!(sent(&mut remote), 6);
     remote.on_authenticated(at(1), victim, 100, Freshness::Older);
     assert_eq!(sent(&mut remote), 6);
-    remote.on_answer(addr(8, 8));
+    remote.on_answer(at(0), addr(8, 8));
     assert_eq!(sent(&mut remote), 0);
-    remote.on_answer(victim);
+    remote.on_answer(at(0), victim);
     assert_eq!(sent(&mut remote), 100);
     // A candidate has a budget of its own.
     let candidate = addr(9, 9);

@@ -190,6 +190,7 @@ fn the_peers_word_takes_it_down_once_and_does_not_keep_it_down() {
     is(&health, at(1_000), State::Down, Usability::No, "peer");
     assert_eq!(changes(&mut health), [Change::Down(DownReason::Remote)]);
     assert!(!health.is_unusable_here(), "the peer's word is not passed back to it");
+    assert!(health.is_down_for_peer() && !health.is_unanswered());
     health.set_unusable_for_peer(at(1_001), true);
     answered(&mut health, 1_001, 600);
     assert_eq!((health.state(), changes(&mut health)), (State::Up, vec![Change::Up]));

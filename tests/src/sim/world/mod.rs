@@ -29,6 +29,7 @@ mod end;
 mod host;
 mod line;
 pub mod packet;
+mod places;
 mod stream;
 mod transmission;
 mod turn;
