@@ -15,12 +15,39 @@ fn jitter(x: &mut u64) -> i64 {
     (sum * 8e3) as i64
 }
 
+/// A report at `now` in microseconds: packets and bytes in all, and the delays of those that came since the last one, microseconds.
+fn report(
+    highest: u32,
+    (packets, bytes): (u64, u64),
+    delays: &[i64],
+    jitter: u16,
+    now: u64,
+) -> PathReport {
+    let least = *delays.iter().min().unwrap();
+    let mean = delays.iter().sum::<i64>() / delays.len() as i64;
+    PathReport {
+        path: PathId::new(0).unwrap(),
+        marker_epoch: None,
+        highest_seq: highest,
+        highest_pn: PacketNumber(highest.into()),
+        packets,
+        bytes,
+        since_highest: 0,
+        delays: Some(DelayReport {
+            least: (least / 100) as u32,
+            jitter,
+            mean: ((mean - least) / 100) as u16,
+            packets: delays.len() as u16,
+            at: (now / 100) as u32,
+        }),
+    }
+}
+
 /// A path of a megabyte a second, 40 ms and a jitter of 8 ms, with a report each 20 ms that arrives `copies` times. A packet of
 /// 1 000 bytes leaves each 1.1 ms; after three seconds each 0.5 ms for 40 ms, and each 2 for the next 160. How far what is predicted of the
 /// queue is off at most from then on, and how long the queue was.
 fn predicted(copies: usize) -> (u64, u64) {
     let (mut model, mut turn) = (PathModel::default(), CommonTurn::default());
-    let path = PathId::new(0).unwrap();
     let (mut x, mut sequence, mut idle_at) = (7u64, 0u32, 0u64);
     let mut under_way: Vec<(u64, u32, i64)> = Vec::new();
     let (mut packets, mut highest) = (0u64, 0u32);
@@ -47,30 +74,11 @@ fn predicted(copies: usize) -> (u64, u64) {
         }
         let (came, rest): (Vec<_>, Vec<_>) = under_way.iter().partition(|p| p.0 <= now);
         under_way = rest;
-        let (Some(least), Some(last)) =
-            (came.iter().map(|p| p.2).min(), came.iter().map(|p| p.1).max())
-        else {
-            continue;
-        };
+        let Some(last) = came.iter().map(|p| p.1).max() else { continue };
         packets += came.len() as u64;
         highest = highest.max(last);
-        let mean = came.iter().map(|p| p.2).sum::<i64>() / came.len() as i64;
-        let report = PathReport {
-            path,
-            marker_epoch: None,
-            highest_seq: highest,
-            highest_pn: PacketNumber(highest.into()),
-            packets,
-            bytes: packets * 1_000,
-            since_highest: 0,
-            delays: Some(DelayReport {
-                least: (least / 100) as u32,
-                jitter: 90,
-                mean: ((mean - least) / 100) as u16,
-                packets: came.len() as u16,
-                at: (now / 100) as u32,
-            }),
-        };
+        let delays: Vec<_> = came.iter().map(|p| p.2).collect();
+        let report = report(highest, (packets, packets * 1_000), &delays, 90, now);
         let srtt = Some(Duration::from_millis(80));
         for _ in 0..copies {
             model.on_report(at, WorkerId::default(), &report, srtt, &mut turn);
@@ -130,7 +138,6 @@ fn headers_are_a_share_of_what_all_workers_send() {
 #[test]
 fn a_slow_path_is_kept_to_its_rate_before_a_thousand_packets() {
     let (mut model, mut turn) = (PathModel::default(), CommonTurn::default());
-    let path = PathId::new(0).unwrap();
     let (mut sequence, mut idle_at) = (0u32, 0u64);
     let mut under_way: Vec<(u64, u32, u64)> = Vec::new();
     let (mut packets, mut next, mut kept) = (0u64, 0, None);
@@ -150,25 +157,9 @@ fn a_slow_path_is_kept_to_its_rate_before_a_thousand_packets() {
         let (came, rest): (Vec<_>, Vec<_>) = under_way.iter().partition(|p| p.0 <= now);
         under_way = rest;
         let Some(last) = came.iter().map(|p| p.1).max() else { continue };
-        let least = came.iter().map(|p| p.2).min().unwrap();
-        let mean = came.iter().map(|p| p.2).sum::<u64>() / came.len() as u64;
         packets += came.len() as u64;
-        let report = PathReport {
-            path,
-            marker_epoch: None,
-            highest_seq: last,
-            highest_pn: PacketNumber(last.into()),
-            packets,
-            bytes: packets * 1_400,
-            since_highest: 0,
-            delays: Some(DelayReport {
-                least: (least / 100) as u32,
-                jitter: 0,
-                mean: ((mean - least) / 100) as u16,
-                packets: came.len() as u16,
-                at: (now / 100) as u32,
-            }),
-        };
+        let delays: Vec<_> = came.iter().map(|p| p.2 as i64).collect();
+        let report = report(last, (packets, packets * 1_400), &delays, 0, now);
         model.on_report(
             at,
             WorkerId::default(),
