@@ -231,6 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_fell_silent_is_drained_no_more_and_then_kept_to_nothing() {
+        let mut link = Link::new(1e6, 0.1, 0.0);
+        link.run(3e6, 100);
+        let drained = link.b.given().unwrap();
+        assert!(drained < 0.95e6, "{drained}");
+        let mut given = |ms| {
+            link.b.expire(Time::from_millis(link.now + ms), 1e6);
+            link.b.given()
+        };
+        assert_eq!(given(900), Some(drained), "its queue may stand still");
+        assert_eq!(given(1_000), Some(1e6));
+        assert_eq!((given(9_900), given(10_000)), (Some(1e6), None));
+    }
+
+    #[test]
     fn a_rate_that_falls_is_no_longer_path() {
         let mut link = Link::new(1e6, 0.0, 0.0);
         link.run(3e6, 1_000);
